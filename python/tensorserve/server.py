@@ -20,7 +20,7 @@ from tensorserve.config.parser import check_keywords
 from tensorserve.config.validation import check_options
 from tensorserve.data_plane import DataPlane, open_data_plane
 from tensorserve.errors import Code, ServingError, UnknownFlagError
-from tensorserve.lifecycle.events import Event, EventBus, SourceProblem, StateChange
+from tensorserve.lifecycle.events import Event, EventBus, SourceProblem, StateChange, VersionsIncomplete
 from tensorserve.lifecycle.labels import LabelKeeper
 from tensorserve.lifecycle.loader import Loader
 from tensorserve.lifecycle.manager import Manager, ManagerOptions
@@ -239,6 +239,9 @@ class _Running:
 
     def report_problem(self, model: str, error: ServingError) -> None:
         self._bus.publish(SourceProblem(model, error))
+
+    def report_incomplete(self, model: str, reasons: Mapping[int, str]) -> None:
+        self._bus.publish(VersionsIncomplete(model, reasons))
 
     def _report_state(self, event: Event) -> None:
         if isinstance(event, StateChange):
