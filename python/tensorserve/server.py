@@ -29,7 +29,9 @@ from tensorserve.listeners import BoundPorts, Endpoints, check_endpoints, open_p
 from tensorserve.runtimes.registry import RuntimeFactory, RuntimeRegistry
 from tensorserve.security import Security
 from tensorserve.sources.file_system import FileSystemSource
-from tensorserve.types import AspiredVersion, ModelConfig
+from tensorserve.sources.storages import Storages
+from tensorserve.sources.version_directory import LocalStorage
+from tensorserve.types import TENSORFLOW_PLATFORM, AspiredVersion, ModelConfig
 
 if TYPE_CHECKING:
     from tensorserve._core import Servable
@@ -140,7 +142,9 @@ class ModelServer:
         registry = RuntimeRegistry(options, self._runtime_factories)
         models = self._models(options, registry)
         loaders = {model.name: registry.runtime(model.platform).loader for model in models}
-        self._running = _Running(options, models, loaders, self._open_data_plane(options))
+        # What a plug-in or a test loads has files that only it knows.
+        storages = Storages(LocalStorage(frozenset() if self._runtime_factories else frozenset({TENSORFLOW_PLATFORM})))
+        self._running = _Running(options, models, loaders, storages, self._open_data_plane(options))
         try:
             self._running.load(timeout_seconds)
         except BaseException:
@@ -198,6 +202,7 @@ class _Running:
         options: ServerOptions,
         models: tuple[ModelConfig, ...],
         loaders: Mapping[str, Callable[[str], Loader[Servable]]],
+        storages: Storages,
         data_plane: DataPlane,
     ) -> None:
         self.data_plane = data_plane
@@ -213,7 +218,7 @@ class _Running:
         for subscriber in (self._report_state, self._labels, self.startup):
             self._bus.subscribe(subscriber)
         self._manager: Manager[Servable] = Manager(data_plane, self._bus, _manager_options(options))
-        self._source = FileSystemSource(models, self, options.file_system_poll_wait_seconds)
+        self._source = FileSystemSource(models, self, options.file_system_poll_wait_seconds, storages)
 
     def load(self, timeout_seconds: float | None) -> None:
         logger.info("Adding/updating models.")
