@@ -37,8 +37,9 @@ from tensorserve.services.control_plane import ControlPlane
 from tensorserve.services.model_states import ModelStates
 from tensorserve.services.reload_plan import ReloadPlan
 from tensorserve.sources.file_system import FileSystemSource
-from tensorserve.sources.version_directory import list_versions
-from tensorserve.types import AspiredVersion, ModelConfig
+from tensorserve.sources.storages import Storages
+from tensorserve.sources.version_directory import LocalStorage
+from tensorserve.types import TENSORFLOW_PLATFORM, AspiredVersion, ModelConfig
 
 if TYPE_CHECKING:
     from tensorserve._core import Servable
@@ -151,7 +152,9 @@ class ModelServer:
         access = AdminAccess(options.admin_api, options.admin_token_file, options.host)
         for model in models:
             registry.runtime(model.platform)
-        self._running = _Running(options, models, registry, self._open_data_plane(options))
+        # What a plug-in or a test loads has files that only it knows.
+        storages = Storages(LocalStorage(frozenset() if self._runtime_factories else frozenset({TENSORFLOW_PLATFORM})))
+        self._running = _Running(options, models, registry, storages, self._open_data_plane(options))
         self._running.open_control_plane(access)
         try:
             self._running.load(timeout_seconds)
@@ -235,6 +238,7 @@ class _Running:
         options: ServerOptions,
         models: tuple[ModelConfig, ...],
         registry: RuntimeRegistry,
+        storages: Storages,
         data_plane: DataPlane,
     ) -> None:
         self.data_plane = data_plane
@@ -252,7 +256,8 @@ class _Running:
         for subscriber in (self._report_state, self._labels, states, self.startup):
             self._bus.subscribe(subscriber)
         self._manager: Manager[Servable] = Manager(data_plane, self._bus, _manager_options(options))
-        self._source = FileSystemSource(models, self, options.file_system_poll_wait_seconds)
+        self._source = FileSystemSource(models, self, options.file_system_poll_wait_seconds, storages)
+        self._storages = storages
         self.catalog = ModelCatalog(
             models,
             self,
@@ -316,7 +321,7 @@ class _Running:
         self.data_plane.withdraw(model)
 
     def versions(self, model: ModelConfig) -> Collection[int]:
-        return list_versions(model.name, model.base_path).paths.keys()
+        return self._storages.storage(model).list_versions(model).paths.keys()
 
     def aspire(self, model: str, versions: tuple[AspiredVersion, ...]) -> None:
         loader = self._loaders[model]
