@@ -65,5 +65,8 @@ class TensorFlow:
         logger.info("TensorFlow %s", runtime.version)
         return cls(runtime, tuple(options.saved_model_tags.split(",")), config)
 
+    def refresh(self, options: ServerOptions) -> None:
+        self._session_config = session_config(options)
+
     def loader(self, path: str) -> SavedModelLoader:
         return SavedModelLoader(self._runtime, path, self._tags, self._session_config)
