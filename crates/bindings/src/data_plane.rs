@@ -82,6 +82,10 @@ impl DataPlane {
         Ok(())
     }
 
+    fn withdraw(&self, model: &str) {
+        self.serving.status.withdraw(model);
+    }
+
     fn set_labels(&self, model: &str, labels: HashMap<String, i64>) {
         self.serving.table.set_labels(model, labels);
     }

@@ -121,7 +121,10 @@ class ServerOptions:
         _STRING, "", "Text ModelServerConfig message: the models to serve. Takes the place of --model_name.", _EFFECTIVE
     )
     model_config_file_poll_wait_seconds: int = _row(
-        _INT32, 0, "Seconds between two readings of --model_config_file. 0 reads it once, at the start."
+        _INT32,
+        0,
+        "Seconds between two readings of --model_config_file. 0 reads it at the start, and when SIGHUP comes.",
+        _EFFECTIVE,
     )
     model_name: str = _row(_STRING, "default", "Name of the only model; see --model_base_path.", _EFFECTIVE)
     model_base_path: str = _row(
@@ -236,6 +239,16 @@ class ServerOptions:
         False,
         "Serve SessionService.SessionRun. It lets clients run any part of a graph, those that write files too.",
         _OURS,
+    )
+    admin_api: str = _row(
+        _STRING,
+        "loopback",
+        "Who may use /v1/admin/ over HTTP: loopback (programs of this machine, and whoever has a token), "
+        "token (whoever has a token), off (nobody).",
+        _OURS,
+    )
+    admin_token_file: str = _row(
+        _STRING, "", "File with a token on each line, of 16 characters at least, for clients of /v1/admin/.", _OURS
     )
     tensorflow_library: str = _row(
         _STRING, "", "Path of libtensorflow_cc. Empty: the one of the installed TensorFlow package.", _OURS

@@ -10,6 +10,7 @@ from tensorserve.errors import Code, ServingError
 logger = logging.getLogger(__name__)
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
+ADMIN_MODES = ("loopback", "token", "off")
 
 
 def check_options(options: ServerOptions) -> ServerOptions:
@@ -58,6 +59,10 @@ def _check_ranges(options: ServerOptions) -> None:
         raise _invalid("per_process_gpu_memory_fraction must be between 0 and 1.")
     if options.log_level not in LOG_LEVELS:
         raise _invalid(f"log_level must be one of {', '.join(LOG_LEVELS)}.")
+    if options.admin_api not in ADMIN_MODES:
+        raise _invalid(f"admin_api must be one of {', '.join(ADMIN_MODES)}.")
+    if options.admin_api == "token" and not options.admin_token_file:
+        raise _invalid("admin_api=token needs admin_token_file.")
     for name in ("io_threads", "execution_threads", "drain_timeout_seconds"):
         if getattr(options, name) < 0:
             raise _invalid(f"{name} must not be negative.")
