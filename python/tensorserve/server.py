@@ -21,10 +21,12 @@ from tensorserve.config.parser import check_keywords
 from tensorserve.config.validation import check_options
 from tensorserve.data_plane import DataPlane, open_data_plane
 from tensorserve.errors import Code, ServingError, UnknownFlagError
+from tensorserve.lifecycle import version_policy
 from tensorserve.lifecycle.events import Event, EventBus, SourceProblem, StateChange, VersionsIncomplete
 from tensorserve.lifecycle.labels import LabelKeeper
 from tensorserve.lifecycle.loader import Loader
 from tensorserve.lifecycle.manager import Manager, ManagerOptions
+from tensorserve.lifecycle.memory_budget import MemoryBudget
 from tensorserve.lifecycle.startup import Startup
 from tensorserve.listeners import BoundPorts, Endpoints, check_endpoints, open_ports
 from tensorserve.runtimes.registry import RuntimeFactory, RuntimeRegistry
@@ -255,6 +257,8 @@ class _Running:
         states = ModelStates()
         for subscriber in (self._report_state, self._labels, states, self.startup):
             self._bus.subscribe(subscriber)
+        self._budget = MemoryBudget(options.model_memory_limit_mb * 1_000_000)
+        self._bus.subscribe(self._budget)
         self._manager: Manager[Servable] = Manager(data_plane, self._bus, _manager_options(options))
         self._source = FileSystemSource(models, self, options.file_system_poll_wait_seconds, storages)
         self._storages = storages
@@ -325,7 +329,8 @@ class _Running:
 
     def aspire(self, model: str, versions: tuple[AspiredVersion, ...]) -> None:
         loader = self._loaders[model]
-        self._manager.set_aspired(model, {version.id.version: loader(version.path) for version in versions})
+        budgeted = {v.id.version: self._budget.loader(v.id, v.path, loader(v.path)) for v in versions}
+        self._manager.set_aspired(model, budgeted)
 
     def report_problem(self, model: str, error: ServingError) -> None:
         self._bus.publish(SourceProblem(model, error))
@@ -340,7 +345,9 @@ class _Running:
 
 
 def _manager_options(options: ServerOptions) -> ManagerOptions:
+    resource_preserving = options.version_transition_policy == "resource_preserving"
     return ManagerOptions(
+        policy=version_policy.resource_preserving if resource_preserving else version_policy.availability_preserving,
         load_threads=max(options.num_load_threads, 1),
         initial_load_threads=4 * schedulable_cpus(),
         unload_threads=options.num_unload_threads if options.num_unload_threads > 0 else None,
