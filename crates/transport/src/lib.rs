@@ -17,5 +17,5 @@ pub mod serving;
 pub mod shutdown;
 pub mod tls;
 
-pub use server::{Protocol, Server, ServerOptions};
+pub use server::{BatchThreads, Protocol, Server, ServerOptions};
 pub use serving::{Serving, ServingOptions};

@@ -7,6 +7,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tensorserve.config.batching import Batching, batching
 from tensorserve.config.flags import ServerOptions
 from tensorserve.config.session_config import session_config
 from tensorserve.errors import ServingError
@@ -38,21 +39,35 @@ class SavedModelLoader:
         path: The version's directory.
         tags: The tag set of the meta graph to load.
         session_config: A serialized `tensorflow.ConfigProto`.
+        batching: How requests are merged.
     """
 
     runtime: TensorFlowRuntime
     path: str
     tags: tuple[str, ...]
     session_config: bytes
+    batching: Batching = Batching()
 
     def load(self) -> Servable:
-        return self.runtime.load(self.path, list(self.tags), self.session_config)
+        parameters = self.batching.parameters_for(self.path)
+        servable = self.runtime.load(self.path, list(self.tags), self.session_config)
+        if parameters is not None:
+            servable.enable_batching(parameters, self.batching.pad_values)
+            logger.info("Wrapping session to perform batch processing")
+        return servable
 
 
 class TensorFlow:
     """Makes loaders that share one library and one session configuration."""
 
-    def __init__(self, runtime: TensorFlowRuntime, tags: tuple[str, ...], session_config: bytes) -> None:
+    def __init__(
+        self,
+        runtime: TensorFlowRuntime,
+        tags: tuple[str, ...],
+        session_config: bytes,
+        batching: Batching = Batching(),  # noqa: B008  # frozen
+    ) -> None:
+        self._batching = batching
         self._runtime = runtime
         self._tags = tags
         self._session_config = session_config
@@ -63,7 +78,7 @@ class TensorFlow:
         config = session_config(options)
         runtime = open_library(options.tensorflow_library)
         logger.info("TensorFlow %s", runtime.version)
-        return cls(runtime, tuple(options.saved_model_tags.split(",")), config)
+        return cls(runtime, tuple(options.saved_model_tags.split(",")), config, batching(options))
 
     def loader(self, path: str) -> SavedModelLoader:
-        return SavedModelLoader(self._runtime, path, self._tags, self._session_config)
+        return SavedModelLoader(self._runtime, path, self._tags, self._session_config, self._batching)
