@@ -41,6 +41,12 @@ class Servable:
 
     @property
     def signature_names(self) -> list[str]: ...
+    def enable_batching(self, parameters: bytes, pad_values: dict[str, str] | None = None) -> None:
+        """From now on requests share batches; to be called once, before the servable is published.
+
+        `parameters` is a serialized `tensorflow.serving.BatchingParameters`, `pad_values` what inputs are padded
+        with, by alias. Raises ServingError (INVALID_ARGUMENT), ValueError if the bytes are no such message.
+        """
 
 @final
 class ControlReply:
@@ -85,11 +91,16 @@ class DataPlane:
         serialize_as_tensor_content: bool = False,
         max_request_bytes: int = 2147483647,
         grpc_options: dict[str, int] | None = None,
+        batch_threads: tuple[int, str] | None = None,
+        model_weights: dict[str, float] | None = None,
     ) -> DataPlane:
         """0 threads means: chosen from the CPUs this process may use.
 
         `grpc_options` may have max_streams, max_header_bytes, max_receive_bytes, max_send_bytes, keepalive_time_ms,
         keepalive_timeout_ms, max_age_ms and max_age_grace_ms; a negative number means no limit. Raises ValueError.
+        `batch_threads` are the number and the name of threads for batches alone; without them batches share those of
+        other runs. `model_weights` are the models' shares of execution time under load, 1 for those that it does
+        not name.
         """
     def publish(self, model: str, version: int, servable: Servable) -> None:
         """Makes a version answer requests at once. Replaces a version of the same number."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from tensorserve.config.batching import batching, model_weights
 from tensorserve.config.channel_arguments import grpc_options
 from tensorserve.config.flags import ServerOptions
 from tensorserve.lifecycle.loader import ServableTable
@@ -49,6 +50,7 @@ def open_data_plane(options: ServerOptions) -> DataPlane:
     """Makes the data plane that the flags describe. It listens nowhere yet."""
     from tensorserve import _core
 
+    threads = batching(options).threads
     return _core.DataPlane(
         io_threads=options.io_threads,
         execution_threads=options.execution_threads,
@@ -59,4 +61,6 @@ def open_data_plane(options: ServerOptions) -> DataPlane:
         serialize_as_tensor_content=options.enable_serialization_as_tensor_content,
         max_request_bytes=options.max_request_bytes,
         grpc_options=grpc_options(options.grpc_channel_arguments),
+        batch_threads=None if threads is None else (threads.number, threads.name),
+        model_weights=model_weights(options.model_weights),
     )

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //! TensorFlow's library and what it loads.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pyo3::prelude::*;
 use tensorserve_runtimes::tensorflow::TensorFlow;
 use tensorserve_runtimes::{LoadRequest, Runtime};
+use tensorserve_servables::Batching;
 
+use crate::batching;
 use crate::error::to_python;
 
 #[pyclass(frozen, module = "tensorserve._core")]
@@ -52,5 +55,17 @@ impl Servable {
     #[getter]
     fn signature_names(&self) -> Vec<String> {
         self.servable.signature_defs().keys().cloned().collect()
+    }
+
+    #[pyo3(signature = (parameters, pad_values = None))]
+    fn enable_batching(
+        &self,
+        py: Python<'_>,
+        parameters: &[u8],
+        pad_values: Option<HashMap<String, String>>,
+    ) -> PyResult<()> {
+        let parameters = batching::parameters(parameters)?;
+        let batching = Batching { parameters, pad_values: pad_values.unwrap_or_default() };
+        py.detach(|| self.servable.enable_batching(batching)).map_err(to_python)
     }
 }

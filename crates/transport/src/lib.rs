@@ -19,5 +19,5 @@ pub mod shutdown;
 pub mod tls;
 
 pub use control::{AdminReply, AdminRequest, ControlPlane};
-pub use server::{Protocol, Server, ServerOptions};
+pub use server::{BatchThreads, Protocol, Server, ServerOptions};
 pub use serving::{Serving, ServingOptions};
