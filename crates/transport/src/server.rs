@@ -10,6 +10,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::lane::{LaneThread, Lanes};
 use crate::listener::Listener;
+use crate::request_log::RequestLog;
 use crate::shutdown::{Shutdown, ShutdownWatch};
 use crate::tls::{Identity, Security};
 use crate::{Serving, ServingOptions};
@@ -52,6 +53,7 @@ impl Server {
             table: ServableTable::default(),
             status: StatusBoard::default(),
             executor: Executor::new(slots, execution.handle().clone()),
+            request_log: RequestLog::default(),
             options: serving,
         });
         // More of them would sleep and wake more often for the same work; long runs have threads of their own.

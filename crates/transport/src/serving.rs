@@ -5,6 +5,7 @@ use tensorserve_servables::{Executor, ServableTable, StatusBoard};
 use tensorserve_tensors::proto::TensorEncoding;
 
 use crate::grpc::options::GrpcOptions;
+use crate::request_log::RequestLog;
 
 /// How requests are answered.
 #[derive(Clone, Debug)]
@@ -29,5 +30,6 @@ pub struct Serving {
     pub table: ServableTable,
     pub status: StatusBoard,
     pub executor: Executor,
+    pub request_log: RequestLog,
     pub options: ServingOptions,
 }
