@@ -10,6 +10,7 @@ from tensorserve.config.flags import ServerOptions
 from tensorserve.lifecycle.loader import ServableTable
 
 if TYPE_CHECKING:
+    from tensorserve._core import RequestLog
     from tensorserve._core import Servable  # noqa: F401  # used in a quoted type
 
 
@@ -21,6 +22,10 @@ class DataPlane(ServableTable["Servable"], Protocol):
 
     def set_labels(self, model: str, labels: dict[str, int], /) -> None:
         """Replaces all version labels of a model."""
+
+    @property
+    def request_log(self) -> RequestLog:
+        """Where answered requests wait that shall be logged."""
 
     def secure_grpc(self, key: str, certificates: str, client_authorities: str | None, /) -> None:
         """Puts new gRPC connections within TLS, or replaces what those use. Raises the data plane's error."""

@@ -15,7 +15,8 @@ use tensorserve_transport::tls::Identity;
 use tensorserve_transport::{Protocol, Server, ServerOptions, Serving, ServingOptions};
 
 use crate::error::to_python;
-use crate::tensorflow::Servable;
+use crate::request_log::RequestLog;
+use crate::servable::Servable;
 
 #[pyclass(frozen, module = "tensorserve._core")]
 pub(crate) struct DataPlane {
@@ -85,6 +86,11 @@ impl DataPlane {
         self.serving.table.set_labels(model, labels);
     }
 
+    #[getter]
+    fn request_log(&self) -> RequestLog {
+        RequestLog { serving: Arc::clone(&self.serving) }
+    }
+
     #[pyo3(signature = (key, certificates, client_authorities = None))]
     fn secure_grpc(&self, key: &str, certificates: &str, client_authorities: Option<&str>) -> PyResult<()> {
         self.secure(Protocol::Grpc, &Identity { key, certificates, client_authorities })
@@ -149,6 +155,6 @@ fn os_error(error: io::Error) -> PyErr {
     }
 }
 
-fn duration(seconds: f64) -> PyResult<Duration> {
+pub(crate) fn duration(seconds: f64) -> PyResult<Duration> {
     Duration::try_from_secs_f64(seconds).map_err(|error| PyValueError::new_err(error.to_string()))
 }
