@@ -72,9 +72,7 @@ class Servable:
         Gives for each record the number of its `log_type` field (0 if it has none) and the seconds that each run took.
         Raises ServingError with the original's codes and texts; the error of a request that fails is raised as it is.
         """
-    def synthesize_warmup(
-        self, seconds_each: float, seconds: float
-    ) -> list[tuple[str, str, float | None]]:
+    def synthesize_warmup(self, seconds_each: float, seconds: float) -> list[tuple[str, str, float | None]]:
         """Runs each signature that clients may ask once, with made-up inputs, without holding the GIL.
 
         Gives for each its name and the seconds that it took, or why it was not run or failed.

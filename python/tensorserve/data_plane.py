@@ -10,8 +10,10 @@ from tensorserve.config.flags import ServerOptions
 from tensorserve.lifecycle.loader import ServableTable
 
 if TYPE_CHECKING:
-    from tensorserve._core import RequestLog
-    from tensorserve._core import Servable  # noqa: F401  # used in a quoted type
+    from tensorserve._core import (
+        RequestLog,
+        Servable,  # noqa: F401  # used in a quoted type
+    )
 
 
 class DataPlane(ServableTable["Servable"], Protocol):

@@ -20,16 +20,18 @@ from tensorserve.config.parser import check_keywords
 from tensorserve.config.validation import check_options
 from tensorserve.data_plane import DataPlane, open_data_plane
 from tensorserve.errors import Code, ServingError, UnknownFlagError
-from tensorserve.lifecycle.events import Event, EventBus, SourceProblem, StateChange
+from tensorserve.lifecycle.events import Event, EventBus, SourceProblem, StateChange, VersionsIncomplete
 from tensorserve.lifecycle.labels import LabelKeeper
 from tensorserve.lifecycle.loader import Loader
 from tensorserve.lifecycle.manager import Manager, ManagerOptions
 from tensorserve.lifecycle.startup import Startup
 from tensorserve.listeners import BoundPorts, Endpoints, check_endpoints, open_ports
+from tensorserve.request_log.request_logs import RequestLogs
 from tensorserve.runtimes.registry import RuntimeFactory, RuntimeRegistry
 from tensorserve.security import Security
 from tensorserve.sources.file_system import FileSystemSource
 from tensorserve.types import AspiredVersion, ModelConfig
+from tensorserve.warmup.model_warmup import warming
 
 if TYPE_CHECKING:
     from tensorserve._core import Servable
@@ -139,7 +141,7 @@ class ModelServer:
         options = check_options(self._options)
         registry = RuntimeRegistry(options, self._runtime_factories)
         models = self._models(options, registry)
-        loaders = {model.name: registry.runtime(model.platform).loader for model in models}
+        loaders = {model.name: warming(registry.runtime(model.platform).loader, options) for model in models}
         self._running = _Running(options, models, loaders, self._open_data_plane(options))
         try:
             self._running.load(timeout_seconds)
@@ -202,6 +204,8 @@ class _Running:
     ) -> None:
         self.data_plane = data_plane
         self._security = Security(options, data_plane)
+        self._request_logs = RequestLogs(data_plane.request_log, options)
+        self._request_logs.check(models)
         self.startup = Startup(model.name for model in models)
         self._models = models
         self._loaders = loaders
@@ -216,6 +220,7 @@ class _Running:
         self._source = FileSystemSource(models, self, options.file_system_poll_wait_seconds)
 
     def load(self, timeout_seconds: float | None) -> None:
+        self._request_logs.update(self._models)
         logger.info("Adding/updating models.")
         for model in self._models:
             logger.info(" (Re-)adding model: %s", model.name)
@@ -231,6 +236,7 @@ class _Running:
         self._source.stop()
         self._security.stop()
         drained = self.data_plane.shutdown(drain_seconds)
+        self._request_logs.stop()
         return self._manager.stop(drain_seconds) and drained
 
     def aspire(self, model: str, versions: tuple[AspiredVersion, ...]) -> None:
@@ -239,6 +245,9 @@ class _Running:
 
     def report_problem(self, model: str, error: ServingError) -> None:
         self._bus.publish(SourceProblem(model, error))
+
+    def report_incomplete(self, model: str, reasons: Mapping[int, str]) -> None:
+        self._bus.publish(VersionsIncomplete(model, reasons))
 
     def _report_state(self, event: Event) -> None:
         if isinstance(event, StateChange):

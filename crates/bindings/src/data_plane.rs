@@ -14,6 +14,7 @@ use tensorserve_transport::grpc::options::GrpcOptions;
 use tensorserve_transport::tls::Identity;
 use tensorserve_transport::{Protocol, Server, ServerOptions, Serving, ServingOptions};
 
+use crate::control::PythonControlPlane;
 use crate::error::to_python;
 use crate::request_log::RequestLog;
 use crate::servable::Servable;
@@ -91,6 +92,11 @@ impl DataPlane {
         RequestLog { serving: Arc::clone(&self.serving) }
     }
 
+    fn set_control_plane(&self, control: Py<PyAny>) -> PyResult<()> {
+        self.serving.control.set(Some(Arc::new(PythonControlPlane::start(control)?)));
+        Ok(())
+    }
+
     #[pyo3(signature = (key, certificates, client_authorities = None))]
     fn secure_grpc(&self, key: &str, certificates: &str, client_authorities: Option<&str>) -> PyResult<()> {
         self.secure(Protocol::Grpc, &Identity { key, certificates, client_authorities })
@@ -112,6 +118,8 @@ impl DataPlane {
     fn shutdown(&self, py: Python<'_>, drain_seconds: f64) -> PyResult<bool> {
         let drain = duration(drain_seconds)?;
         let server = self.server.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // It may refer to this object.
+        py.detach(|| self.serving.control.set(None));
         Ok(py.detach(|| server.is_none_or(|server| server.stop(drain))))
     }
 }

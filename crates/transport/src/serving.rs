@@ -4,6 +4,7 @@
 use tensorserve_servables::{Executor, ServableTable, StatusBoard};
 use tensorserve_tensors::proto::TensorEncoding;
 
+use crate::control::ControlSlot;
 use crate::grpc::options::GrpcOptions;
 use crate::request_log::RequestLog;
 
@@ -31,5 +32,7 @@ pub struct Serving {
     pub status: StatusBoard,
     pub executor: Executor,
     pub request_log: RequestLog,
+    /// Answers what no request handler can.
+    pub control: ControlSlot,
     pub options: ServingOptions,
 }

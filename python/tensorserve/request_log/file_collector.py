@@ -40,8 +40,8 @@ class FileLimits:
 class FileCollector:
     """Writes `PREFIX-YYYYMMDD-HHMMSS-PROCESS-NUMBER.tfrecord`, times in UTC.
 
-    Each batch of records is written at once. What a failed write left is cut off, so a file holds whole records. Nothing
-    is raised: records that cannot be written are counted and lost, and the next ones are tried again.
+    Each batch of records is written at once. What a failed write left is cut off, so a file holds whole records.
+    Nothing is raised: records that cannot be written are counted and lost, and the next ones are tried again.
 
     Args:
         prefix: First part of the files' names, with their folder, which is made if it is missing.
@@ -132,7 +132,9 @@ class FileCollector:
 
     def _fail(self, records: int, error: OSError) -> None:
         if not self._lost:
-            logger.error("Cannot write request logs to %s: %s; their records are lost until it works.", self._prefix, error)
+            logger.error(
+                "Cannot write request logs to %s: %s; their records are lost until it works.", self._prefix, error
+            )
         self._lost += records
         self._retry_at = time.monotonic() + _PAUSE_SECONDS
         self.close()

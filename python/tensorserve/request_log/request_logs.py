@@ -59,8 +59,8 @@ class RequestLogs:
         """Checks a configuration before anything of it is applied.
 
         Raises:
-            ServingError: NOT_FOUND, with TensorFlow Serving's text, for an unknown type; INVALID_ARGUMENT if a collector
-                cannot be made as described.
+            ServingError: NOT_FOUND, with TensorFlow Serving's text, for an unknown type; INVALID_ARGUMENT if a
+                collector cannot be made as described.
         """
         for config in _logged(models).values():
             if _target(config) not in self._targets:
@@ -78,11 +78,16 @@ class RequestLogs:
                 return
             added = self._make(logged.values())
             self._collectors.update(added.values())
-            kept = {target: number for target, number in self._targets.items() if target in map(_target, logged.values())}
+            kept = {
+                target: number for target, number in self._targets.items() if target in map(_target, logged.values())
+            }
             self._targets = kept | {target: number for target, (number, _) in added.items()}
             tags = self._options.saved_model_tags.split(",")
             self._log.set_loggers(
-                {model: (self._targets[_target(config)], config.sampling_rate, tags) for model, config in logged.items()}
+                {
+                    model: (self._targets[_target(config)], config.sampling_rate, tags)
+                    for model, config in logged.items()
+                }
             )
         if self._thread is None:
             self._start()

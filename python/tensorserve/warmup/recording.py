@@ -72,8 +72,10 @@ def _request_only(log: Any) -> bytes:
     return bytes(bare.SerializeToString())
 
 
-def from_json(path: str, servable: Servable, model: str) -> list[bytes]:
+def from_json(path: str, servable: Servable, choice: Choice) -> list[bytes]:
     """Makes records of requests such as the REST API takes: a JSON list of bodies, one body, or one on each line.
+
+    They go to the model of `choice`.
 
     A body with `examples` goes to classify or regress, whichever its signature is for; others go to predict. The
     servable says which types the values of a request have.
@@ -81,13 +83,14 @@ def from_json(path: str, servable: Servable, model: str) -> list[bytes]:
     Raises:
         ServingError: The file is no JSON, or a body is no request to this model; it says which one.
     """
-    records = []
+    parse = protos.message("tensorflow.serving.PredictionLog").FromString
+    logs = []
     for number, body in enumerate(_bodies(path)):
         try:
-            records.append(_record(body, servable, model))
+            logs.append(parse(_record(body, servable, choice.model)))
         except ServingError as error:
             raise ServingError(error.code, f"Request {number} of {path}: {error.message}") from error
-    return records
+    return list(_chosen(logs, choice))
 
 
 def _bodies(path: str) -> list[Any]:

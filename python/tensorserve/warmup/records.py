@@ -78,8 +78,9 @@ def read_logs(path: str) -> Iterator[Any]:
     make = protos.message("tensorflow.serving.PredictionLog").FromString
     number = 0
     try:
-        for number, record in enumerate(_core.TfRecordReader(path)):
+        for record in _core.TfRecordReader(path):
             yield make(record)
+            number += 1
     except DecodeError as error:
         message = f"Record {number} of {path} is no tensorflow.serving.PredictionLog"
         raise ServingError(Code.INVALID_ARGUMENT, message) from error
