@@ -12,7 +12,10 @@ from tensorserve.lifecycle.loader import ServableTable
 from tensorserve.services.control_plane import ControlPlane
 
 if TYPE_CHECKING:
-    from tensorserve._core import Servable  # noqa: F401  # used in a quoted type
+    from tensorserve._core import (
+        RequestLog,
+        Servable,  # noqa: F401  # used in a quoted type
+    )
 
 
 class DataPlane(ServableTable["Servable"], Protocol):
@@ -29,6 +32,10 @@ class DataPlane(ServableTable["Servable"], Protocol):
 
     def set_control_plane(self, control: ControlPlane, /) -> None:
         """Who answers config reloads and admin requests until the shutdown."""
+
+    @property
+    def request_log(self) -> RequestLog:
+        """Where answered requests wait that shall be logged."""
 
     def secure_grpc(self, key: str, certificates: str, client_authorities: str | None, /) -> None:
         """Puts new gRPC connections within TLS, or replaces what those use. Raises the data plane's error."""

@@ -16,7 +16,8 @@ use tensorserve_transport::{BatchThreads, Protocol, Server, ServerOptions, Servi
 
 use crate::control::PythonControlPlane;
 use crate::error::to_python;
-use crate::tensorflow::Servable;
+use crate::request_log::RequestLog;
+use crate::servable::Servable;
 
 #[pyclass(frozen, module = "tensorserve._core")]
 pub(crate) struct DataPlane {
@@ -95,6 +96,11 @@ impl DataPlane {
         self.serving.table.set_labels(model, labels);
     }
 
+    #[getter]
+    fn request_log(&self) -> RequestLog {
+        RequestLog { serving: Arc::clone(&self.serving) }
+    }
+
     fn set_control_plane(&self, control: Py<PyAny>) -> PyResult<()> {
         self.serving.control.set(Some(Arc::new(PythonControlPlane::start(control)?)));
         Ok(())
@@ -166,6 +172,6 @@ fn os_error(error: io::Error) -> PyErr {
     }
 }
 
-fn duration(seconds: f64) -> PyResult<Duration> {
+pub(crate) fn duration(seconds: f64) -> PyResult<Duration> {
     Duration::try_from_secs_f64(seconds).map_err(|error| PyValueError::new_err(error.to_string()))
 }

@@ -11,6 +11,7 @@ use tensorserve_servables::{Executor, Pool, Result, ServableTable, StatusBoard};
 use crate::control::ControlSlot;
 use crate::lane::{LaneThread, Lanes};
 use crate::listener::Listener;
+use crate::request_log::RequestLog;
 use crate::shutdown::{Shutdown, ShutdownWatch};
 use crate::tls::{Identity, Security};
 use crate::{Serving, ServingOptions};
@@ -65,6 +66,7 @@ impl Server {
         let serving = Arc::new(Serving {
             table: ServableTable::default(),
             status: StatusBoard::default(),
+            request_log: RequestLog::default(),
             control: ControlSlot::default(),
             executor: Executor::new(threads, batch_threads),
             options: serving,

@@ -223,8 +223,12 @@ class ServerOptions:
         "Most threads that answer gRPC; here a few serve any number of clients. See --io_threads.",
         default_text="4 x CPUs",
     )
-    enable_model_warmup: bool = _row(_BOOL, True, "Replay a version's recorded requests before it is served.")
-    num_request_iterations_for_warmup: int = _row(_INT32, 0, "How often each warm-up request is replayed, if above 0.")
+    enable_model_warmup: bool = _row(
+        _BOOL, True, "Replay a version's recorded requests before it is served. See --synthesize_warmup.", _EFFECTIVE
+    )
+    num_request_iterations_for_warmup: int = _row(
+        _INT32, 0, "How often each warm-up request is replayed, if above 0.", _EFFECTIVE
+    )
     version: bool = _row(_BOOL, False, "Print the versions of the server and of TensorFlow, and exit.", _EFFECTIVE)
     monitoring_config_file: str = _row(_STRING, "", "Text MonitoringConfig message.")
     remove_unused_fields_from_bundle_metagraph: bool = _row(
@@ -337,6 +341,21 @@ class ServerOptions:
         "How a version follows another: availability_preserving loads the new one first, resource_preserving unloads "
         "the old one first.",
         _OURS,
+    )
+    synthesize_warmup: bool = _row(
+        _BOOL, True, "Run a version without recorded requests once with made-up ones before it is served.", _OURS
+    )
+    request_log_max_file_mb: int = _row(
+        _INT64, 256, "MiB that a file of a request log may have; then a new one is begun.", _OURS
+    )
+    request_log_max_file_seconds: int = _row(
+        _INT64, 3600, "Seconds after which a new file of a request log is begun.", _OURS
+    )
+    request_log_max_files: int = _row(
+        _INT32, 0, "How many files of a request log stay; older ones are removed. 0 keeps all.", _OURS
+    )
+    request_log_buffer_mb: int = _row(
+        _INT64, 64, "MiB of request log records that may wait to be written; more are dropped.", _OURS
     )
     log_level: str = _row(_STRING, "info", "Least important log lines to write: debug, info, warning or error.", _OURS)
 

@@ -70,8 +70,14 @@ def _check_ranges(options: ServerOptions) -> None:
     for name in ("io_threads", "execution_threads", "drain_timeout_seconds", "model_memory_limit_mb"):
         if getattr(options, name) < 0:
             raise _invalid(f"{name} must not be negative.")
-    if options.max_request_bytes <= 0:
-        raise _invalid("max_request_bytes must be above 0.")
+    for name in (
+        "max_request_bytes",
+        "request_log_max_file_mb",
+        "request_log_max_file_seconds",
+        "request_log_buffer_mb",
+    ):
+        if getattr(options, name) <= 0:
+            raise _invalid(f"{name} must be above 0.")
 
 
 def _invalid(message: str) -> ServingError:
