@@ -22,12 +22,15 @@ from tensorserve.config.parser import check_keywords
 from tensorserve.config.validation import check_options
 from tensorserve.data_plane import DataPlane, open_data_plane
 from tensorserve.errors import Code, ServingError, UnknownFlagError
+from tensorserve.lifecycle import version_policy
 from tensorserve.lifecycle.events import Event, EventBus, SourceProblem, StateChange, VersionsIncomplete
 from tensorserve.lifecycle.labels import LabelKeeper
 from tensorserve.lifecycle.loader import Loader
 from tensorserve.lifecycle.manager import Manager, ManagerOptions
+from tensorserve.lifecycle.memory_budget import MemoryBudget
 from tensorserve.lifecycle.startup import Startup
 from tensorserve.listeners import BoundPorts, Endpoints, check_endpoints, open_ports
+from tensorserve.request_log.request_logs import RequestLogs
 from tensorserve.runtimes.registry import RuntimeFactory, RuntimeRegistry
 from tensorserve.security import Security
 from tensorserve.services.catalog import Bookkeeping, ModelCatalog, ModelReport, Origin, Wait
@@ -39,6 +42,7 @@ from tensorserve.sources.file_system import FileSystemSource
 from tensorserve.sources.storages import Storages
 from tensorserve.sources.version_directory import LocalStorage
 from tensorserve.types import TENSORFLOW_PLATFORM, AspiredVersion, ModelConfig
+from tensorserve.warmup.model_warmup import warming
 
 if TYPE_CHECKING:
     from tensorserve._core import Servable
@@ -50,7 +54,7 @@ logger = logging.getLogger(__name__)
 _PORT_FLAGS = {"port": "grpc_port", "rest_api_port": "rest_api_port"}
 
 # Files whose options runtimes can take in again.
-_OPTION_FILES = ("tensorflow_session_config_file",)
+_OPTION_FILES = ("tensorflow_session_config_file", "platform_config_file", "batching_parameters_file")
 
 
 class ModelServer:
@@ -245,8 +249,10 @@ class _Running:
     ) -> None:
         self.data_plane = data_plane
         self._security = Security(options, data_plane)
+        self._request_logs = RequestLogs(data_plane.request_log, options)
         self.startup = Startup(model.name for model in models)
         self._registry = registry
+        self._options = options
         self._loaders: dict[str, Callable[[str], Loader[Servable]]] = {}
         self.prepare(models)
         self._bus = EventBus()
@@ -257,6 +263,8 @@ class _Running:
         states = ModelStates()
         for subscriber in (self._report_state, self._labels, states, self.startup):
             self._bus.subscribe(subscriber)
+        self._budget = MemoryBudget(options.model_memory_limit_mb * 1_000_000)
+        self._bus.subscribe(self._budget)
         self._manager: Manager[Servable] = Manager(data_plane, self._bus, _manager_options(options))
         self._source = FileSystemSource(models, self, options.file_system_poll_wait_seconds, storages)
         self._storages = storages
@@ -294,6 +302,7 @@ class _Running:
         self.data_plane.set_control_plane(self._control)
 
     def load(self, timeout_seconds: float | None) -> None:
+        self._request_logs.update(self.catalog.models.values())
         logger.info("Adding/updating models.")
         for name in self.catalog.models:
             logger.info(" (Re-)adding model: %s", name)
@@ -313,6 +322,7 @@ class _Running:
         self._source.stop()
         self._security.stop()
         drained = self.data_plane.shutdown(drain_seconds)
+        self._request_logs.stop()
         return self._manager.stop(drain_seconds) and drained
 
     def reload_files(self, wait: Wait | None) -> ReloadPlan | None:
@@ -323,13 +333,16 @@ class _Running:
         return plan
 
     def check(self, models: Iterable[ModelConfig]) -> tuple[ModelConfig, ...]:
-        return checked(models, self._registry.knows)
+        accepted = checked(models, self._registry.knows)
+        self._request_logs.check(accepted)
+        return accepted
 
     def prepare(self, models: Collection[ModelConfig]) -> None:
-        added = {model.name: self._registry.runtime(model.platform).loader for model in models}
+        added = {model.name: warming(self._registry.runtime(model.platform).loader, self._options) for model in models}
         self._loaders = {**self._loaders, **added}
 
     def watch(self, models: Sequence[ModelConfig]) -> None:
+        self._request_logs.update(models)
         self._source.update(models)
 
     def withdraw(self, model: str) -> None:
@@ -341,7 +354,8 @@ class _Running:
 
     def aspire(self, model: str, versions: tuple[AspiredVersion, ...]) -> None:
         loader = self._loaders[model]
-        self._manager.set_aspired(model, {version.id.version: loader(version.path) for version in versions})
+        budgeted = {v.id.version: self._budget.loader(v.id, v.path, loader(v.path)) for v in versions}
+        self._manager.set_aspired(model, budgeted)
 
     def report_problem(self, model: str, error: ServingError) -> None:
         self._bus.publish(SourceProblem(model, error))
@@ -356,7 +370,9 @@ class _Running:
 
 
 def _manager_options(options: ServerOptions) -> ManagerOptions:
+    resource_preserving = options.version_transition_policy == "resource_preserving"
     return ManagerOptions(
+        policy=version_policy.resource_preserving if resource_preserving else version_policy.availability_preserving,
         load_threads=max(options.num_load_threads, 1),
         initial_load_threads=4 * schedulable_cpus(),
         unload_threads=options.num_unload_threads if options.num_unload_threads > 0 else None,

@@ -61,6 +61,7 @@ class FakeDataPlane:
         self.shutdowns: list[float] = []
         self.withdrawn: list[str] = []
         self.control: Any = None
+        self.request_log: Any = None
         self.on_retire: Callable[[ServableId], None] = lambda retired: None
         self._lock = threading.Lock()
 

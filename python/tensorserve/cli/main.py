@@ -11,6 +11,7 @@ from tensorserve.cli.exit_status import OK, USAGE, end_process
 _COMMANDS = {
     "serve": "Serve models over gRPC and HTTP/REST.",
     "models": "Look at and change the models of a running server.",
+    "warmup": "Make, show and try warm-up files.",
 }
 
 

@@ -16,7 +16,6 @@ QUIET_SECONDS = {
     Completeness.WHOLE: 0.0,
     Completeness.UNPROVEN: 1.0,
     Completeness.UNRECOGNIZED: 5.0,
-    Completeness.LACKING: 30.0,
 }
 # The storage's clock may be behind ours.
 _CLOCK_SKEW_SECONDS = 2.0

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator, Mapping
 
 from tensorserve.sources.protobuf_fields import MalformedError, TruncatedError
-from tensorserve.sources.saved_model_file import NamedFiles, named_files
+from tensorserve.sources.saved_model_file import NamedFiles, has_variables, named_files
 from tensorserve.sources.storage import Completeness, Inspection
 from tensorserve.sources.variables_index import shard_name, shard_sizes
 
@@ -81,7 +81,7 @@ def _judge(path: str, files: _Files) -> tuple[Completeness, str]:
     if any(name in files for name in _UNPROVABLE_MODELS):
         return Completeness.UNPROVEN, ""
     if f"{VARIABLES}/" in files:
-        return Completeness.LACKING, f"there is no {SAVED_MODEL}"
+        return Completeness.HALF, f"there is no {SAVED_MODEL}"
     return Completeness.UNRECOGNIZED, f"there is no {SAVED_MODEL}"
 
 
@@ -93,17 +93,23 @@ def _judge_saved_model(path: str, files: _Files) -> tuple[Completeness, str]:
     except MalformedError:
         return Completeness.WHOLE, ""  # Loading it says what is wrong.
     proven = _check_variables(path, files)
-    if missing := _missing(named, files):
-        return Completeness.LACKING, missing
+    _check_named(path, named, files)
     extra = any(name.startswith((_ASSETS, _EXTRA_ASSETS)) and not name.endswith("/") for name in files)
     return (Completeness.WHOLE if proven and not extra else Completeness.UNPROVEN), ""
 
 
-def _missing(named: NamedFiles, files: _Files) -> str:
-    if named.restores and INDEX not in files:
-        return f"there is no {INDEX}, although the graph restores variables"
-    absent = sorted(name for name in named.assets if f"{_ASSETS}{name}" not in files)
-    return f"there is no {_ASSETS}{absent[0]}" if absent else ""
+def _check_named(path: str, named: NamedFiles, files: _Files) -> None:
+    """Whether there is what the graph needs.
+
+    Raises:
+        _HalfError: It is not there.
+    """
+    # A frozen graph may still name the op that once restored its variables.
+    if named.restores and INDEX not in files and has_variables(os.path.join(path, SAVED_MODEL)):
+        raise _HalfError(f"there is no {INDEX}, although the graph has variables")
+    for name in sorted(named.assets):
+        if f"{_ASSETS}{name}" not in files:
+            raise _HalfError(f"there is no {_ASSETS}{name}")
 
 
 def _check_variables(path: str, files: _Files) -> bool:

@@ -21,6 +21,9 @@ _SAVER_DEF, _ASSET_FILE_DEF = 3, 6
 _GRAPH_WIRE_TYPES = {_SAVER_DEF: BYTES, _ASSET_FILE_DEF: BYTES}
 _RESTORE_OP_NAME = 3
 _FILENAME = 2
+_VARIABLE_OPS = (b"VarHandleOp", b"VariableV2", b"\x12\x08Variable")  # The last is the whole name of an op.
+_LONGEST_OP = max(len(op) for op in _VARIABLE_OPS)
+_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,22 @@ def read_named_files(file: BinaryIO) -> NamedFiles:
         # The graph's own frame is whole, so this is no sign of a half file.
         raise MalformedError("a field that is longer than its message") from error
     return NamedFiles(any(graph.restores for graph in found), frozenset().union(*(graph.assets for graph in found)))
+
+
+def has_variables(path: str) -> bool:
+    """Whether a graph has variables, by the names of their ops; reads the whole file.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    rest = b""
+    with open(path, "rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            text = rest + chunk
+            if any(op in text for op in _VARIABLE_OPS):
+                return True
+            rest = text[-_LONGEST_OP:]
+    return False
 
 
 def _read_graph(file: BinaryIO, graph: Field) -> NamedFiles:

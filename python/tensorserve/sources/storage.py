@@ -29,14 +29,12 @@ class Completeness(enum.Enum):
 
     WHOLE: Everything, each file proven by its format, or there is nothing to wait for. UNPROVEN: Everything, but of
     some files only time can tell whether they are finished. UNRECOGNIZED: None of the files that make a model.
-    LACKING: Something is missing that nearly every such model has. HALF: Something is missing or too short without
-    which it cannot be loaded.
+    HALF: Something that the model needs is missing or too short.
     """
 
     WHOLE = enum.auto()
     UNPROVEN = enum.auto()
     UNRECOGNIZED = enum.auto()
-    LACKING = enum.auto()
     HALF = enum.auto()
 
 

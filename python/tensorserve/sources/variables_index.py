@@ -104,10 +104,10 @@ def _index_handle(file: BinaryIO) -> tuple[int, int]:
 def _read_block(file: BinaryIO, offset: int, size: int) -> bytes:
     if size > _LARGEST_BLOCK:
         raise MalformedError(f"a block of {size} bytes")
+    if offset + size + _TRAILER_BYTES > file_size(file):
+        raise TruncatedError
     file.seek(offset)
     block = file.read(size + _TRAILER_BYTES)
-    if len(block) < size + _TRAILER_BYTES:
-        raise TruncatedError
     if block[size] != _UNCOMPRESSED:
         raise MalformedError(f"compression {block[size]}")
     return block[:size]
@@ -122,11 +122,10 @@ def _block_entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
     key = b""
     while stream.tell() < end:
         shared, unshared, size = read_varint(stream), read_varint(stream), read_varint(stream)
-        key = key[:shared] + stream.read(unshared)
-        value = stream.read(size)
-        if stream.tell() > end or len(value) < size:
+        if stream.tell() + unshared + size > end:
             raise MalformedError("an entry that is longer than its block")
-        yield key, value
+        key = key[:shared] + stream.read(unshared)
+        yield key, stream.read(size)
 
 
 def _varints(message: bytes) -> dict[int, int]:
