@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import cache
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -32,10 +33,8 @@ from tensorserve.listeners import BoundPorts, Endpoints, check_endpoints, open_p
 from tensorserve.request_log.request_logs import RequestLogs
 from tensorserve.runtimes.registry import RuntimeFactory, RuntimeRegistry
 from tensorserve.security import Security
-from tensorserve.services.admin_access import AdminAccess
-from tensorserve.services.admin_api import AdminApi
 from tensorserve.services.catalog import Bookkeeping, ModelCatalog, ModelReport, Origin, Wait
-from tensorserve.services.config_file import FileFollower, ModelConfigFile
+from tensorserve.services.config_file import FileFollower, Followed, ModelConfigFile, OptionsFile
 from tensorserve.services.control_plane import ControlPlane
 from tensorserve.services.model_states import ModelStates
 from tensorserve.services.reload_plan import ReloadPlan
@@ -47,11 +46,15 @@ from tensorserve.warmup.model_warmup import warming
 
 if TYPE_CHECKING:
     from tensorserve._core import Servable
+    from tensorserve.services.admin_service import AdminService
 
 logger = logging.getLogger(__name__)
 
 # In Python 0 and None mean something else than on the command line, so the gRPC port has a name of its own.
 _PORT_FLAGS = {"port": "grpc_port", "rest_api_port": "rest_api_port"}
+
+# Files whose options runtimes can take in again.
+_OPTION_FILES = ("tensorflow_session_config_file", "platform_config_file", "batching_parameters_file")
 
 
 class ModelServer:
@@ -153,14 +156,13 @@ class ModelServer:
         options = check_options(self._options)
         registry = RuntimeRegistry(options, self._runtime_factories)
         models = self._models(options, registry)
-        access = AdminAccess(options.admin_api, options.admin_token_file, options.host)
         for model in models:
             registry.runtime(model.platform)
         # What a plug-in or a test loads has files that only it knows.
         storages = Storages(LocalStorage(frozenset() if self._runtime_factories else frozenset({TENSORFLOW_PLATFORM})))
         self._running = _Running(options, models, registry, storages, self._open_data_plane(options))
-        self._running.open_control_plane(access)
         try:
+            self._running.open_control_plane(options)
             self._running.load(timeout_seconds)
         except BaseException:
             self.stop(0.0)
@@ -275,14 +277,28 @@ class _Running:
         self._config_file = (
             ModelConfigFile(options.model_config_file, self.catalog, self.check) if options.model_config_file else None
         )
-        files = [self._config_file] if self._config_file else []
-        self._follower = FileFollower(files, options.model_config_file_poll_wait_seconds)
+        self._follower = FileFollower(self._followed(options), options.model_config_file_poll_wait_seconds)
         self._control: ControlPlane | None = None
 
-    def open_control_plane(self, access: AdminAccess) -> None:
-        """From here on reloads and admin requests are answered."""
-        api = AdminApi(self.catalog, self, getattr(self.data_plane, "batching_report", None))
-        self._control = ControlPlane(self.catalog, api, access)
+    def _followed(self, options: ServerOptions) -> list[Followed]:
+        files: list[Followed] = [
+            OptionsFile(path, self._registry.refresh) for flag in _OPTION_FILES if (path := getattr(options, flag))
+        ]
+        return [*files, self._config_file] if self._config_file else files
+
+    def open_control_plane(self, options: ServerOptions) -> None:
+        """From here on reloads and admin requests are answered. Raises ServingError: the token file cannot be used."""
+
+        @cache
+        def admin_service() -> AdminService:
+            from tensorserve.services.admin_service import AdminService
+
+            batching_report = getattr(self.data_plane, "batching_report", None)
+            return AdminService.open(options, self.catalog, self, batching_report)
+
+        if options.admin_token_file:
+            admin_service()
+        self._control = ControlPlane(self.catalog, admin_service)
         self.data_plane.set_control_plane(self._control)
 
     def load(self, timeout_seconds: float | None) -> None:
