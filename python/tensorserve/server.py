@@ -143,7 +143,8 @@ class ModelServer:
         models = self._models(options, registry)
         loaders = {model.name: registry.runtime(model.platform).loader for model in models}
         # What a plug-in or a test loads has files that only it knows.
-        storages = Storages(LocalStorage(frozenset() if self._runtime_factories else frozenset({TENSORFLOW_PLATFORM})))
+        checked_platforms = frozenset() if self._runtime_factories else frozenset({TENSORFLOW_PLATFORM})
+        storages = Storages(LocalStorage(checked_platforms), ObjectStore(), options.object_store_poll_wait_seconds)
         self._running = _Running(options, models, loaders, storages, self._open_data_plane(options))
         try:
             self._running.load(timeout_seconds)

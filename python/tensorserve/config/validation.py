@@ -58,9 +58,11 @@ def _check_ranges(options: ServerOptions) -> None:
         raise _invalid("per_process_gpu_memory_fraction must be between 0 and 1.")
     if options.log_level not in LOG_LEVELS:
         raise _invalid(f"log_level must be one of {', '.join(LOG_LEVELS)}.")
-    for name in ("io_threads", "execution_threads", "drain_timeout_seconds"):
+    for name in ("io_threads", "execution_threads", "drain_timeout_seconds", "object_store_poll_wait_seconds"):
         if getattr(options, name) < 0:
             raise _invalid(f"{name} must not be negative.")
+    if options.model_repository and (options.model_base_path or options.model_config_file):
+        raise _invalid("--model_repository takes the place of --model_base_path and --model_config_file; give only one.")
     if options.max_request_bytes <= 0:
         raise _invalid("max_request_bytes must be above 0.")
 
