@@ -1,9 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """The typed boundary between the control plane (Python) and the data plane (Rust)."""
 
-from typing import final
+from typing import Protocol, final, type_check_only
 
-__all__ = ["DataPlane", "Servable", "ServingError", "TensorFlowRuntime", "__version__", "descriptor_set"]
+__all__ = [
+    "ControlReply",
+    "DataPlane",
+    "Servable",
+    "ServingError",
+    "TensorFlowRuntime",
+    "__version__",
+    "descriptor_set",
+]
 __version__: str
 
 class ServingError(Exception):
@@ -33,6 +41,33 @@ class Servable:
 
     @property
     def signature_names(self) -> list[str]: ...
+
+@final
+class ControlReply:
+    """How one question to the control plane is answered, from any thread. Dropped without an answer it is an error."""
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether the client still waits."""
+    def send(self, body: bytes, status: int = 200, content_type: str = "application/json") -> None:
+        """Answers; `status` and `content_type` are for HTTP."""
+    def fail(self, code: int, message: str) -> None:
+        """Answers with an error; `code` is a canonical status code number."""
+
+@type_check_only
+class _ControlPlane(Protocol):
+    """Decides what is served. Both methods must return at once; they are called from one thread."""
+
+    def reload_config(self, request: bytes, reply: ControlReply, /) -> None:
+        """Answers a `ReloadConfigRequest` with a `ReloadConfigResponse`."""
+    def admin(
+        self, method: str, target: str, headers: dict[str, str], peer: str, body: bytes, reply: ControlReply, /
+    ) -> None:
+        """Answers a request below `/v1/admin/`; `peer` is loopback, socket or remote.
+
+        `headers` has those that decide who may do what, in lower case: authorization, content-type, host, origin,
+        sec-fetch-site, forwarded, via, x-real-ip, and x-forwarded for any that begins like this.
+        """
 
 @final
 class DataPlane:
@@ -68,6 +103,10 @@ class DataPlane:
         """What GetModelStatus reports of a version; `state` is a `ModelVersionStatus.State` number."""
     def set_labels(self, model: str, labels: dict[str, int]) -> None:
         """Replaces all version labels of a model."""
+    def withdraw(self, model: str) -> None:
+        """Health does not depend on this model any more, until one of its versions starts."""
+    def set_control_plane(self, control: _ControlPlane) -> None:
+        """Who answers config reloads and admin requests, until `shutdown`. Without one they are refused."""
     def secure_grpc(self, key: str, certificates: str, client_authorities: str | None = None) -> None:
         """Puts new gRPC connections within TLS; again, with another identity, it replaces the one before.
 

@@ -14,6 +14,7 @@ use tensorserve_transport::grpc::options::GrpcOptions;
 use tensorserve_transport::tls::Identity;
 use tensorserve_transport::{Protocol, Server, ServerOptions, Serving, ServingOptions};
 
+use crate::control::PythonControlPlane;
 use crate::error::to_python;
 use crate::tensorflow::Servable;
 
@@ -81,8 +82,17 @@ impl DataPlane {
         Ok(())
     }
 
+    fn withdraw(&self, model: &str) {
+        self.serving.status.withdraw(model);
+    }
+
     fn set_labels(&self, model: &str, labels: HashMap<String, i64>) {
         self.serving.table.set_labels(model, labels);
+    }
+
+    fn set_control_plane(&self, control: Py<PyAny>) -> PyResult<()> {
+        self.serving.control.set(Some(Arc::new(PythonControlPlane::start(control)?)));
+        Ok(())
     }
 
     #[pyo3(signature = (key, certificates, client_authorities = None))]
@@ -106,6 +116,8 @@ impl DataPlane {
     fn shutdown(&self, py: Python<'_>, drain_seconds: f64) -> PyResult<bool> {
         let drain = duration(drain_seconds)?;
         let server = self.server.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // It may refer to this object.
+        py.detach(|| self.serving.control.set(None));
         Ok(py.detach(|| server.is_none_or(|server| server.stop(drain))))
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! Its typed description is `python/tensorserve/_core.pyi`.
 
+mod control;
 mod data_plane;
 mod error;
 mod tensorflow;
@@ -18,6 +19,8 @@ mod _core {
     use pyo3::prelude::*;
     use pyo3::types::PyBytes;
 
+    #[pymodule_export]
+    use super::control::ControlReply;
     #[pymodule_export]
     use super::data_plane::DataPlane;
     #[pymodule_export]

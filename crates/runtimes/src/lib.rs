@@ -12,6 +12,7 @@ use std::time::Duration;
 use tensorserve_protos::tensorflow::SignatureDef;
 use tensorserve_tensors::{Result, Tensor};
 
+mod memory;
 pub mod tensorflow;
 
 /// What to load, and how.

@@ -20,6 +20,7 @@ pub mod session_run;
 pub mod signature;
 mod signature_text;
 pub mod status;
+pub mod synthetic;
 pub mod table;
 
 pub use execution::Executor;

@@ -6,6 +6,7 @@
 //! first.
 
 pub(crate) mod answers;
+pub mod control;
 pub mod grpc;
 pub(crate) mod inflate;
 pub mod lane;
@@ -17,5 +18,6 @@ pub mod serving;
 pub mod shutdown;
 pub mod tls;
 
+pub use control::{AdminReply, AdminRequest, ControlPlane};
 pub use server::{Protocol, Server, ServerOptions};
 pub use serving::{Serving, ServingOptions};

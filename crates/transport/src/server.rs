@@ -8,6 +8,7 @@ use std::time::Duration;
 use tensorserve_servables::{Executor, Result, ServableTable, StatusBoard};
 use tokio::runtime::{Builder, Runtime};
 
+use crate::control::ControlSlot;
 use crate::lane::{LaneThread, Lanes};
 use crate::listener::Listener;
 use crate::shutdown::{Shutdown, ShutdownWatch};
@@ -52,6 +53,7 @@ impl Server {
             table: ServableTable::default(),
             status: StatusBoard::default(),
             executor: Executor::new(slots, execution.handle().clone()),
+            control: ControlSlot::default(),
             options: serving,
         });
         // More of them would sleep and wake more often for the same work; long runs have threads of their own.

@@ -4,6 +4,7 @@
 use tensorserve_servables::{Executor, ServableTable, StatusBoard};
 use tensorserve_tensors::proto::TensorEncoding;
 
+use crate::control::ControlSlot;
 use crate::grpc::options::GrpcOptions;
 
 /// How requests are answered.
@@ -29,5 +30,7 @@ pub struct Serving {
     pub table: ServableTable,
     pub status: StatusBoard,
     pub executor: Executor,
+    /// Answers what no request handler can.
+    pub control: ControlSlot,
     pub options: ServingOptions,
 }

@@ -54,7 +54,7 @@ class ModelCache:
     def __init__(self, folder: str, store: ObjectStore) -> None:
         self._folder = folder
         self._store = store
-        self._in_use: dict[str, list[int]] = {}
+        self._in_use: dict[str, dict[str, int]] = {}
         self._lock = threading.Lock()
 
     def fetch(self, url: str, is_wanted: Callable[[], bool] = lambda: True) -> str:
@@ -84,8 +84,8 @@ class ModelCache:
     def release(self, url: str) -> None:
         """Says that a version is not used any more."""
         with self._lock:
-            handles = self._in_use.pop(url, [])
-        for handle in handles:
+            handles = self._in_use.pop(url, {})
+        for handle in handles.values():
             os.close(handle)
 
     def retain(self, base_url: str, versions: Collection[int]) -> None:
@@ -117,11 +117,14 @@ class ModelCache:
 
     def _use(self, url: str, final: str) -> bool:
         """Takes a shared lock on a version that is there."""
+        with self._lock:
+            if final in self._in_use.get(url, {}):
+                return True
         handle = _locked(final, fcntl.LOCK_SH)
         if handle is None:
             return False
         with self._lock:
-            self._in_use.setdefault(url, []).append(handle)
+            self._in_use.setdefault(url, {})[final] = handle
         return True
 
     def _download(self, url: str, files: _Files, final: str, is_wanted: Callable[[], bool]) -> None:

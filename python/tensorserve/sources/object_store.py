@@ -8,7 +8,6 @@ imported when the first URL is met. Credentials and endpoints come from where th
 from __future__ import annotations
 
 import datetime
-import email.utils
 import io
 import os
 import threading
@@ -78,6 +77,17 @@ class ObjectStore:
         contents = {name: (file.size, file.tag, file.modified) for name, file in files.items()}
         last_change = max((file.modified for file in files.values()), default=0.0)
         return Inspection(completeness, reason, contents, last_change)
+
+    def names(self, url: str) -> tuple[str, ...]:
+        """The names right below a URL.
+
+        Raises:
+            ServingError: They cannot be listed.
+        """
+        try:
+            return self._names(ModelConfig("", url))
+        except Exception as error:
+            raise _wrap(error) from error
 
     def files(self, url: str) -> Mapping[str, RemoteFile]:
         """All files of a version, by their path in it.
@@ -200,6 +210,8 @@ def _seconds(moment: object) -> float:
         return float(moment)
     try:
         if "," in str(moment):
+            import email.utils  # It takes long, and is for web servers only.
+
             return email.utils.parsedate_to_datetime(str(moment)).timestamp()
         return datetime.datetime.fromisoformat(str(moment).replace("Z", "+00:00")).timestamp()
     except ValueError:
@@ -232,12 +244,11 @@ def _siblings(name: str) -> list[str]:
 
 def _wrap(error: BaseException) -> ServingError:
     """An error of fsspec or of a store's client, with a code."""
-    if isinstance(error, (ServingError, OSError)) and not isinstance(error, TimeoutError):
-        if isinstance(error, OSError) and error.errno is None:
-            code = Code.NOT_FOUND if isinstance(error, FileNotFoundError) else Code.UNAVAILABLE
-            code = Code.PERMISSION_DENIED if isinstance(error, PermissionError) else code
-            return ServingError(code, f"{type(error).__name__}: {error}")
-        return ServingError.wrap(error)
-    if getattr(error, "status", None) in (401, 403):  # aiohttp.ClientResponseError
-        return ServingError(Code.PERMISSION_DENIED, f"{type(error).__name__}: {error}")
-    return ServingError(Code.UNAVAILABLE, f"{type(error).__name__}: {error}")
+    if isinstance(error, ServingError):
+        return error
+    code = Code.UNAVAILABLE
+    if isinstance(error, FileNotFoundError):
+        code = Code.NOT_FOUND
+    elif isinstance(error, PermissionError) or getattr(error, "status", None) in (401, 403):  # The latter by aiohttp.
+        code = Code.PERMISSION_DENIED
+    return ServingError(code, f"{type(error).__name__}: {error}")

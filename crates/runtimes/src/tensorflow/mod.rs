@@ -27,6 +27,7 @@ mod status;
 mod strings;
 mod tensor;
 mod tensor_list;
+mod version_directory;
 
 /// TensorFlow, as installed on this machine.
 pub struct TensorFlow {

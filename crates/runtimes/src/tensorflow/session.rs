@@ -22,6 +22,8 @@ use super::run_options::SerializedRunOptions;
 use super::status::Status;
 use super::tensor::{self, OwnedTensor};
 use super::tensor_list::{INLINE, TensorList};
+use super::version_directory;
+use crate::memory::Reclaim;
 use crate::{LoadRequest, RunOptions, Session, TensorHandle};
 
 /// A session over the graph of a SavedModel.
@@ -36,6 +38,8 @@ pub(super) struct SavedModelSession {
     copy_results: bool,
     /// Completes the error texts of the single-threaded executor.
     explainer: Option<Box<Explainer>>,
+    /// The last field, so that everything else is gone when this returns its memory.
+    _reclaim: Reclaim,
 }
 
 impl SavedModelSession {
@@ -71,7 +75,9 @@ impl SavedModelSession {
         }
         let unbounded = ops::is_unbounded(meta_graph_def.bytes()).unwrap_or(true);
         let copy_results = graph.changes_results();
-        Ok(SavedModelSession { running, graph, handles, signature_defs, unbounded, copy_results, explainer: None })
+        let explainer = None;
+        let _reclaim = Reclaim { bytes: version_directory::file_bytes(&request.path) };
+        Ok(SavedModelSession { running, graph, handles, signature_defs, unbounded, copy_results, explainer, _reclaim })
     }
 }
 
@@ -180,13 +186,16 @@ impl RunningSession {
         let path = c_string(request.path.as_os_str().as_bytes())?;
         let tags = request.tags.iter().map(|tag| c_string(tag.as_bytes())).collect::<Result<Vec<_>>>()?;
         let tags: Vec<*const c_char> = tags.iter().map(|tag| tag.as_ptr()).collect();
+        // Restoring and initializing are runs, too: in the shared pool they would hold up the requests that use it.
+        let in_this_thread = SerializedRunOptions::new(&RunOptions::default());
+        let in_this_thread = in_this_thread.as_ref().map(SerializedRunOptions::buffer);
         let status = Status::new(functions);
         // SAFETY: every pointer is to a live object of the right kind; the graph and the buffer are new and empty, as
-        // they must be.
+        // they must be. TensorFlow reads the run options during the call only.
         let pointer = unsafe {
             (functions.load_session_from_saved_model)(
                 options.pointer,
-                ptr::null(),
+                in_this_thread.as_ref().map_or(ptr::null(), ptr::from_ref),
                 path.as_ptr(),
                 tags.as_ptr(),
                 tags.len() as c_int,

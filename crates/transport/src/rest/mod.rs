@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! TensorFlow Serving's REST API over HTTP/1.1 and cleartext HTTP/2.
 
+pub mod admin;
 pub mod classify;
 pub mod compress;
 pub mod connection;
