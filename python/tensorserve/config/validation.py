@@ -60,6 +60,8 @@ def _check_ranges(options: ServerOptions) -> None:
         raise _invalid("per_process_gpu_memory_fraction must be between 0 and 1.")
     if options.log_level not in LOG_LEVELS:
         raise _invalid(f"log_level must be one of {', '.join(LOG_LEVELS)}.")
+    if not 0 <= options.load_niceness <= 19:
+        raise _invalid("load_niceness must be between 0 and 19.")
     if options.version_transition_policy not in TRANSITION_POLICIES:
         raise _invalid(f"version_transition_policy must be one of {', '.join(TRANSITION_POLICIES)}.")
     for name in ("io_threads", "execution_threads", "drain_timeout_seconds", "model_memory_limit_mb"):
