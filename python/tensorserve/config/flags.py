@@ -351,6 +351,13 @@ class ServerOptions:
         "means no limit.",
         _OURS,
     )
+    load_niceness: int = _row(
+        _INT32,
+        10,
+        "How much lower than requests' the CPU and disk priority of loading and freeing models is: 0 (the same) to "
+        "19. Linux only.",
+        _OURS,
+    )
     version_transition_policy: str = _row(
         _STRING,
         "availability_preserving",

@@ -25,7 +25,7 @@ use super::tensor::{self, OwnedTensor};
 use super::tensor_list::{INLINE, TensorList};
 use super::version_directory;
 use crate::memory::Reclaim;
-use crate::{LoadRequest, RunOptions, Session, TensorHandle};
+use crate::{LoadRequest, RunOptions, Session, TensorHandle, background};
 
 /// A session over the graph of a SavedModel.
 pub(super) struct SavedModelSession {
@@ -205,6 +205,8 @@ impl SavedModelSession {
 struct RunningSession {
     functions: &'static Functions,
     pointer: *mut TfSession,
+    /// See [`LoadRequest::niceness`].
+    niceness: i32,
 }
 
 // SAFETY: TensorFlow's sessions may be used on any thread, and run on many threads at once.
@@ -242,7 +244,7 @@ impl RunningSession {
             )
         };
         status.into_result()?;
-        let session = RunningSession { functions, pointer };
+        let session = RunningSession { functions, pointer, niceness: request.niceness };
         session.settle()?;
         Ok(session)
     }
@@ -290,24 +292,27 @@ impl RunningSession {
 
 impl Drop for RunningSession {
     fn drop(&mut self) {
-        let status = Status::new(self.functions);
-        // SAFETY: the session is live, no run is under way (each borrows it), and it is not used afterwards.
-        unsafe {
-            (self.functions.close_session)(self.pointer, status.as_ptr());
-            (self.functions.delete_session)(self.pointer, status.as_ptr());
-        }
+        let session = &*self;
+        background::run(self.niceness, || {
+            let status = Status::new(session.functions);
+            // SAFETY: the session is live, no run is under way (each borrows it), and it is not used afterwards.
+            unsafe {
+                (session.functions.close_session)(session.pointer, status.as_ptr());
+                (session.functions.delete_session)(session.pointer, status.as_ptr());
+            }
+        });
     }
 }
 
 /// The options of a session to be.
-struct SessionOptions {
+pub(super) struct SessionOptions {
     functions: &'static Functions,
     pointer: *mut TfSessionOptions,
 }
 
 impl SessionOptions {
     /// INVALID_ARGUMENT if `config_proto` is not a serialized `tensorflow.ConfigProto`.
-    fn new(functions: &'static Functions, config_proto: &[u8]) -> Result<Self> {
+    pub(super) fn new(functions: &'static Functions, config_proto: &[u8]) -> Result<Self> {
         // SAFETY: TF_NewSessionOptions has no requirements and does not return null.
         let options = SessionOptions { functions, pointer: unsafe { (functions.new_session_options)() } };
         let status = Status::new(functions);
@@ -316,6 +321,10 @@ impl SessionOptions {
         unsafe { (functions.set_config)(options.pointer, data, len, status.as_ptr()) }
         status.into_result()?;
         Ok(options)
+    }
+
+    pub(super) fn as_ptr(&self) -> *const TfSessionOptions {
+        self.pointer
     }
 }
 
