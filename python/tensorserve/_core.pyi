@@ -33,11 +33,17 @@ class Servable:
 
     @property
     def signature_names(self) -> list[str]: ...
-    def enable_batching(self, parameters: bytes, pad_values: dict[str, str] | None = None) -> None:
+    def enable_batching(
+        self,
+        parameters: bytes,
+        pad_values: dict[str, str] | None = None,
+        auto: bool = False,
+        latency_slo_ms: int = 0,
+    ) -> None:
         """From now on requests share batches; to be called once, before the servable is published.
 
         `parameters` is a serialized `tensorflow.serving.BatchingParameters`, `pad_values` what inputs are padded with, by
-        alias. Raises ServingError (INVALID_ARGUMENT), ValueError if the bytes are no such message.
+        alias. With `auto` batches size themselves, if `latency_slo_ms` is above 0 for answers within that time. Raises ServingError (INVALID_ARGUMENT), ValueError if the bytes are no such message.
         """
 
 @final

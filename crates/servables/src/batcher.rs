@@ -3,17 +3,19 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use bytes::Bytes;
-use tensorserve_batching::{Limits, Parameters};
+use tensorserve_batching::Parameters;
 use tensorserve_runtimes::TensorHandle;
 
+use crate::auto::Auto;
 use crate::batch_key::BatchKey;
 use crate::computation::Computation;
 use crate::execution::RunCost;
 use crate::pad_value::pad_value;
-use crate::run_queue::RunQueue;
-use crate::{Result, Servable};
+use crate::run_queue::{Kind, RunQueue};
+use crate::{Executor, Result, Servable};
 
 /// Combinations of inputs, shapes and outputs that have a queue; clients choose shapes, so there must be an end.
 const MAX_QUEUES: usize = 1024;
@@ -22,8 +24,17 @@ const MAX_QUEUES: usize = 1024;
 #[derive(Clone, Debug)]
 pub struct Batching {
     pub parameters: Parameters,
+    /// Batches size themselves; of the parameters only the limits and the padding count.
+    pub auto: Option<AutoBatching>,
     /// What inputs are padded with, by alias, as text; an input that is not named is padded with its own first element.
     pub pad_values: HashMap<String, String>,
+}
+
+/// What can be said to batching that sizes itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AutoBatching {
+    /// Within which time answers shall be given; requests that cannot are refused.
+    pub latency_objective: Option<Duration>,
 }
 
 /// The queues of one version.
@@ -55,17 +66,18 @@ impl Batcher {
     }
 
     /// The queue for a run and the run's rows; `None` if it may not be merged.
-    pub(crate) fn queue(&self, run: &mut Computation) -> Option<(Arc<RunQueue>, usize)> {
+    pub(crate) fn queue(&self, run: &mut Computation, executor: &Executor) -> Option<(Arc<RunQueue>, usize)> {
         let (key, rows) = BatchKey::of(run, self.batching.parameters.pad_variable_length_inputs)?;
         let queues = self.queues.read().unwrap_or_else(PoisonError::into_inner);
         let known = queues.get(&key).cloned();
         drop(queues);
-        let queue = known.unwrap_or_else(|| self.new_queue(key, run))?;
-        Some((queue, rows))
+        let queue = known.unwrap_or_else(|| self.new_queue(key, run, executor))?;
+        let may_batch = !queue.is_split_up() && (self.batching.auto.is_none() || rows <= queue.max_rows());
+        may_batch.then_some((queue, rows))
     }
 
     #[cold]
-    fn new_queue(&self, key: BatchKey, run: &Computation) -> Option<Arc<RunQueue>> {
+    fn new_queue(&self, key: BatchKey, run: &Computation, executor: &Executor) -> Option<Arc<RunQueue>> {
         let may_merge = run.feeds.iter().all(|(handle, _)| self.inputs.contains(handle))
             && run.fetches.iter().all(|handle| self.outputs.contains(handle));
         let mut queues = self.queues.write().unwrap_or_else(PoisonError::into_inner);
@@ -76,11 +88,12 @@ impl Batcher {
             return None;
         }
         let make = || {
-            let fetches = key.fetches.clone();
             let pad_values = run.feeds.iter().map(|(handle, _)| self.pad_values.get(handle).cloned()).collect();
-            let limits = Limits::of(&self.batching.parameters);
             let cost = RunCost::new(run.handle.servable().session().is_bounded());
-            Arc::new(RunQueue::new(self.batching.parameters.clone(), limits, fetches, pad_values, cost))
+            let threads = executor.threads().limit();
+            let auto = self.batching.auto.map(|auto| Auto::new(threads, auto.latency_objective));
+            let parameters = self.batching.parameters.clone();
+            Arc::new(RunQueue::new(Kind { parameters, fetches: key.fetches.clone(), pad_values }, cost, auto))
         };
         queues.entry(key.clone()).or_insert_with(|| may_merge.then(make)).clone()
     }

@@ -4,6 +4,7 @@
 //! May depend on `batching`, `runtimes`, `tensors` and `protos`; knows neither gRPC nor HTTP. Both transports call the same verbs
 //! here. Read [`table`] (who answers), [`predict`] (a verb) and [`execution`] (which thread computes) in this order.
 
+pub(crate) mod auto;
 pub(crate) mod batch_key;
 pub mod batcher;
 pub mod classify;
@@ -26,7 +27,7 @@ mod signature_text;
 pub mod status;
 pub mod table;
 
-pub use batcher::Batching;
+pub use batcher::{AutoBatching, Batching};
 pub use execution::Executor;
 pub use health::Health;
 pub use model_spec::{ModelSpec, VersionChoice};

@@ -52,7 +52,7 @@ class SavedModelLoader:
         parameters = self.batching.parameters_for(self.path)
         servable = self.runtime.load(self.path, list(self.tags), self.session_config)
         if parameters is not None:
-            servable.enable_batching(parameters, self.batching.pad_values)
+            self.batching.enable(servable, parameters)
             logger.info("Wrapping session to perform batch processing")
         return servable
 
