@@ -84,6 +84,8 @@ class DataPlane:
         """What GetModelStatus reports of a version; `state` is a `ModelVersionStatus.State` number."""
     def set_labels(self, model: str, labels: dict[str, int]) -> None:
         """Replaces all version labels of a model."""
+    def batching_report(self, model: str) -> str:
+        """How a model's requests are batched and why, as JSON. Raises ServingError (NOT_FOUND)."""
     def secure_grpc(self, key: str, certificates: str, client_authorities: str | None = None) -> None:
         """Puts new gRPC connections within TLS; again, with another identity, it replaces the one before.
 

@@ -11,6 +11,7 @@ pub mod pool;
 pub mod priority;
 pub mod queue;
 pub mod split;
+pub mod stats;
 pub mod tuner;
 
 pub use cost::BatchCost;
@@ -18,4 +19,5 @@ pub use parameters::Parameters;
 pub use pool::Pool;
 pub use priority::Priority;
 pub use queue::{Cut, Limits, Queue, Taken, Task};
+pub use stats::Stats;
 pub use tuner::Tuner;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The queues of one model version, and which of its runs may share a batch.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -11,10 +11,12 @@ use tensorserve_runtimes::TensorHandle;
 
 use crate::auto::Auto;
 use crate::batch_key::BatchKey;
+use crate::batchability::{self, Batchability};
 use crate::computation::Computation;
 use crate::execution::RunCost;
 use crate::pad_value::pad_value;
 use crate::run_queue::{Kind, RunQueue};
+use crate::signature::Signature;
 use crate::{Executor, Result, Servable};
 
 /// Combinations of inputs, shapes and outputs that have a queue; clients choose shapes, so there must be an end.
@@ -44,6 +46,8 @@ pub(crate) struct Batcher {
     inputs: HashSet<TensorHandle>,
     outputs: HashSet<TensorHandle>,
     pad_values: HashMap<TensorHandle, Bytes>,
+    /// By the signatures' names.
+    findings: BTreeMap<String, Batchability>,
     /// `None` for runs that may not be merged.
     queues: RwLock<HashMap<BatchKey, Option<Arc<RunQueue>>>>,
 }
@@ -53,7 +57,14 @@ impl Batcher {
     pub(crate) fn new(batching: Batching, servable: &Servable) -> Result<Self> {
         batching.parameters.check()?;
         let (mut inputs, mut outputs, mut pad_values) = (HashSet::new(), HashSet::new(), HashMap::new());
-        for signature in servable.signatures().filter(|signature| signature.may_batch) {
+        let mut findings = BTreeMap::new();
+        for signature in servable.signatures() {
+            let found = batchability::examine(signature, servable);
+            let may_batch = found.may_batch();
+            findings.insert(signature.name.clone(), found);
+            if !may_batch {
+                continue;
+            }
             inputs.extend(signature.inputs.iter().map(|input| input.handle));
             outputs.extend(signature.outputs.iter().map(|output| output.handle));
             for input in &signature.inputs {
@@ -62,7 +73,22 @@ impl Batcher {
                 }
             }
         }
-        Ok(Batcher { batching, inputs, outputs, pad_values, queues: RwLock::default() })
+        Ok(Batcher { batching, inputs, outputs, pad_values, findings, queues: RwLock::default() })
+    }
+
+    pub(crate) fn batching(&self) -> &Batching {
+        &self.batching
+    }
+
+    /// What was found of each signature.
+    pub(crate) fn findings(&self) -> &BTreeMap<String, Batchability> {
+        &self.findings
+    }
+
+    /// All queues that there are.
+    pub(crate) fn queues(&self) -> Vec<Arc<RunQueue>> {
+        let queues = self.queues.read().unwrap_or_else(PoisonError::into_inner);
+        queues.values().flatten().cloned().collect()
     }
 
     /// The queue for a run and the run's rows; `None` if it may not be merged.
@@ -93,8 +119,22 @@ impl Batcher {
             let threads = executor.threads().limit();
             let auto = self.batching.auto.map(|auto| Auto::new(threads, auto.latency_objective));
             let parameters = self.batching.parameters.clone();
-            Arc::new(RunQueue::new(Kind { parameters, fetches: key.fetches.clone(), pad_values }, cost, auto))
+            let signatures = signatures_of(run);
+            Arc::new(RunQueue::new(
+                Kind { signatures, parameters, fetches: key.fetches.clone(), pad_values },
+                cost,
+                auto,
+            ))
         };
         queues.entry(key.clone()).or_insert_with(|| may_merge.then(make)).clone()
     }
+}
+
+/// The names of the signatures that a run can be of.
+fn signatures_of(run: &Computation) -> Vec<String> {
+    let suits = |signature: &&Arc<Signature>| {
+        run.feeds.iter().all(|(handle, _)| signature.inputs.iter().any(|input| input.handle == *handle))
+            && run.fetches.iter().all(|handle| signature.outputs.iter().any(|output| output.handle == *handle))
+    };
+    run.handle.servable().signatures().filter(suits).map(|signature| signature.name.clone()).collect()
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use smallvec::SmallVec;
+use tensorserve_batching::stats::add;
 use tensorserve_batching::{Pool, Priority, Task};
 use tensorserve_runtimes::TensorHandle;
 use tensorserve_tensors::{Tensor, TensorData};
@@ -51,11 +52,12 @@ impl Computation {
         let pool = match queue.auto() {
             None => executor.batch_threads(),
             Some(auto) => {
-                let in_hand = auto.enter(rows, company)?;
+                let in_hand = auto.enter(rows, company).inspect_err(|_| add(&queue.stats().rejected, 1))?;
                 if !in_hand.together {
                     let start = Instant::now();
                     let done = self.run_alone(cost, executor, company, deadline).await;
                     auto.ran_alone(rows, start.elapsed(), company);
+                    add(&queue.stats().alone, 1);
                     return done;
                 }
                 let tensors = self.run_together(&queue, rows, (priority, deadline), executor.threads()).await?;

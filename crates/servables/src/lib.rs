@@ -6,7 +6,9 @@
 
 pub(crate) mod auto;
 pub(crate) mod batch_key;
+pub mod batchability;
 pub mod batcher;
+pub mod batching_report;
 pub mod classify;
 pub(crate) mod computation;
 pub mod examples;

@@ -12,7 +12,8 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 use tensorserve_batching::merge::{Merging, merge};
 use tensorserve_batching::queue::{Abandon, Ready};
-use tensorserve_batching::{Cut, Limits, Parameters, Pool, Priority, Queue, Taken, Task, split};
+use tensorserve_batching::stats::add;
+use tensorserve_batching::{Cut, Limits, Parameters, Pool, Priority, Queue, Stats, Taken, Task, split};
 use tensorserve_runtimes::{RunOptions, TensorHandle};
 use tensorserve_tensors::Tensor;
 use tokio::sync::oneshot;
@@ -44,6 +45,8 @@ type Batch = Vec<Task<Waiting>>;
 
 /// What the runs of a queue have in common.
 pub(crate) struct Kind {
+    /// The signatures that they can be of; none for parts of a graph that no signature names.
+    pub(crate) signatures: Vec<String>,
     pub(crate) parameters: Parameters,
     pub(crate) fetches: SmallVec<[TensorHandle; 4]>,
     /// For each input, what it is padded with instead of its first element.
@@ -55,6 +58,7 @@ pub(crate) struct RunQueue {
     kind: Kind,
     cost: RunCost,
     auto: Option<Auto>,
+    stats: Stats,
     /// Their results turned out not to have a row for each row: they are run apart from now on.
     split_up: AtomicBool,
     state: Mutex<State>,
@@ -89,11 +93,26 @@ impl RunQueue {
     pub(crate) fn new(kind: Kind, cost: RunCost, auto: Option<Auto>) -> Self {
         let queue = Queue::new(Limits::of(&kind.parameters));
         let state = State { queue, turns: [false; 3], timer: None, running: 0, running_rows: 0 };
-        RunQueue { kind, cost, auto, split_up: AtomicBool::new(false), state: Mutex::new(state) }
+        let (stats, split_up) = (Stats::default(), AtomicBool::new(false));
+        RunQueue { kind, cost, auto, stats, split_up, state: Mutex::new(state) }
     }
 
     pub(crate) fn auto(&self) -> Option<&Auto> {
         self.auto.as_ref()
+    }
+
+    pub(crate) fn kind(&self) -> &Kind {
+        &self.kind
+    }
+
+    pub(crate) fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// Requests and rows that wait, and batches that run.
+    pub(crate) fn depth(&self) -> (usize, usize, usize) {
+        let state = self.lock();
+        (state.queue.len(), state.queue.rows(), state.running)
     }
 
     pub(crate) fn is_idle(&self) -> bool {
@@ -155,7 +174,12 @@ impl RunQueue {
             Waiting { handle: run.handle.clone(), feeds, reply, begun: begun.clone() }
         };
         let mut state = self.lock();
-        state.queue.push(task, piece)?;
+        let pushed = state.queue.push(task, piece);
+        if pushed.is_err() {
+            drop(state);
+            add(&self.stats.rejected, 1);
+            return pushed.map(|()| Ticket { pieces, begun });
+        }
         let wish = state.wish(self.at_once());
         drop(state);
         match wish {
@@ -200,12 +224,19 @@ impl RunQueue {
         let wish = state.wish(self.at_once());
         drop(state);
         self.ask(wish, pool, group);
+        add(&self.stats.expired, taken.expired.len());
+        add(&self.stats.abandoned, taken.abandoned);
         for task in taken.expired {
             // An error means that the client has left.
             let _ = task.payload.reply.send(Err(expired()));
         }
         if !begins {
             return;
+        }
+        self.stats.batch_rows.record(taken.rows as u64);
+        self.stats.batch_requests.record(taken.tasks.len() as u64);
+        for task in &taken.tasks {
+            self.stats.waited(now.saturating_duration_since(task.enqueued));
         }
         let end = End { queue: self, rows: taken.rows, pool, group };
         self.run(taken.tasks);
@@ -227,6 +258,7 @@ impl RunQueue {
                 }
             }
             Err(error) if tasks.len() > 1 && error.code != Code::DeadlineExceeded => {
+                add(&self.stats.split_batches, 1);
                 let second = tasks.split_off(tasks.len() / 2);
                 self.run(tasks);
                 self.run(second);
@@ -257,7 +289,13 @@ impl RunQueue {
 
     fn run_merged(&self, tasks: &[Task<Waiting>], padded: usize) -> Result<Vec<Vec<Tensor>>> {
         let timeout = time_left(tasks)?;
-        let results = self.run_session(&tasks[0], &self.merged(tasks, padded)?, timeout)?;
+        let feeds = self.merged(tasks, padded)?;
+        add(&self.stats.padding_rows, padded - tasks.iter().map(|task| task.rows).sum::<usize>());
+        if self.kind.parameters.pad_variable_length_inputs {
+            let given: usize = tasks.iter().map(|task| input_bytes(&task.payload.feeds)).sum();
+            add(&self.stats.padding_bytes, input_bytes(&feeds).saturating_sub(given));
+        }
+        let results = self.run_session(&tasks[0], &feeds, timeout)?;
         if let Err(error) = results.iter().try_for_each(|result| split::check_rows(result, padded)) {
             self.split_up.store(true, Ordering::Relaxed);
             return Err(error);
