@@ -9,9 +9,13 @@ from tensorserve.config.batching import batching, model_weights
 from tensorserve.config.channel_arguments import grpc_options
 from tensorserve.config.flags import ServerOptions
 from tensorserve.lifecycle.loader import ServableTable
+from tensorserve.services.control_plane import ControlPlane
 
 if TYPE_CHECKING:
-    from tensorserve._core import Servable  # noqa: F401  # used in a quoted type
+    from tensorserve._core import (
+        RequestLog,
+        Servable,  # noqa: F401  # used in a quoted type
+    )
 
 
 class DataPlane(ServableTable["Servable"], Protocol):
@@ -22,6 +26,16 @@ class DataPlane(ServableTable["Servable"], Protocol):
 
     def set_labels(self, model: str, labels: dict[str, int], /) -> None:
         """Replaces all version labels of a model."""
+
+    def withdraw(self, model: str, /) -> None:
+        """A model is not configured any more; health does not depend on it."""
+
+    def set_control_plane(self, control: ControlPlane, /) -> None:
+        """Who answers config reloads and admin requests until the shutdown."""
+
+    @property
+    def request_log(self) -> RequestLog:
+        """Where answered requests wait that shall be logged."""
 
     def secure_grpc(self, key: str, certificates: str, client_authorities: str | None, /) -> None:
         """Puts new gRPC connections within TLS, or replaces what those use. Raises the data plane's error."""

@@ -14,8 +14,10 @@ use tensorserve_transport::grpc::options::GrpcOptions;
 use tensorserve_transport::tls::Identity;
 use tensorserve_transport::{BatchThreads, Protocol, Server, ServerOptions, Serving, ServingOptions};
 
+use crate::control::PythonControlPlane;
 use crate::error::to_python;
-use crate::tensorflow::Servable;
+use crate::request_log::RequestLog;
+use crate::servable::Servable;
 
 #[pyclass(frozen, module = "tensorserve._core")]
 pub(crate) struct DataPlane {
@@ -86,12 +88,26 @@ impl DataPlane {
         Ok(())
     }
 
+    fn withdraw(&self, model: &str) {
+        self.serving.status.withdraw(model);
+    }
+
     fn set_labels(&self, model: &str, labels: HashMap<String, i64>) {
         self.serving.table.set_labels(model, labels);
     }
 
     fn batching_report(&self, py: Python<'_>, model: &str) -> PyResult<String> {
         py.detach(|| batching_report::report(&self.serving.table, model)).map_err(to_python)
+    }
+
+    #[getter]
+    fn request_log(&self) -> RequestLog {
+        RequestLog { serving: Arc::clone(&self.serving) }
+    }
+
+    fn set_control_plane(&self, control: Py<PyAny>) -> PyResult<()> {
+        self.serving.control.set(Some(Arc::new(PythonControlPlane::start(control)?)));
+        Ok(())
     }
 
     #[pyo3(signature = (key, certificates, client_authorities = None))]
@@ -115,6 +131,8 @@ impl DataPlane {
     fn shutdown(&self, py: Python<'_>, drain_seconds: f64) -> PyResult<bool> {
         let drain = duration(drain_seconds)?;
         let server = self.server.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // It may refer to this object.
+        py.detach(|| self.serving.control.set(None));
         Ok(py.detach(|| server.is_none_or(|server| server.stop(drain))))
     }
 }
@@ -158,6 +176,6 @@ fn os_error(error: io::Error) -> PyErr {
     }
 }
 
-fn duration(seconds: f64) -> PyResult<Duration> {
+pub(crate) fn duration(seconds: f64) -> PyResult<Duration> {
     Duration::try_from_secs_f64(seconds).map_err(|error| PyValueError::new_err(error.to_string()))
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use tensorserve_protos::tensorflow::SignatureDef;
 use tensorserve_tensors::{Result, Tensor};
 
+mod memory;
 pub mod tensorflow;
 
 /// What to load, and how.
@@ -80,6 +81,12 @@ pub trait Session: Send + Sync {
     /// times of past runs say how long the next one will take.
     fn is_bounded(&self) -> bool {
         false
+    }
+
+    /// Whether a run of the signature with this key may do more than compute: change a variable, write a file, wait for
+    /// other runs. Nobody runs such a signature unasked.
+    fn has_effects(&self, _signature: &str) -> bool {
+        true
     }
 
     /// Whether requests for this signature may be merged along dimension 0: every input and output declares a known

@@ -7,22 +7,17 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use tensorserve_batching::merge::{Merging, merge};
 use tensorserve_batching::split;
-use tensorserve_protos::tensorflow::TensorInfo;
 use tensorserve_runtimes::{RunOptions, Session, TensorHandle, Threading};
-use tensorserve_tensors::{AlignedBuffer, DataType, Shape, Tensor, TensorData};
+use tensorserve_tensors::{DataType, Tensor, TensorData};
 
 use crate::computation::Feeds;
 use crate::signature::Signature;
-use crate::{Result, Servable, ServingError};
+use crate::synthetic::{self, Values};
+use crate::{Result, Servable};
 
 /// Rows that are compared.
 const ROWS: usize = 3;
-/// The size that stands for a dimension that is open.
-const OPEN: i64 = 4;
-/// Inputs of a row that are worth to be made up, in elements.
-const MAX_ELEMENTS: usize = 1 << 24;
 /// A comparison that takes longer is given up.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Kernels add up in another order for other numbers of rows.
@@ -63,17 +58,11 @@ pub(crate) fn examine(signature: &Signature, servable: &Servable) -> Batchabilit
     let Some(def) = servable.signature_defs().get(&signature.name).filter(|_| signature.may_batch) else {
         return Batchability::Not("an input or output does not declare a rank with an open first dimension".to_owned());
     };
-    let rows: Option<Vec<Feeds>> = (0..ROWS)
-        .map(|row| {
-            let input = |input: &crate::signature::Endpoint| {
-                Some((input.handle, made_up(input.dtype?, def.inputs.get(&input.alias)?, row)?))
-            };
-            signature.inputs.iter().map(input).collect()
-        })
-        .collect();
-    let Some(rows) = rows else { return Batchability::Declared("its inputs could not be made up".to_owned()) };
+    let Some(together) = synthetic::inputs(signature, def, ROWS, Values::Varied) else {
+        return Batchability::Declared("its inputs could not be made up".to_owned());
+    };
     let fetches: Vec<TensorHandle> = signature.outputs.iter().map(|output| output.handle).collect();
-    match compare(servable.session(), &rows, &fetches) {
+    match compare(servable.session(), &together, &fetches) {
         Ok(None) => Batchability::Seen,
         Ok(Some(at)) => {
             let alias = signature.outputs.get(at).map_or("", |output| output.alias.as_str());
@@ -84,59 +73,23 @@ pub(crate) fn examine(signature: &Signature, servable: &Servable) -> Batchabilit
 }
 
 /// The place of an output that differs.
-fn compare(session: &dyn Session, rows: &[Feeds], fetches: &[TensorHandle]) -> Result<Option<usize>> {
+fn compare(session: &dyn Session, feeds: &Feeds, fetches: &[TensorHandle]) -> Result<Option<usize>> {
     let end = Instant::now() + PATIENCE;
     let run = |feeds: &Feeds| {
         let timeout = crate::execution::timeout_left(Some(end))?;
         session.run(feeds, fetches, &RunOptions { timeout, threading: Threading::Pool })
     };
-    let apart = rows.iter().map(run).collect::<Result<Vec<_>>>()?;
-    let merged = |(at, (handle, _)): (usize, &(TensorHandle, Tensor))| {
-        let parts: Vec<&Tensor> = rows.iter().map(|row| &row[at].1).collect();
-        Ok((*handle, merge(&parts, &Merging::default())?))
-    };
-    let first = rows.first().ok_or_else(|| ServingError::internal("no rows"))?;
-    let together = run(&first.iter().enumerate().map(merged).collect::<Result<_>>()?)?;
-    let differs = |at: &usize| {
-        let has_rows = split::check_rows(&together[*at], rows.len()).is_ok();
-        !has_rows
-            || apart
+    let row_of = |row: usize| feeds.iter().map(|(handle, all)| (*handle, split::rows(all, row..row + 1))).collect();
+    let apart = (0..ROWS).map(|row| run(&row_of(row))).collect::<Result<Vec<_>>>()?;
+    let together = run(feeds)?;
+    let is_same = |at: usize| {
+        split::check_rows(&together[at], ROWS).is_ok()
+            && apart
                 .iter()
                 .enumerate()
-                .any(|(row, apart)| !is_close(&split::rows(&together[*at], row..row + 1), &apart[*at]))
+                .all(|(row, apart)| is_close(&split::rows(&together[at], row..row + 1), &apart[at]))
     };
-    Ok((0..fetches.len()).find(differs))
-}
-
-/// A row of an input: small numbers that differ from row to row; 0 and 1 for whole numbers, which may be indices.
-fn made_up(dtype: DataType, info: &TensorInfo, row: usize) -> Option<Tensor> {
-    let declared = info.tensor_shape.as_ref()?;
-    let open_or = |size: i64| if size < 0 { OPEN } else { size };
-    let dims: Vec<i64> = std::iter::once(1).chain(declared.dim.iter().skip(1).map(|dim| open_or(dim.size))).collect();
-    let shape = Shape::new(&dims)?;
-    let elements = shape.num_elements();
-    if elements > MAX_ELEMENTS {
-        return None;
-    }
-    let number = |at: usize| ((at * 7 + row * 31 + 5) % 97 + 1) as f64 / 1000.0;
-    let bit = |at: usize| ((at + row) % 2) as u8;
-    if dtype == DataType::String {
-        return Some(Tensor::strings(shape, vec![bytes::Bytes::new(); elements]));
-    }
-    let mut buffer = AlignedBuffer::zeroed(elements * dtype.size());
-    for (at, place) in buffer.as_mut().chunks_exact_mut(dtype.size().max(1)).enumerate() {
-        match dtype {
-            DataType::Float => place.copy_from_slice(&(number(at) as f32).to_le_bytes()),
-            DataType::Double => place.copy_from_slice(&number(at).to_le_bytes()),
-            // Halves: the upper bytes of a small number.
-            DataType::Bfloat16 => place.copy_from_slice(&(number(at) as f32).to_le_bytes()[2..]),
-            DataType::Half => place.copy_from_slice(&[(at + row) as u8, 0x24]),
-            DataType::Complex64 => place[..4].copy_from_slice(&(number(at) as f32).to_le_bytes()),
-            DataType::Complex128 => place[..8].copy_from_slice(&number(at).to_le_bytes()),
-            _ => place[0] = bit(at),
-        }
-    }
-    Some(Tensor::plain(dtype, shape, buffer))
+    Ok((0..fetches.len()).find(|&at| !is_same(at)))
 }
 
 fn is_close(a: &Tensor, b: &Tensor) -> bool {

@@ -13,11 +13,11 @@ use crate::auto::Auto;
 use crate::batch_key::BatchKey;
 use crate::batchability::{self, Batchability};
 use crate::computation::Computation;
-use crate::execution::RunCost;
+use crate::execution::{RunCost, default_threads};
 use crate::pad_value::pad_value;
 use crate::run_queue::{Kind, RunQueue};
 use crate::signature::Signature;
-use crate::{Executor, Result, Servable};
+use crate::{Result, Servable};
 
 /// Combinations of inputs, shapes and outputs that have a queue; clients choose shapes, so there must be an end.
 const MAX_QUEUES: usize = 1024;
@@ -37,6 +37,8 @@ pub struct Batching {
 pub struct AutoBatching {
     /// Within which time answers shall be given; requests that cannot are refused.
     pub latency_objective: Option<Duration>,
+    /// Batches that may run at once at most; `None` for the default number of execution threads.
+    pub threads: Option<usize>,
 }
 
 /// The queues of one version.
@@ -92,18 +94,18 @@ impl Batcher {
     }
 
     /// The queue for a run and the run's rows; `None` if it may not be merged.
-    pub(crate) fn queue(&self, run: &mut Computation, executor: &Executor) -> Option<(Arc<RunQueue>, usize)> {
+    pub(crate) fn queue(&self, run: &mut Computation) -> Option<(Arc<RunQueue>, usize)> {
         let (key, rows) = BatchKey::of(run, self.batching.parameters.pad_variable_length_inputs)?;
         let queues = self.queues.read().unwrap_or_else(PoisonError::into_inner);
         let known = queues.get(&key).cloned();
         drop(queues);
-        let queue = known.unwrap_or_else(|| self.new_queue(key, run, executor))?;
+        let queue = known.unwrap_or_else(|| self.new_queue(key, run))?;
         let may_batch = !queue.is_split_up() && (self.batching.auto.is_none() || rows <= queue.max_rows());
         may_batch.then_some((queue, rows))
     }
 
     #[cold]
-    fn new_queue(&self, key: BatchKey, run: &Computation, executor: &Executor) -> Option<Arc<RunQueue>> {
+    fn new_queue(&self, key: BatchKey, run: &Computation) -> Option<Arc<RunQueue>> {
         let may_merge = run.feeds.iter().all(|(handle, _)| self.inputs.contains(handle))
             && run.fetches.iter().all(|handle| self.outputs.contains(handle));
         let mut queues = self.queues.write().unwrap_or_else(PoisonError::into_inner);
@@ -116,8 +118,8 @@ impl Batcher {
         let make = || {
             let pad_values = run.feeds.iter().map(|(handle, _)| self.pad_values.get(handle).cloned()).collect();
             let cost = RunCost::new(run.handle.servable().session().is_bounded());
-            let threads = executor.threads().limit();
-            let auto = self.batching.auto.map(|auto| Auto::new(threads, auto.latency_objective));
+            let threads = |auto: AutoBatching| auto.threads.unwrap_or_else(default_threads);
+            let auto = self.batching.auto.map(|auto| Auto::new(threads(auto), auto.latency_objective));
             let parameters = self.batching.parameters.clone();
             let signatures = signatures_of(run);
             Arc::new(RunQueue::new(

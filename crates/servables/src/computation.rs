@@ -47,7 +47,7 @@ impl Computation {
     ) -> Result<Fetched> {
         let priority = Priority::Default;
         let handle = self.handle.clone();
-        let queue = handle.servable().batcher().and_then(|batcher| batcher.queue(&mut self, executor));
+        let queue = handle.servable().batcher().and_then(|batcher| batcher.queue(&mut self));
         let Some((queue, rows)) = queue else { return self.run_alone(cost, executor, company, deadline).await };
         let pool = match queue.auto() {
             None => executor.batch_threads(),

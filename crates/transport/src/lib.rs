@@ -6,16 +6,20 @@
 //! first.
 
 pub(crate) mod answers;
+pub mod control;
 pub mod grpc;
 pub(crate) mod inflate;
 pub mod lane;
 pub mod listener;
 pub(crate) mod predict_wire;
+pub mod prediction_log;
+pub mod request_log;
 pub mod rest;
 pub mod server;
 pub mod serving;
 pub mod shutdown;
 pub mod tls;
 
+pub use control::{AdminReply, AdminRequest, ControlPlane};
 pub use server::{BatchThreads, Protocol, Server, ServerOptions};
 pub use serving::{Serving, ServingOptions};

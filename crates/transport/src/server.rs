@@ -6,10 +6,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tensorserve_servables::execution::default_threads;
 use tensorserve_servables::{Executor, Pool, Result, ServableTable, StatusBoard};
 
+use crate::control::ControlSlot;
 use crate::lane::{LaneThread, Lanes};
 use crate::listener::Listener;
+use crate::request_log::RequestLog;
 use crate::shutdown::{Shutdown, ShutdownWatch};
 use crate::tls::{Identity, Security};
 use crate::{Serving, ServingOptions};
@@ -54,7 +57,7 @@ impl Server {
     pub fn start(options: ServerOptions, serving: ServingOptions) -> io::Result<Self> {
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         let or_default = |chosen: usize, default: usize| if chosen == 0 { default } else { chosen };
-        let slots = or_default(options.execution_threads, 2 * cpus);
+        let slots = or_default(options.execution_threads, default_threads());
         let weights = options.model_weights.iter().map(|(model, weight)| (Arc::from(&**model), *weight)).collect();
         let threads = Pool::new("tensorserve-run", slots, weights);
         let batch_threads = match options.batch_threads {
@@ -64,6 +67,8 @@ impl Server {
         let serving = Arc::new(Serving {
             table: ServableTable::default(),
             status: StatusBoard::default(),
+            request_log: RequestLog::default(),
+            control: ControlSlot::default(),
             executor: Executor::new(threads, batch_threads),
             options: serving,
         });

@@ -4,7 +4,9 @@
 use tensorserve_servables::{Executor, ServableTable, StatusBoard};
 use tensorserve_tensors::proto::TensorEncoding;
 
+use crate::control::ControlSlot;
 use crate::grpc::options::GrpcOptions;
+use crate::request_log::RequestLog;
 
 /// How requests are answered.
 #[derive(Clone, Debug)]
@@ -29,5 +31,8 @@ pub struct Serving {
     pub table: ServableTable,
     pub status: StatusBoard,
     pub executor: Executor,
+    pub request_log: RequestLog,
+    /// Answers what no request handler can.
+    pub control: ControlSlot,
     pub options: ServingOptions,
 }

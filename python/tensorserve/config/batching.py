@@ -47,6 +47,7 @@ class Batching:
         per_model: Models bring their own parameters; those without are not batched.
         pad_values: What inputs are padded with, by alias.
         latency_slo_ms: Within which time answers shall be given, if above 0; of mode AUTO.
+        execution_threads: For runs of any kind; 0 for the default.
         threads: For batches, if they have threads of their own.
     """
 
@@ -55,6 +56,7 @@ class Batching:
     per_model: bool = False
     pad_values: dict[str, str] = field(default_factory=dict)
     latency_slo_ms: int = 0
+    execution_threads: int = 0
     threads: BatchThreads | None = None
 
     def parameters_for(self, version_path: str) -> bytes | None:
@@ -83,7 +85,13 @@ class Batching:
         # A model that brings its own parameters wants these, whatever the server does for others.
         auto = self.mode is Mode.AUTO and not self.per_model
         try:
-            servable.enable_batching(parameters, self.pad_values, auto, self.latency_slo_ms if auto else 0)
+            servable.enable_batching(
+                parameters,
+                self.pad_values,
+                auto=auto,
+                latency_slo_ms=self.latency_slo_ms if auto else 0,
+                execution_threads=self.execution_threads,
+            )
         except _core.ServingError as error:
             raise ServingError.wrap(error) from error
 
@@ -122,6 +130,7 @@ def batching(options: ServerOptions) -> Batching:
         per_model=options.enable_per_model_batching_parameters,
         pad_values=_pad_values(options.batching_pad_values),
         latency_slo_ms=_slo(options, mode),
+        execution_threads=options.execution_threads,
         threads=_threads(message) if mode is Mode.FIXED else None,
     )
 

@@ -5,11 +5,14 @@ import dataclasses
 import logging
 
 from tensorserve.config.flags import FLAGS, ServerOptions, Status
+from tensorserve.config.platform_config import with_platform_config
 from tensorserve.errors import Code, ServingError
 
 logger = logging.getLogger(__name__)
 
+TRANSITION_POLICIES = ("availability_preserving", "resource_preserving")
 LOG_LEVELS = ("debug", "info", "warning", "error")
+ADMIN_MODES = ("loopback", "token", "off")
 
 
 def check_options(options: ServerOptions) -> ServerOptions:
@@ -29,7 +32,7 @@ def check_options(options: ServerOptions) -> ServerOptions:
         without_effect = flag.status is Status.ACCEPTED_WITHOUT_EFFECT_YET
         if without_effect and getattr(options, flag.name) != flag.default:
             logger.warning("--%s is accepted, but has no effect yet.", flag.name)
-    return options
+    return with_platform_config(options)
 
 
 def _check_parallelism(options: ServerOptions) -> None:
@@ -58,11 +61,23 @@ def _check_ranges(options: ServerOptions) -> None:
         raise _invalid("per_process_gpu_memory_fraction must be between 0 and 1.")
     if options.log_level not in LOG_LEVELS:
         raise _invalid(f"log_level must be one of {', '.join(LOG_LEVELS)}.")
-    for name in ("io_threads", "execution_threads", "drain_timeout_seconds"):
+    if options.admin_api not in ADMIN_MODES:
+        raise _invalid(f"admin_api must be one of {', '.join(ADMIN_MODES)}.")
+    if options.admin_api == "token" and not options.admin_token_file:
+        raise _invalid("admin_api=token needs admin_token_file.")
+    if options.version_transition_policy not in TRANSITION_POLICIES:
+        raise _invalid(f"version_transition_policy must be one of {', '.join(TRANSITION_POLICIES)}.")
+    for name in ("io_threads", "execution_threads", "drain_timeout_seconds", "model_memory_limit_mb"):
         if getattr(options, name) < 0:
             raise _invalid(f"{name} must not be negative.")
-    if options.max_request_bytes <= 0:
-        raise _invalid("max_request_bytes must be above 0.")
+    for name in (
+        "max_request_bytes",
+        "request_log_max_file_mb",
+        "request_log_max_file_seconds",
+        "request_log_buffer_mb",
+    ):
+        if getattr(options, name) <= 0:
+            raise _invalid(f"{name} must be above 0.")
 
 
 def _invalid(message: str) -> ServingError:

@@ -11,6 +11,7 @@ from tensorserve.config.batching import Batching, batching
 from tensorserve.config.flags import ServerOptions
 from tensorserve.config.session_config import session_config
 from tensorserve.errors import ServingError
+from tensorserve.runtimes.op_libraries import OpLibraries, is_missing_op, with_advice
 from tensorserve.runtimes.tensorflow_library import find_library
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class SavedModelLoader:
         path: The version's directory.
         tags: The tag set of the meta graph to load.
         session_config: A serialized `tensorflow.ConfigProto`.
+        op_libraries: May have ops that the model needs.
         batching: How requests are merged.
     """
 
@@ -46,31 +48,48 @@ class SavedModelLoader:
     path: str
     tags: tuple[str, ...]
     session_config: bytes
-    batching: Batching = Batching()
+    op_libraries: OpLibraries
+    batching: Batching
 
     def load(self) -> Servable:
         parameters = self.batching.parameters_for(self.path)
-        servable = self.runtime.load(self.path, list(self.tags), self.session_config)
+        servable = self._load_with_ops()
         if parameters is not None:
             self.batching.enable(servable, parameters)
             logger.info("Wrapping session to perform batch processing")
         return servable
 
+    def _load_with_ops(self) -> Servable:
+        try:
+            try:
+                return self._load()
+            except Exception as error:
+                if not (is_missing_op(error) and self.op_libraries.load_installed()):
+                    raise
+            return self._load()
+        except Exception as error:
+            raise with_advice(error) from error
+
+    def _load(self) -> Servable:
+        return self.runtime.load(self.path, list(self.tags), self.session_config)
+
 
 class TensorFlow:
-    """Makes loaders that share one library and one session configuration."""
+    """Makes loaders that share one library, its ops, and one session configuration."""
 
     def __init__(
         self,
         runtime: TensorFlowRuntime,
         tags: tuple[str, ...],
         session_config: bytes,
-        batching: Batching = Batching(),  # noqa: B008  # frozen
+        op_libraries: OpLibraries,
+        batching: Batching,
     ) -> None:
         self._batching = batching
         self._runtime = runtime
         self._tags = tags
         self._session_config = session_config
+        self._op_libraries = op_libraries
 
     @classmethod
     def open(cls, options: ServerOptions) -> TensorFlow:
@@ -78,7 +97,12 @@ class TensorFlow:
         config = session_config(options)
         runtime = open_library(options.tensorflow_library)
         logger.info("TensorFlow %s", runtime.version)
-        return cls(runtime, tuple(options.saved_model_tags.split(",")), config, batching(options))
+        op_libraries = OpLibraries(runtime, load_installed=options.load_installed_op_libraries)
+        op_libraries.load_named(options.load_op_library)
+        tags = tuple(options.saved_model_tags.split(","))
+        return cls(runtime, tags, config, op_libraries, batching(options))
 
     def loader(self, path: str) -> SavedModelLoader:
-        return SavedModelLoader(self._runtime, path, self._tags, self._session_config, self._batching)
+        return SavedModelLoader(
+            self._runtime, path, self._tags, self._session_config, self._op_libraries, self._batching
+        )

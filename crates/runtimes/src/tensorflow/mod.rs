@@ -12,6 +12,7 @@ use tensorserve_tensors::Result;
 
 use crate::{LoadRequest, Runtime, Session};
 
+mod effects;
 mod executor;
 mod explainer;
 mod functions;
@@ -27,6 +28,7 @@ mod status;
 mod strings;
 mod tensor;
 mod tensor_list;
+mod version_directory;
 
 /// TensorFlow, as installed on this machine.
 pub struct TensorFlow {

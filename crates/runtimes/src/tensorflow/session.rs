@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A loaded SavedModel.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CString, c_char, c_int};
 use std::os::unix::ffi::OsStrExt;
 use std::{ptr, slice};
@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 use tensorserve_protos::tensorflow::SignatureDef;
 use tensorserve_tensors::{Result, ServingError, Tensor};
 
+use super::effects;
 use super::executor;
 use super::explainer::{self, Explainer};
 use super::functions::{Functions, TfBuffer, TfOutput, TfSession, TfSessionOptions};
@@ -22,6 +23,8 @@ use super::run_options::SerializedRunOptions;
 use super::status::Status;
 use super::tensor::{self, OwnedTensor};
 use super::tensor_list::{INLINE, TensorList};
+use super::version_directory;
+use crate::memory::Reclaim;
 use crate::{LoadRequest, RunOptions, Session, TensorHandle};
 
 /// A session over the graph of a SavedModel.
@@ -32,10 +35,14 @@ pub(super) struct SavedModelSession {
     signature_defs: BTreeMap<String, SignatureDef>,
     /// The time of a run may depend on values.
     unbounded: bool,
+    /// Signatures whose runs do more than compute; `None` if that is not known.
+    effects: Option<BTreeSet<String>>,
     /// Results must be copied, because a later run may write into their memory.
     copy_results: bool,
     /// Completes the error texts of the single-threaded executor.
     explainer: Option<Box<Explainer>>,
+    /// The last field, so that everything else is gone when this returns its memory.
+    _reclaim: Reclaim,
 }
 
 impl SavedModelSession {
@@ -70,8 +77,21 @@ impl SavedModelSession {
             let _ = handles.resolve(&graph, name);
         }
         let unbounded = ops::is_unbounded(meta_graph_def.bytes()).unwrap_or(true);
+        let effects = effects::signatures_with_effects(meta_graph_def.bytes(), &signature_defs).ok();
         let copy_results = graph.changes_results();
-        Ok(SavedModelSession { running, graph, handles, signature_defs, unbounded, copy_results, explainer: None })
+        let explainer = None;
+        let _reclaim = Reclaim { bytes: version_directory::file_bytes(&request.path) };
+        Ok(SavedModelSession {
+            running,
+            graph,
+            handles,
+            signature_defs,
+            unbounded,
+            effects,
+            copy_results,
+            explainer,
+            _reclaim,
+        })
     }
 }
 
@@ -107,6 +127,10 @@ impl Session for SavedModelSession {
 
     fn is_bounded(&self) -> bool {
         !self.unbounded
+    }
+
+    fn has_effects(&self, signature: &str) -> bool {
+        self.effects.as_ref().is_none_or(|effects| effects.contains(signature))
     }
 
     fn resolve(&self, tensor_name: &str) -> Result<TensorHandle> {
@@ -180,13 +204,16 @@ impl RunningSession {
         let path = c_string(request.path.as_os_str().as_bytes())?;
         let tags = request.tags.iter().map(|tag| c_string(tag.as_bytes())).collect::<Result<Vec<_>>>()?;
         let tags: Vec<*const c_char> = tags.iter().map(|tag| tag.as_ptr()).collect();
+        // Restoring and initializing are runs, too: in the shared pool they would hold up the requests that use it.
+        let in_this_thread = SerializedRunOptions::new(&RunOptions::default());
+        let in_this_thread = in_this_thread.as_ref().map(SerializedRunOptions::buffer);
         let status = Status::new(functions);
         // SAFETY: every pointer is to a live object of the right kind; the graph and the buffer are new and empty, as
-        // they must be.
+        // they must be. TensorFlow reads the run options during the call only.
         let pointer = unsafe {
             (functions.load_session_from_saved_model)(
                 options.pointer,
-                ptr::null(),
+                in_this_thread.as_ref().map_or(ptr::null(), ptr::from_ref),
                 path.as_ptr(),
                 tags.as_ptr(),
                 tags.len() as c_int,

@@ -19,6 +19,8 @@ pub mod options;
 pub mod predict;
 pub mod reflection;
 pub mod regress;
+pub mod reload_config;
+pub mod replay;
 pub mod session_run;
 pub mod status;
 pub mod stream;

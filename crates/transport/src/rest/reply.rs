@@ -60,7 +60,8 @@ pub(super) fn allow_any_origin(reply: &mut Reply) {
     headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("Content-Type"));
 }
 
-fn with_type(status: StatusCode, content_type: HeaderValue, body: Bytes) -> Reply {
+/// A reply of any status and type.
+pub(super) fn with_type(status: StatusCode, content_type: HeaderValue, body: Bytes) -> Reply {
     let mut reply = Response::new(Full::new(body));
     *reply.status_mut() = status;
     reply.headers_mut().insert(CONTENT_TYPE, content_type);

@@ -16,6 +16,8 @@ pub(super) enum Route<'a> {
     Regress(ModelSpec<'a>),
     Status(ModelSpec<'a>),
     Metadata(ModelSpec<'a>),
+    /// The control plane's business.
+    Admin,
     /// The description of the API, for programs and for people.
     OpenApi,
     Docs,
@@ -28,6 +30,11 @@ pub(super) enum Route<'a> {
 /// The route of a request. INVALID_ARGUMENT for paths below `/v1/` that are none.
 pub(super) fn route<'a>(method: &Method, path_and_query: &'a str) -> Result<Route<'a>> {
     let Some(path) = strip_prefix_ignoring_case(path_and_query, "/v1/") else { return Ok(Route::NotFound) };
+    if let Some(rest) = strip_prefix_ignoring_case(path, "admin")
+        && (rest.is_empty() || rest.starts_with(['/', '?']))
+    {
+        return Ok(if *method == Method::OPTIONS { Route::Options } else { Route::Admin });
+    }
     let malformed = || ServingError::invalid_argument(format!("Malformed request: {method} {path_and_query}"));
     let route = match *method {
         Method::OPTIONS => return Ok(Route::Options),
@@ -137,6 +144,10 @@ mod tests {
             (Method::GET, "/v1/openapi.json", Route::OpenApi),
             (Method::GET, "/v1/docs", Route::Docs),
             (Method::OPTIONS, "/v1/anything", Route::Options),
+            (Method::GET, "/v1/admin", Route::Admin),
+            (Method::DELETE, "/v1/admin/models/m", Route::Admin),
+            (Method::GET, "/v1/ADMIN/models?wait=true", Route::Admin),
+            (Method::OPTIONS, "/v1/admin/models", Route::Options),
             (Method::GET, "/", Route::NotFound),
             (Method::GET, "/v1", Route::NotFound),
             (Method::GET, "/v2/models/m", Route::NotFound),
@@ -150,6 +161,7 @@ mod tests {
     fn other_paths_below_v1_are_malformed() {
         let cases = [
             (Method::GET, "/v1/"),
+            (Method::GET, "/v1/administration"),
             (Method::POST, "/v1/models/m:predict?x=1"),
             (Method::POST, "/v1/models/m:PREDICT"),
             (Method::POST, "/v1/models/m:Classify"),
