@@ -4,8 +4,11 @@
 //! May depend on `batching`, `runtimes`, `tensors` and `protos`; knows neither gRPC nor HTTP. Both transports call the same verbs
 //! here. Read [`table`] (who answers), [`predict`] (a verb) and [`execution`] (which thread computes) in this order.
 
+pub(crate) mod auto;
 pub(crate) mod batch_key;
+pub mod batchability;
 pub mod batcher;
+pub mod batching_report;
 pub mod classify;
 pub(crate) mod computation;
 pub mod examples;
@@ -29,7 +32,7 @@ pub mod synthetic;
 pub mod table;
 pub mod warmup;
 
-pub use batcher::Batching;
+pub use batcher::{AutoBatching, Batching};
 pub use execution::Executor;
 pub use health::Health;
 pub use model_spec::{ModelSpec, VersionChoice};

@@ -284,6 +284,13 @@ class ServerOptions:
         "their first element.",
         _OURS,
     )
+    latency_slo_ms: int = _row(
+        _INT32,
+        0,
+        "With --batching=auto, milliseconds within which requests are answered; those that cannot be are refused at "
+        "once. 0 means no objective.",
+        _OURS,
+    )
     model_weights: str = _row(
         _STRING, "", "Comma-separated model=number: shares of the execution threads under load; 1 for others.", _OURS
     )

@@ -75,7 +75,7 @@ class SavedModelLoader:
         parameters = batching.parameters_for(self.path)
         servable = self._load_with_ops()
         if parameters is not None:
-            servable.enable_batching(parameters, batching.pad_values)
+            batching.enable(servable, parameters)
             logger.info("Wrapping session to perform batch processing")
         return servable
 
