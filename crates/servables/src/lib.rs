@@ -10,6 +10,7 @@ pub mod examples;
 pub mod execution;
 pub mod head;
 pub mod health;
+mod input_text;
 pub mod metadata;
 pub mod model_spec;
 pub mod multi_inference;
@@ -18,7 +19,7 @@ pub mod regress;
 pub mod servable;
 pub mod session_run;
 pub mod signature;
-mod signature_text;
+pub mod signature_text;
 pub mod status;
 pub mod table;
 

@@ -10,7 +10,7 @@ pub mod grpc;
 pub(crate) mod inflate;
 pub mod lane;
 pub mod listener;
-pub(crate) mod predict_wire;
+pub mod predict_wire;
 pub mod rest;
 pub mod server;
 pub mod serving;

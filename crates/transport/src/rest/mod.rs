@@ -10,6 +10,7 @@ mod heavy;
 pub mod metadata;
 pub mod model_status;
 pub mod openapi;
+mod openapi_examples;
 mod openapi_schema;
 pub mod predict;
 pub mod predict_binary;

@@ -10,6 +10,7 @@ use http::header::HeaderMap;
 use smallvec::SmallVec;
 use tensorserve_servables::predict::{Answer, InputValue, Prepared, prepare};
 use tensorserve_servables::signature::Endpoint;
+use tensorserve_servables::signature_text::list_signatures;
 use tensorserve_servables::{DEFAULT_SIGNATURE, ModelSpec, Result, ServableHandle, ServingError, Signature};
 use tensorserve_tensors::Tensor;
 use tensorserve_tensors::json::{Format, InputSpec, decode_predict, encode_predict};
@@ -73,11 +74,20 @@ fn prepare_json(spec: &ModelSpec<'_>, body: &[u8], serving: &Serving) -> Result<
         let inputs = input_specs(&found.1)?;
         target = Some(found);
         Ok(inputs)
-    })?;
+    });
+    let request = match (request, &target) {
+        (Err(error), Some((_, signature))) if !is_malformed(&error) => return Err(signature.explain(error)),
+        (request, _) => request?,
+    };
     let (handle, signature) =
         target.ok_or_else(|| ServingError::internal("the request was read without its signature"))?;
     let inputs = request.inputs.into_iter().map(|(alias, tensor)| (Cow::Owned(alias), InputValue::Tensor(tensor)));
     Ok((prepare(handle, signature, inputs.collect(), &[])?, request.format))
+}
+
+/// Whether the text is not even JSON, so that it does not matter what the signature takes.
+fn is_malformed(error: &ServingError) -> bool {
+    error.message.starts_with("JSON Parse error")
 }
 
 /// The reply's form. One array cannot hold several outputs: without a wish they are sent as named arrays.
@@ -121,7 +131,8 @@ pub(super) fn find(
     let handle = serving.table.resolve(spec)?;
     let name = signature_name.filter(|name| !name.is_empty()).unwrap_or(DEFAULT_SIGNATURE);
     let signature = handle.servable().signature(name).cloned().ok_or_else(|| {
-        ServingError::invalid_argument(format!("Serving signature name: \"{name}\" not found in signature def"))
+        let known = list_signatures(&handle);
+        ServingError::invalid_argument(format!("Serving signature name: \"{name}\" not found in signature def{known}"))
     })?;
     if signature.inputs.is_empty() {
         let shown = signature_name.filter(|name| !name.is_empty()).unwrap_or("DEFAULT");
