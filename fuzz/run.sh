@@ -16,5 +16,5 @@ for target in "$@"; do
     mkdir -p "$corpus" "$findings"
     echo "== $target"
     "$target_dir/$host/release/$target" "$corpus" "seeds/$target" -artifact_prefix="$findings" \
-        -max_total_time="${FUZZ_SECONDS:-600}" -rss_limit_mb=2048 -max_len=4096 -timeout=10 -print_final_stats=1
+        -max_total_time="${FUZZ_SECONDS:-600}" -rss_limit_mb=2048 -max_len=4096 -timeout=60 -print_final_stats=1
 done

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Work on large bodies: parsing megabytes of JSON takes milliseconds, which the other requests of a lane must not wait for.
 
+use std::time::Instant;
+
 use tensorserve_servables::Result;
 use tensorserve_servables::execution::RunCost;
 
@@ -20,12 +22,14 @@ pub(super) fn is_large(bytes: usize) -> bool {
     bytes >= SMALL
 }
 
-/// Does `job` on an execution thread, unless work of its kind and size is known to be short.
+/// Does `job` on an execution thread, unless work of its kind and size is known to be short. DEADLINE_EXCEEDED if `deadline`
+/// passes before.
 pub(super) async fn work<R: Send + 'static>(
     lane: &Lane,
     cost: &RunCost,
     bytes: usize,
+    deadline: Option<Instant>,
     job: impl FnOnce() -> Result<R> + Send + 'static,
 ) -> Result<R> {
-    lane.serving.executor.run(cost, bytes, lane.company(), None, |_: &_| job()).await
+    lane.serving.executor.run(cost, bytes, lane.company(), deadline, |_: &_| job()).await
 }

@@ -33,7 +33,7 @@ pub(super) async fn reply(spec: ModelSpec<'_>, headers: &HeaderMap, body: &Bytes
         let (spec, headers, body) = (spec.into_owned(), headers.clone(), body.clone());
         let serving = Arc::clone(&lane.serving);
         let job = move || prepare_request(given, &spec, &headers, &body, &serving);
-        heavy::work(lane, &heavy::DECODE, bytes, job).await?
+        heavy::work(lane, &heavy::DECODE, bytes, deadline, job).await?
     } else {
         prepare_request(given, &spec, headers, body, serving)?
     };
@@ -45,7 +45,8 @@ pub(super) async fn reply(spec: ModelSpec<'_>, headers: &HeaderMap, body: &Bytes
     let bytes = answer.outputs().map(|(_, tensor)| tensor.bytes().len()).sum();
     if heavy::is_large(bytes) {
         let serving = Arc::clone(&lane.serving);
-        return heavy::work(lane, &heavy::ENCODE, bytes, move || encode(&answer, reply_format, layout, &serving)).await;
+        let job = move || encode(&answer, reply_format, layout, &serving);
+        return heavy::work(lane, &heavy::ENCODE, bytes, deadline, job).await;
     }
     encode(&answer, reply_format, layout, serving)
 }
