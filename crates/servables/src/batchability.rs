@@ -55,10 +55,13 @@ pub(crate) fn examine(signature: &Signature, servable: &Servable) -> Batchabilit
     if signature.inputs.is_empty() {
         return Batchability::Not("it has no inputs".to_owned());
     }
-    let Some(def) = servable.signature_defs().get(&signature.name).filter(|_| signature.may_batch) else {
+    if !signature.may_batch {
         return Batchability::Not("an input or output does not declare a rank with an open first dimension".to_owned());
-    };
-    let Some(together) = synthetic::inputs(signature, def, ROWS, Values::Varied) else {
+    }
+    if servable.session().has_effects(&signature.name) {
+        return Batchability::Not("its runs may do more than compute".to_owned());
+    }
+    let Some(together) = synthetic::inputs(servable, signature, ROWS, Values::Varied) else {
         return Batchability::Declared("its inputs could not be made up".to_owned());
     };
     let fetches: Vec<TensorHandle> = signature.outputs.iter().map(|output| output.handle).collect();
