@@ -49,8 +49,11 @@ class TensorFlowRuntime:
     def version(self) -> str: ...
     def load_op_library(self, path: str) -> None:
         """Registers the custom ops of a shared library in this process."""
-    def load(self, path: str, tags: list[str], config_proto: bytes) -> Servable:
-        """Loads a SavedModel. Blocks without holding the GIL. Raises ServingError with TensorFlow's code and text."""
+    def load(self, path: str, tags: list[str], config_proto: bytes, niceness: int = 0) -> Servable:
+        """Loads a SavedModel. Blocks without holding the GIL. Raises ServingError with TensorFlow's code and text.
+
+        Loading it, and freeing it later, has a priority that is lower by `niceness`, from 0 to 19.
+        """
 
 @final
 class Servable:
@@ -58,11 +61,20 @@ class Servable:
 
     @property
     def signature_names(self) -> list[str]: ...
-    def enable_batching(self, parameters: bytes, pad_values: dict[str, str] | None = None) -> None:
+    def enable_batching(
+        self,
+        parameters: bytes,
+        pad_values: dict[str, str] | None = None,
+        auto: bool = False,
+        latency_slo_ms: int = 0,
+        execution_threads: int = 0,
+    ) -> None:
         """From now on requests share batches; to be called once, before the servable is published.
 
         `parameters` is a serialized `tensorflow.serving.BatchingParameters`, `pad_values` what inputs are padded
-        with, by alias. Raises ServingError (INVALID_ARGUMENT), ValueError if the bytes are no such message.
+        with, by alias. With `auto` batches size themselves, if `latency_slo_ms` is above 0 for answers within that time,
+        and at most `execution_threads` (0 for the default) run at once.
+        Raises ServingError (INVALID_ARGUMENT), ValueError if the bytes are no such message.
         """
     def method_name(self, signature: str) -> str | None:
         """The `method_name` of a signature; None if there is no such signature."""
@@ -153,6 +165,8 @@ class DataPlane:
         """What GetModelStatus reports of a version; `state` is a `ModelVersionStatus.State` number."""
     def set_labels(self, model: str, labels: dict[str, int]) -> None:
         """Replaces all version labels of a model."""
+    def batching_report(self, model: str) -> str:
+        """How a model's requests are batched and why, as JSON. Raises ServingError (NOT_FOUND)."""
     def withdraw(self, model: str) -> None:
         """Health does not depend on this model any more, until one of its versions starts."""
     def set_control_plane(self, control: _ControlPlane) -> None:

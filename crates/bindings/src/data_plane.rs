@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use tensorserve_servables::{Code, VersionState};
+use tensorserve_servables::{Code, VersionState, batching_report};
 use tensorserve_tensors::proto::TensorEncoding;
 use tensorserve_transport::grpc::options::GrpcOptions;
 use tensorserve_transport::tls::Identity;
@@ -94,6 +94,10 @@ impl DataPlane {
 
     fn set_labels(&self, model: &str, labels: HashMap<String, i64>) {
         self.serving.table.set_labels(model, labels);
+    }
+
+    fn batching_report(&self, py: Python<'_>, model: &str) -> PyResult<String> {
+        py.detach(|| batching_report::report(&self.serving.table, model)).map_err(to_python)
     }
 
     #[getter]

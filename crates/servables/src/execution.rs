@@ -102,6 +102,12 @@ impl RunCost {
     }
 }
 
+/// How many runs may happen at once if nothing else is said: two for each CPU that this process may use, by its
+/// affinity and its control group.
+pub fn default_threads() -> usize {
+    2 * std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// What is known of a job before it runs.
 #[derive(Clone, Copy)]
 pub struct Request<'a> {

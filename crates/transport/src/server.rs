@@ -6,6 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tensorserve_servables::execution::default_threads;
 use tensorserve_servables::{Executor, Pool, Result, ServableTable, StatusBoard};
 
 use crate::control::ControlSlot;
@@ -56,7 +57,7 @@ impl Server {
     pub fn start(options: ServerOptions, serving: ServingOptions) -> io::Result<Self> {
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         let or_default = |chosen: usize, default: usize| if chosen == 0 { default } else { chosen };
-        let slots = or_default(options.execution_threads, 2 * cpus);
+        let slots = or_default(options.execution_threads, default_threads());
         let weights = options.model_weights.iter().map(|(model, weight)| (Arc::from(&**model), *weight)).collect();
         let threads = Pool::new("tensorserve-run", slots, weights);
         let batch_threads = match options.batch_threads {

@@ -284,6 +284,13 @@ class ServerOptions:
         "their first element.",
         _OURS,
     )
+    latency_slo_ms: int = _row(
+        _INT32,
+        0,
+        "With --batching=auto, milliseconds within which requests are answered; those that cannot be are refused at "
+        "once. 0 means no objective.",
+        _OURS,
+    )
     model_weights: str = _row(
         _STRING, "", "Comma-separated model=number: shares of the execution threads under load; 1 for others.", _OURS
     )
@@ -314,6 +321,22 @@ class ServerOptions:
     tensorflow_library: str = _row(
         _STRING, "", "Path of libtensorflow_cc. Empty: the one of the installed TensorFlow package.", _OURS
     )
+    model_repository: str = _row(
+        _STRING,
+        "",
+        "Directory or URL whose sub-folders are the models, found and dropped while the server runs. Takes the place "
+        "of --model_base_path and --model_config_file.",
+        _OURS,
+    )
+    model_cache_dir: str = _row(
+        _STRING,
+        "",
+        "Local folder for versions from object stores. Empty: tensorserve/models in the user's cache folder.",
+        _OURS,
+    )
+    object_store_poll_wait_seconds: float = _row(
+        _FLOAT, 60.0, "Least seconds between two looks at a base path in an object store.", _OURS
+    )
     load_op_library: str = _row(
         _STRING,
         "",
@@ -333,6 +356,13 @@ class ServerOptions:
         0,
         "Most memory, in MB (10^6 bytes), that all loaded versions may be estimated to take (1.2 times their files). 0 "
         "means no limit.",
+        _OURS,
+    )
+    load_niceness: int = _row(
+        _INT32,
+        10,
+        "How much lower than requests' the CPU and disk priority of loading and freeing models is: 0 (the same) to "
+        "19. Linux only.",
         _OURS,
     )
     version_transition_policy: str = _row(
