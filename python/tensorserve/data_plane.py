@@ -5,13 +5,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from tensorserve.config.batching import batching, model_weights
 from tensorserve.config.channel_arguments import grpc_options
 from tensorserve.config.flags import ServerOptions
 from tensorserve.lifecycle.loader import ServableTable
 from tensorserve.services.control_plane import ControlPlane
 
 if TYPE_CHECKING:
-    from tensorserve._core import Servable  # noqa: F401  # used in a quoted type
+    from tensorserve._core import (
+        RequestLog,
+        Servable,  # noqa: F401  # used in a quoted type
+    )
 
 
 class DataPlane(ServableTable["Servable"], Protocol):
@@ -28,6 +32,10 @@ class DataPlane(ServableTable["Servable"], Protocol):
 
     def set_control_plane(self, control: ControlPlane, /) -> None:
         """Who answers config reloads and admin requests until the shutdown."""
+
+    @property
+    def request_log(self) -> RequestLog:
+        """Where answered requests wait that shall be logged."""
 
     def secure_grpc(self, key: str, certificates: str, client_authorities: str | None, /) -> None:
         """Puts new gRPC connections within TLS, or replaces what those use. Raises the data plane's error."""
@@ -49,6 +57,7 @@ def open_data_plane(options: ServerOptions) -> DataPlane:
     """Makes the data plane that the flags describe. It listens nowhere yet."""
     from tensorserve import _core
 
+    threads = batching(options).threads
     return _core.DataPlane(
         io_threads=options.io_threads,
         execution_threads=options.execution_threads,
@@ -59,4 +68,6 @@ def open_data_plane(options: ServerOptions) -> DataPlane:
         serialize_as_tensor_content=options.enable_serialization_as_tensor_content,
         max_request_bytes=options.max_request_bytes,
         grpc_options=grpc_options(options.grpc_channel_arguments),
+        batch_threads=None if threads is None else (threads.number, threads.name),
+        model_weights=model_weights(options.model_weights),
     )

@@ -30,6 +30,7 @@ from tensorserve.lifecycle.manager import Manager, ManagerOptions
 from tensorserve.lifecycle.memory_budget import MemoryBudget
 from tensorserve.lifecycle.startup import Startup
 from tensorserve.listeners import BoundPorts, Endpoints, check_endpoints, open_ports
+from tensorserve.request_log.request_logs import RequestLogs
 from tensorserve.runtimes.registry import RuntimeFactory, RuntimeRegistry
 from tensorserve.security import Security
 from tensorserve.services.admin_access import AdminAccess
@@ -48,6 +49,7 @@ from tensorserve.sources.repository import ModelRepository
 from tensorserve.sources.storages import Storages, is_object_store
 from tensorserve.sources.version_directory import LocalStorage
 from tensorserve.types import TENSORFLOW_PLATFORM, AspiredVersion, ModelConfig
+from tensorserve.warmup.model_warmup import warming
 
 if TYPE_CHECKING:
     from tensorserve._core import Servable
@@ -270,8 +272,10 @@ class _Running:
     ) -> None:
         self.data_plane = data_plane
         self._security = Security(options, data_plane)
+        self._request_logs = RequestLogs(data_plane.request_log, options)
         self.startup = Startup(model.name for model in models)
         self._registry = registry
+        self._options = options
         self._loaders: dict[str, Callable[[str], Loader[Servable]]] = {}
         self.prepare(models)
         self._bus = EventBus()
@@ -310,6 +314,7 @@ class _Running:
         self.data_plane.set_control_plane(self._control)
 
     def load(self, timeout_seconds: float | None) -> None:
+        self._request_logs.update(self.catalog.models.values())
         logger.info("Adding/updating models.")
         for name in self.catalog.models:
             logger.info(" (Re-)adding model: %s", name)
@@ -331,6 +336,7 @@ class _Running:
         self._source.stop()
         self._security.stop()
         drained = self.data_plane.shutdown(drain_seconds)
+        self._request_logs.stop()
         unloaded = self._manager.stop(drain_seconds)
         self._remote.close()
         return unloaded and drained
@@ -344,13 +350,16 @@ class _Running:
         return plan
 
     def check(self, models: Iterable[ModelConfig]) -> tuple[ModelConfig, ...]:
-        return checked(models, self._registry.knows)
+        accepted = checked(models, self._registry.knows)
+        self._request_logs.check(accepted)
+        return accepted
 
     def prepare(self, models: Collection[ModelConfig]) -> None:
-        added = {model.name: self._registry.runtime(model.platform).loader for model in models}
+        added = {model.name: warming(self._registry.runtime(model.platform).loader, self._options) for model in models}
         self._loaders = {**self._loaders, **added}
 
     def watch(self, models: Sequence[ModelConfig]) -> None:
+        self._request_logs.update(models)
         self._source.update(models)
 
     def withdraw(self, model: str) -> None:

@@ -59,6 +59,7 @@ class FakeDataPlane:
         self.busy: dict[ServableId, threading.Event] = {}
         self.refused_publications = 0
         self.shutdowns: list[float] = []
+        self.request_log: Any = None
         self.on_retire: Callable[[ServableId], None] = lambda retired: None
         self._lock = threading.Lock()
 

@@ -88,7 +88,9 @@ impl PythonControlPlane {
         // A failure to send drops the reply, which is an answer as well.
         let _ = self.questions.lock().unwrap_or_else(PoisonError::into_inner).send((question, reply));
         Box::pin(async {
-            answer.await.unwrap_or_else(|_| Err(ServingError::internal("the control plane gave no answer; see the log")))
+            answer
+                .await
+                .unwrap_or_else(|_| Err(ServingError::internal("the control plane gave no answer; see the log")))
         })
     }
 }

@@ -83,6 +83,12 @@ pub trait Session: Send + Sync {
         false
     }
 
+    /// Whether a run of the signature with this key may do more than compute: change a variable, write a file, wait for
+    /// other runs. Nobody runs such a signature unasked.
+    fn has_effects(&self, _signature: &str) -> bool {
+        true
+    }
+
     /// Whether requests for this signature may be merged along dimension 0: every input and output declares a known
     /// rank with an open leading dimension.
     fn may_batch(&self, signature: &SignatureDef) -> bool {

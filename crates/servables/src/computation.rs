@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //! One run of a model's session, which is what every verb ends in.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use smallvec::SmallVec;
+use tensorserve_batching::{Priority, Task};
 use tensorserve_runtimes::TensorHandle;
 use tensorserve_tensors::{Tensor, TensorData};
 
-use crate::execution::{Company, RunCost};
+use crate::execution::{Company, Request, RunCost};
 use crate::{Executor, Result, ServableHandle};
 
 /// What a string costs in TensorFlow beside its bytes.
@@ -35,19 +37,29 @@ impl Computation {
     /// Computes the fetches; `cost` is what runs of this kind are known to take. Errors of the engine keep their code and
     /// text.
     pub(crate) async fn compute(
-        self,
+        mut self,
         cost: &RunCost,
         executor: &Executor,
         company: Company,
         deadline: Option<Instant>,
     ) -> Result<Fetched> {
-        let input_bytes = self.feeds.iter().map(|(_, tensor)| byte_len(tensor)).sum();
+        let priority = Priority::Default;
+        let handle = self.handle.clone();
+        if let Some((queue, rows)) = handle.servable().batcher().and_then(|batcher| batcher.queue(&mut self)) {
+            let task = Task { rows, priority, enqueued: Instant::now(), deadline, payload: () };
+            let fetches = self.fetches.clone();
+            let tensors = queue.compute(self, task, executor.batch_threads()).await?;
+            return Ok(Fetched { handle, fetches, tensors });
+        }
+        let input_bytes = input_bytes(&self.feeds);
+        let group = Arc::clone(handle.group());
+        drop(handle);
         let job = move |options: &_| {
             let Computation { handle, feeds, fetches } = self;
             let tensors = handle.servable().session().run(&feeds, &fetches, options)?;
             Ok(Fetched { handle, fetches, tensors })
         };
-        executor.run(cost, input_bytes, company, deadline, job).await
+        executor.run(Request { cost, input_bytes, group: &group, company, deadline, priority }, job).await
     }
 }
 
@@ -56,6 +68,11 @@ impl Fetched {
     pub(crate) fn get(&self, tensor: TensorHandle) -> Option<&Tensor> {
         self.fetches.iter().position(|fetch| *fetch == tensor).and_then(|at| self.tensors.get(at))
     }
+}
+
+/// What the inputs of a run take in memory.
+pub(crate) fn input_bytes(feeds: &Feeds) -> usize {
+    feeds.iter().map(|(_, tensor)| byte_len(tensor)).sum()
 }
 
 fn byte_len(tensor: &Tensor) -> usize {

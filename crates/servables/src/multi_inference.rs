@@ -15,7 +15,7 @@ use crate::head::{Declared, Head, declared};
 use crate::regress::{Regression, Regressor};
 use crate::signature::Signature;
 use crate::signature_text::list_signatures;
-use crate::{Code, Executor, ModelSpec, Result, ServableHandle, ServableTable, ServingError};
+use crate::{Code, Executor, ModelSpec, Resolve, Result, ServableHandle, ServingError};
 
 /// One head that a request wants.
 #[derive(Clone, Debug, Default)]
@@ -54,12 +54,20 @@ enum AnyHead {
 
 /// Checks the tasks, in the order of the original, and brings the examples to every distinct input of theirs.
 /// `check_method` is `--enable_signature_method_name_check`.
-pub fn prepare(table: &ServableTable, tasks: &[Task<'_>], examples: Examples, check_method: bool) -> Result<Prepared> {
+pub fn prepare(
+    servables: &impl Resolve,
+    tasks: &[Task<'_>],
+    examples: Examples,
+    check_method: bool,
+) -> Result<Prepared> {
     let Some(first) = tasks.first() else {
         // The error for a request that names no model.
-        return Err(table.resolve(&ModelSpec::default()).err().unwrap_or_else(|| ServingError::internal("no tasks")));
+        return Err(servables
+            .resolve(&ModelSpec::default())
+            .err()
+            .unwrap_or_else(|| ServingError::internal("no tasks")));
     };
-    let handle = table.resolve(&first.spec)?;
+    let handle = servables.resolve(&first.spec)?;
     let mut heads: Vec<(Arc<Signature>, AnyHead)> = Vec::new();
     for task in tasks {
         check_names(task, first, &heads)?;

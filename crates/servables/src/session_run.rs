@@ -12,7 +12,7 @@ use crate::computation::Computation;
 use crate::execution::{Company, RunCost};
 use crate::predict::{Inputs, to_tensor};
 use crate::signature::Signature;
-use crate::{Executor, ModelSpec, ServableHandle, ServableTable};
+use crate::{Executor, ModelSpec, Resolve, ServableHandle};
 
 /// What is asked for.
 #[derive(Default)]
@@ -35,8 +35,8 @@ pub struct Answer {
 
 /// Finds the tensors and brings the feeds into memory of their own. PERMISSION_DENIED for target nodes, as the original's
 /// sessions answer; NOT_FOUND or INVALID_ARGUMENT for names that the graph or the signature does not have.
-pub fn prepare(table: &ServableTable, spec: &ModelSpec<'_>, request: &Request<'_>) -> Result<Prepared> {
-    let handle = table.resolve(spec)?;
+pub fn prepare(servables: &impl Resolve, spec: &ModelSpec<'_>, request: &Request<'_>) -> Result<Prepared> {
+    let handle = servables.resolve(spec)?;
     if !request.targets.is_empty() {
         let message = format!("Target nodes cannot be run: {}; fetch tensors instead.", request.targets.join(","));
         return Err(ServingError::new(Code::PermissionDenied, message));

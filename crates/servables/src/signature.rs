@@ -66,9 +66,14 @@ impl Signature {
         Some(&self.defaults[at].1)
     }
 
+    /// Whether the signature says that it is for one of the verbs.
+    pub(crate) fn has_known_method(&self) -> bool {
+        PREDICT_METHODS.contains(&self.method_name.as_str())
+    }
+
     /// The check of `--enable_signature_method_name_check`.
     pub fn check_predict_method(&self) -> Result<()> {
-        if PREDICT_METHODS.contains(&self.method_name.as_str()) {
+        if self.has_known_method() {
             return Ok(());
         }
         Err(ServingError::internal(format!(

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 use tensorserve_servables::predict::{Answer, InputValue, Inputs};
 use tensorserve_servables::{ModelSpec, Result};
+use tensorserve_tensors::Tensor;
 use tensorserve_tensors::proto::encode::Encoder;
 use tensorserve_tensors::proto::wire::{LENGTH_DELIMITED, delimited_len, put_bytes, put_delimited_header};
 use tensorserve_tensors::proto::{Malformed, Reader, TensorEncoding, TensorView};
@@ -64,32 +65,96 @@ fn keep_last_of_each(inputs: &mut Inputs<'_>) {
     inputs.dedup_by(|(later, _), (kept, _)| later == kept);
 }
 
+/// Named tensors with the sizes of their messages worked out: a `map<string, TensorProto>` field.
+struct TensorMap<'a>(SmallVec<[(&'a str, Encoder<'a>, usize); 4]>);
+
+impl<'a> TensorMap<'a> {
+    fn new(tensors: impl Iterator<Item = (&'a str, &'a Tensor)>, encoding: TensorEncoding) -> Result<Self> {
+        let entry = |(alias, tensor): (&'a str, &'a Tensor)| {
+            let encoder = Encoder::new(tensor, encoding)?;
+            let entry_len = delimited_len(1, alias.len()) + delimited_len(2, encoder.len());
+            Ok((alias, encoder, entry_len))
+        };
+        tensors.map(entry).collect::<Result<_>>().map(TensorMap)
+    }
+
+    /// Bytes of the whole field `number`.
+    fn len(&self, number: u32) -> usize {
+        self.0.iter().map(|(_, _, entry_len)| delimited_len(number, *entry_len)).sum()
+    }
+
+    fn put(&self, out: &mut Vec<u8>, number: u32) {
+        for (alias, encoder, entry_len) in &self.0 {
+            put_delimited_header(out, number, *entry_len);
+            put_bytes(out, 1, alias.as_bytes());
+            put_delimited_header(out, 2, encoder.len());
+            encoder.put(out);
+        }
+    }
+}
+
 /// Writes a `PredictResponse` behind what `start` puts before a message of the length that it is given.
 pub(crate) fn encode(
     answer: &Answer,
     encoding: TensorEncoding,
     start: impl FnOnce(usize) -> Result<Vec<u8>>,
 ) -> Result<Bytes> {
+    let spec = (answer.handle.model(), answer.handle.version(), answer.signature.name.as_str());
+    put_response(spec, &TensorMap::new(answer.outputs(), encoding)?, start).map(Bytes::from)
+}
+
+/// The `PredictResponse` with these outputs.
+pub(crate) fn encode_response(
+    model: &str,
+    version: i64,
+    signature: &str,
+    outputs: &[(String, Tensor)],
+) -> Result<Vec<u8>> {
+    let outputs = TensorMap::new(named(outputs), TensorEncoding::Content)?;
+    put_response((model, version, signature), &outputs, |len| Ok(Vec::with_capacity(len)))
+}
+
+fn put_response(
+    (model, version, signature): (&str, i64, &str),
+    outputs: &TensorMap<'_>,
+    start: impl FnOnce(usize) -> Result<Vec<u8>>,
+) -> Result<Vec<u8>> {
     const OUTPUTS: u32 = 1;
     const MODEL_SPEC: u32 = 2;
-    let (name, version, signature) = (answer.handle.model(), answer.handle.version(), &answer.signature.name);
-    let mut entries = SmallVec::<[(&str, Encoder<'_>, usize); 4]>::new();
-    let mut len = 0;
-    for (alias, tensor) in answer.outputs() {
-        let encoder = Encoder::new(tensor, encoding)?;
-        let entry_len = delimited_len(1, alias.len()) + delimited_len(2, encoder.len());
-        len += delimited_len(OUTPUTS, entry_len);
-        entries.push((alias, encoder, entry_len));
-    }
-    let spec_len = model_spec::len(name, version, signature);
-    let mut out = start(len + delimited_len(MODEL_SPEC, spec_len))?;
-    for (alias, encoder, entry_len) in &entries {
-        put_delimited_header(&mut out, OUTPUTS, *entry_len);
-        put_bytes(&mut out, 1, alias.as_bytes());
-        put_delimited_header(&mut out, 2, encoder.len());
-        encoder.put(&mut out);
-    }
+    let spec_len = model_spec::len(model, version, signature);
+    let mut out = start(outputs.len(OUTPUTS) + delimited_len(MODEL_SPEC, spec_len))?;
+    outputs.put(&mut out, OUTPUTS);
     put_delimited_header(&mut out, MODEL_SPEC, spec_len);
-    model_spec::put(&mut out, name, version, signature);
-    Ok(out.into())
+    model_spec::put(&mut out, model, version, signature);
+    Ok(out)
+}
+
+/// The `PredictRequest` to the latest version with these inputs.
+pub(crate) fn encode_request(
+    model: &str,
+    signature: &str,
+    inputs: &[(String, Tensor)],
+    output_filter: &[String],
+) -> Result<Vec<u8>> {
+    const INPUTS: u32 = 2;
+    const OUTPUT_FILTER: u32 = 3;
+    let inputs = TensorMap::new(named(inputs), TensorEncoding::Content)?;
+    let mut out = request_spec(model, signature);
+    out.reserve(inputs.len(INPUTS));
+    inputs.put(&mut out, INPUTS);
+    output_filter.iter().for_each(|alias| put_bytes(&mut out, OUTPUT_FILTER, alias.as_bytes()));
+    Ok(out)
+}
+
+/// Field 1 of every request: a model_spec that names the latest version.
+pub(crate) fn request_spec(model: &str, signature: &str) -> Vec<u8> {
+    const MODEL_SPEC: u32 = 1;
+    let mut out = Vec::new();
+    put_delimited_header(&mut out, MODEL_SPEC, model_spec::latest_len(model, signature));
+    model_spec::put_latest(&mut out, model, signature);
+    out
+}
+
+fn named(tensors: &[(String, Tensor)]) -> impl Iterator<Item = (&str, &Tensor)> {
+    tensors.iter().map(|(alias, tensor)| (alias.as_str(), tensor))
 }

@@ -6,6 +6,7 @@ use tensorserve_tensors::proto::TensorEncoding;
 
 use crate::control::ControlSlot;
 use crate::grpc::options::GrpcOptions;
+use crate::request_log::RequestLog;
 
 /// How requests are answered.
 #[derive(Clone, Debug)]
@@ -30,6 +31,7 @@ pub struct Serving {
     pub table: ServableTable,
     pub status: StatusBoard,
     pub executor: Executor,
+    pub request_log: RequestLog,
     /// Answers what no request handler can.
     pub control: ControlSlot,
     pub options: ServingOptions,

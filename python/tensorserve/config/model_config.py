@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which models to serve: from `--model_config_file` or from `--model_name` and `--model_base_path`."""
 
+import dataclasses
 import logging
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -8,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from tensorserve.config.flags import ServerOptions
+from tensorserve.config.logging_config import logging_config
 from tensorserve.config.text_format import read_text_message
 from tensorserve.errors import Code, ServingError
 from tensorserve.types import TENSORFLOW_PLATFORM, All, Latest, ModelConfig, Specific, VersionPolicy
@@ -78,6 +80,7 @@ def _model(message: Any) -> ModelConfig:
         platform=_platform(message),
         policy=_policy(message.model_version_policy),
         version_labels=_labels(message.version_labels),
+        logging_config=logging_config(message),
     )
 
 
@@ -120,7 +123,7 @@ def _with_absolute_path(config: ModelConfig) -> ModelConfig:
     if "://" in config.base_path or os.path.isabs(config.base_path):
         return config
     path = os.path.abspath(config.base_path)
-    return ModelConfig(config.name, path, config.platform, config.policy, config.version_labels)
+    return dataclasses.replace(config, base_path=path)
 
 
 def _invalid(message: str) -> ServingError:

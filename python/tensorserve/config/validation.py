@@ -25,6 +25,7 @@ def check_options(options: ServerOptions) -> ServerOptions:
     _check_parallelism(options)
     _check_security(options)
     _check_ranges(options)
+    _check_repository(options)
     if options.batching_parameters_file and not options.enable_batching:
         logger.info("--batching_parameters_file is given without --enable_batching; batching is enabled.")
         options = dataclasses.replace(options, enable_batching=True)
@@ -76,12 +77,21 @@ def _check_ranges(options: ServerOptions) -> None:
     ):
         if getattr(options, name) < 0:
             raise _invalid(f"{name} must not be negative.")
+    for name in (
+        "max_request_bytes",
+        "request_log_max_file_mb",
+        "request_log_max_file_seconds",
+        "request_log_buffer_mb",
+    ):
+        if getattr(options, name) <= 0:
+            raise _invalid(f"{name} must be above 0.")
+
+
+def _check_repository(options: ServerOptions) -> None:
     if options.model_repository and (options.model_base_path or options.model_config_file):
         raise _invalid(
             "--model_repository takes the place of --model_base_path and --model_config_file; give only one."
         )
-    if options.max_request_bytes <= 0:
-        raise _invalid("max_request_bytes must be above 0.")
 
 
 def _invalid(message: str) -> ServingError:

@@ -7,6 +7,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tensorserve.config.batching import Batching, batching
 from tensorserve.config.flags import ServerOptions
 from tensorserve.config.session_config import session_config
 from tensorserve.errors import ServingError
@@ -40,6 +41,7 @@ class SavedModelLoader:
         tags: The tag set of the meta graph to load.
         session_config: A serialized `tensorflow.ConfigProto`.
         op_libraries: May have ops that the model needs.
+        batching: How requests are merged.
     """
 
     runtime: TensorFlowRuntime
@@ -47,8 +49,17 @@ class SavedModelLoader:
     tags: tuple[str, ...]
     session_config: bytes
     op_libraries: OpLibraries
+    batching: Batching
 
     def load(self) -> Servable:
+        parameters = self.batching.parameters_for(self.path)
+        servable = self._load_with_ops()
+        if parameters is not None:
+            servable.enable_batching(parameters, self.batching.pad_values)
+            logger.info("Wrapping session to perform batch processing")
+        return servable
+
+    def _load_with_ops(self) -> Servable:
         try:
             try:
                 return self._load()
@@ -67,8 +78,14 @@ class TensorFlow:
     """Makes loaders that share one library, its ops, and one session configuration."""
 
     def __init__(
-        self, runtime: TensorFlowRuntime, tags: tuple[str, ...], session_config: bytes, op_libraries: OpLibraries
+        self,
+        runtime: TensorFlowRuntime,
+        tags: tuple[str, ...],
+        session_config: bytes,
+        op_libraries: OpLibraries,
+        batching: Batching,
     ) -> None:
+        self._batching = batching
         self._runtime = runtime
         self._tags = tags
         self._session_config = session_config
@@ -82,7 +99,10 @@ class TensorFlow:
         logger.info("TensorFlow %s", runtime.version)
         op_libraries = OpLibraries(runtime, load_installed=options.load_installed_op_libraries)
         op_libraries.load_named(options.load_op_library)
-        return cls(runtime, tuple(options.saved_model_tags.split(",")), config, op_libraries)
+        tags = tuple(options.saved_model_tags.split(","))
+        return cls(runtime, tags, config, op_libraries, batching(options))
 
     def loader(self, path: str) -> SavedModelLoader:
-        return SavedModelLoader(self._runtime, path, self._tags, self._session_config, self._op_libraries)
+        return SavedModelLoader(
+            self._runtime, path, self._tags, self._session_config, self._op_libraries, self._batching
+        )

@@ -12,6 +12,7 @@ use tensorserve_tensors::Result;
 
 use crate::{LoadRequest, Runtime, Session};
 
+mod effects;
 mod executor;
 mod explainer;
 mod functions;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A loaded SavedModel.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CString, c_char, c_int};
 use std::os::unix::ffi::OsStrExt;
 use std::{ptr, slice};
@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 use tensorserve_protos::tensorflow::SignatureDef;
 use tensorserve_tensors::{Result, ServingError, Tensor};
 
+use super::effects;
 use super::executor;
 use super::explainer::{self, Explainer};
 use super::functions::{Functions, TfBuffer, TfOutput, TfSession, TfSessionOptions};
@@ -34,6 +35,8 @@ pub(super) struct SavedModelSession {
     signature_defs: BTreeMap<String, SignatureDef>,
     /// The time of a run may depend on values.
     unbounded: bool,
+    /// Signatures whose runs do more than compute; `None` if that is not known.
+    effects: Option<BTreeSet<String>>,
     /// Results must be copied, because a later run may write into their memory.
     copy_results: bool,
     /// Completes the error texts of the single-threaded executor.
@@ -74,10 +77,21 @@ impl SavedModelSession {
             let _ = handles.resolve(&graph, name);
         }
         let unbounded = ops::is_unbounded(meta_graph_def.bytes()).unwrap_or(true);
+        let effects = effects::signatures_with_effects(meta_graph_def.bytes(), &signature_defs).ok();
         let copy_results = graph.changes_results();
         let explainer = None;
         let _reclaim = Reclaim { bytes: version_directory::file_bytes(&request.path) };
-        Ok(SavedModelSession { running, graph, handles, signature_defs, unbounded, copy_results, explainer, _reclaim })
+        Ok(SavedModelSession {
+            running,
+            graph,
+            handles,
+            signature_defs,
+            unbounded,
+            effects,
+            copy_results,
+            explainer,
+            _reclaim,
+        })
     }
 }
 
@@ -113,6 +127,10 @@ impl Session for SavedModelSession {
 
     fn is_bounded(&self) -> bool {
         !self.unbounded
+    }
+
+    fn has_effects(&self, signature: &str) -> bool {
+        self.effects.as_ref().is_none_or(|effects| effects.contains(signature))
     }
 
     fn resolve(&self, tensor_name: &str) -> Result<TensorHandle> {

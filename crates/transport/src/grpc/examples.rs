@@ -15,9 +15,10 @@ use tensorserve_tensors::proto::{Malformed, Reader};
 
 use super::{message, model_spec};
 use crate::lane::Lane;
+use crate::prediction_log::LogType;
 
 /// A result in wire form: `ClassificationResult` or `RegressionResult`.
-pub(super) trait ResultEncoder {
+pub(crate) trait ResultEncoder {
     /// Bytes of the message.
     fn len(&self) -> usize;
 
@@ -26,9 +27,9 @@ pub(super) trait ResultEncoder {
 
 /// A `ClassificationRequest` or `RegressionRequest`; both have the same fields.
 #[derive(Default)]
-struct Request<'a> {
-    spec: Option<ModelSpec<'a>>,
-    input: Input,
+pub(super) struct Request<'a> {
+    pub(super) spec: Option<ModelSpec<'a>>,
+    pub(super) input: Input,
 }
 
 /// Reads the request (`name` is its message's) and gives the answer of the head that it means.
@@ -47,6 +48,13 @@ pub(super) async fn answer<H: Head>(
     prepared.run(&serving.executor, lane.company(), deadline).await
 }
 
+/// Leaves request and framed reply to the request log, if they are to be logged.
+pub(super) fn log<R>(log_type: LogType, pieces: &[Bytes], answer: &Answer<R>, reply: &Bytes, lane: &Lane) {
+    if let Some(sample) = lane.serving.request_log.sample(answer.handle.model()) {
+        sample.hand_over(message::exchange(log_type, &answer.handle, &answer.signature.name, pieces, reply));
+    }
+}
+
 /// The error for bytes that are not the message that they should be.
 pub(super) fn unreadable(name: &str, malformed: Malformed) -> ServingError {
     ServingError::internal(format!("the request is not a tensorflow.serving.{name}: {malformed}"))
@@ -54,19 +62,28 @@ pub(super) fn unreadable(name: &str, malformed: Malformed) -> ServingError {
 
 /// The framed `ClassificationResponse` or `RegressionResponse`; both have the same fields.
 pub(super) fn respond<R>(answer: &Answer<R>, result: &impl ResultEncoder) -> Result<Bytes> {
+    put_response(answer, result, message::start).map(Bytes::from)
+}
+
+/// The response, behind what `start` puts before a message of the length that it is given.
+pub(crate) fn put_response<R>(
+    answer: &Answer<R>,
+    result: &impl ResultEncoder,
+    start: impl FnOnce(usize) -> Result<Vec<u8>>,
+) -> Result<Vec<u8>> {
     const RESULT: u32 = 1;
     const MODEL_SPEC: u32 = 2;
     let (name, version, signature) = (answer.handle.model(), answer.handle.version(), &answer.signature.name);
     let spec_len = model_spec::len(name, version, signature);
-    let mut out = message::start(delimited_len(RESULT, result.len()) + delimited_len(MODEL_SPEC, spec_len))?;
+    let mut out = start(delimited_len(RESULT, result.len()) + delimited_len(MODEL_SPEC, spec_len))?;
     put_delimited_header(&mut out, RESULT, result.len());
     result.put(&mut out);
     put_delimited_header(&mut out, MODEL_SPEC, spec_len);
     model_spec::put(&mut out, name, version, signature);
-    Ok(out.into())
+    Ok(out)
 }
 
-fn parse(mut message: Reader<'_>) -> Result<Request<'_>, Malformed> {
+pub(super) fn parse(mut message: Reader<'_>) -> Result<Request<'_>, Malformed> {
     let mut request = Request::default();
     while let Some(field) = message.field()? {
         match field.number {

@@ -20,6 +20,7 @@ pub mod predict;
 pub mod reflection;
 pub mod regress;
 pub mod reload_config;
+pub mod replay;
 pub mod session_run;
 pub mod status;
 pub mod stream;

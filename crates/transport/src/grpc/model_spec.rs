@@ -45,22 +45,35 @@ fn parse_int64_value(mut message: Reader<'_>) -> Result<i64, Malformed> {
 
 /// Bytes of the model_spec that [`put`] writes.
 pub(crate) fn len(name: &str, version: i64, signature_name: &str) -> usize {
-    let text_len = |field, text: &str| if text.is_empty() { 0 } else { delimited_len(field, text.len()) };
-    text_len(NAME, name) + delimited_len(VERSION, int64_value_len(version)) + text_len(SIGNATURE_NAME, signature_name)
+    latest_len(name, signature_name) + delimited_len(VERSION, int64_value_len(version))
 }
 
 /// Writes a model_spec with the resolved version and signature; an empty signature name is left out.
 pub(crate) fn put(out: &mut Vec<u8>, name: &str, version: i64, signature_name: &str) {
-    if !name.is_empty() {
-        put_bytes(out, NAME, name.as_bytes());
-    }
+    put_text(out, NAME, name);
     put_delimited_header(out, VERSION, int64_value_len(version));
     if version != 0 {
         put_tag(out, 1, VARINT);
         put_varint(out, version as u64);
     }
-    if !signature_name.is_empty() {
-        put_bytes(out, SIGNATURE_NAME, signature_name.as_bytes());
+    put_text(out, SIGNATURE_NAME, signature_name);
+}
+
+/// Bytes of the model_spec that [`put_latest`] writes.
+pub(crate) fn latest_len(name: &str, signature_name: &str) -> usize {
+    let text_len = |field, text: &str| if text.is_empty() { 0 } else { delimited_len(field, text.len()) };
+    text_len(NAME, name) + text_len(SIGNATURE_NAME, signature_name)
+}
+
+/// Writes a model_spec that names no version.
+pub(crate) fn put_latest(out: &mut Vec<u8>, name: &str, signature_name: &str) {
+    put_text(out, NAME, name);
+    put_text(out, SIGNATURE_NAME, signature_name);
+}
+
+fn put_text(out: &mut Vec<u8>, field: u32, text: &str) {
+    if !text.is_empty() {
+        put_bytes(out, field, text.as_bytes());
     }
 }
 

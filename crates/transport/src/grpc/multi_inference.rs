@@ -15,6 +15,7 @@ use super::regress::RegressionEncoder;
 use super::{message, model_spec};
 use crate::Serving;
 use crate::lane::Lane;
+use crate::prediction_log::LogType;
 
 /// More tasks than any model has signatures; a task takes more memory here than in the message.
 const MAX_TASKS: usize = 1000;
@@ -22,7 +23,12 @@ const MAX_TASKS: usize = 1000;
 pub(super) async fn reply(pieces: &[Bytes], lane: &Lane, deadline: Option<Instant>) -> Result<Bytes> {
     let serving = &*lane.serving;
     let prepared = prepare_request(pieces, serving)?;
-    encode(&prepared.run(&serving.executor, lane.company(), deadline).await?)
+    let answer = prepared.run(&serving.executor, lane.company(), deadline).await?;
+    let reply = encode(&answer)?;
+    if let Some(sample) = serving.request_log.sample(answer.handle.model()) {
+        sample.hand_over(message::exchange(LogType::MultiInference, &answer.handle, "", pieces, &reply));
+    }
+    Ok(reply)
 }
 
 fn prepare_request(pieces: &[Bytes], serving: &Serving) -> Result<Prepared> {
@@ -31,7 +37,7 @@ fn prepare_request(pieces: &[Bytes], serving: &Serving) -> Result<Prepared> {
     prepare(&serving.table, &tasks, input.into_examples(), serving.options.signature_method_name_check)
 }
 
-fn parse(mut message: Reader<'_>) -> Result<(Vec<Task<'_>>, Input), Malformed> {
+pub(super) fn parse(mut message: Reader<'_>) -> Result<(Vec<Task<'_>>, Input), Malformed> {
     let (mut tasks, mut input) = (Vec::new(), Input::default());
     while let Some(field) = message.field()? {
         match field.number {

@@ -18,9 +18,9 @@ use crate::lane::Lane;
 
 /// A `SessionRunRequest` whose tensors still lie in the message.
 #[derive(Default)]
-struct SessionRunRequest<'a> {
-    spec: Option<ModelSpec<'a>>,
-    request: Request<'a>,
+pub(super) struct SessionRunRequest<'a> {
+    pub(super) spec: Option<ModelSpec<'a>>,
+    pub(super) request: Request<'a>,
     /// `RunOptions.timeout_in_ms`; the other options have no effect.
     timeout_ms: i64,
 }
@@ -45,7 +45,7 @@ fn earlier(deadline: Option<Instant>, timeout_ms: i64) -> Option<Instant> {
     deadline.into_iter().chain(own).min()
 }
 
-fn parse(mut message: Reader<'_>) -> Result<SessionRunRequest<'_>, Malformed> {
+pub(super) fn parse(mut message: Reader<'_>) -> Result<SessionRunRequest<'_>, Malformed> {
     let mut parsed = SessionRunRequest::default();
     while let Some(field) = message.field()? {
         match (field.number, field.wire_type) {

@@ -59,8 +59,7 @@ fn headers(head: &Parts) -> Vec<(&'static str, String)> {
 }
 
 fn joined(headers: &HeaderMap, name: &str) -> Option<String> {
-    let values: Vec<_> =
-        headers.get_all(name).iter().map(HeaderValue::as_bytes).map(String::from_utf8_lossy).collect();
+    let values: Vec<_> = headers.get_all(name).iter().map(HeaderValue::as_bytes).map(String::from_utf8_lossy).collect();
     (!values.is_empty()).then(|| values.join(", "))
 }
 
