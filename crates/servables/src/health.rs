@@ -56,9 +56,8 @@ impl StatusBoard {
     /// there is. A server that was given no model at all does what it was told to.
     fn all_serve(&self) -> bool {
         self.with_models(|models| {
-            let is_wanted = |(name, versions): &(&String, &Versions)| {
-                !was_taken_away(versions) && !self.is_withdrawn(name)
-            };
+            let is_wanted =
+                |(name, versions): &(&String, &Versions)| !was_taken_away(versions) && !self.is_withdrawn(name);
             let mut wanted = models.iter().filter(is_wanted).peekable();
             models.is_empty()
                 || wanted.peek().is_some() && wanted.all(|(_, versions)| model_health(versions) == Health::Serving)
