@@ -16,17 +16,17 @@ from functools import cache
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from tensorserve.config.flags import ServerOptions, schedulable_cpus
+from tensorserve.config.flags import ServerOptions
 from tensorserve.config.model_config import checked, model_configs
 from tensorserve.config.parser import check_keywords
 from tensorserve.config.validation import check_options
 from tensorserve.data_plane import DataPlane, open_data_plane
 from tensorserve.errors import Code, ServingError, UnknownFlagError
-from tensorserve.lifecycle import version_policy
 from tensorserve.lifecycle.events import Event, EventBus, SourceProblem, StateChange, VersionsIncomplete
 from tensorserve.lifecycle.labels import LabelKeeper
 from tensorserve.lifecycle.loader import Loader
-from tensorserve.lifecycle.manager import Manager, ManagerOptions
+from tensorserve.lifecycle.manager import Manager
+from tensorserve.lifecycle.manager_options import manager_options
 from tensorserve.lifecycle.memory_budget import MemoryBudget
 from tensorserve.lifecycle.startup import Startup
 from tensorserve.listeners import BoundPorts, Endpoints, check_endpoints, open_ports
@@ -271,7 +271,7 @@ class _Running:
             self._bus.subscribe(subscriber)
         self._budget = MemoryBudget(options.model_memory_limit_mb * 1_000_000)
         self._bus.subscribe(self._budget)
-        self._manager: Manager[Servable] = Manager(data_plane, self._bus, _manager_options(options))
+        self._manager: Manager[Servable] = Manager(data_plane, self._bus, manager_options(options))
         self._source = FileSystemSource(models, self, options.file_system_poll_wait_seconds, places.storages)
         self._places = places
         self._bus.subscribe(places.remote)
@@ -390,15 +390,3 @@ class _Running:
         if isinstance(event, StateChange):
             code, message = (event.error.code, event.error.message) if event.error else (Code.OK, "")
             self.data_plane.set_version_state(event.id.name, event.id.version, int(event.state), int(code), message)
-
-
-def _manager_options(options: ServerOptions) -> ManagerOptions:
-    resource_preserving = options.version_transition_policy == "resource_preserving"
-    return ManagerOptions(
-        policy=version_policy.resource_preserving if resource_preserving else version_policy.availability_preserving,
-        load_threads=max(options.num_load_threads, 1),
-        initial_load_threads=4 * schedulable_cpus(),
-        unload_threads=options.num_unload_threads if options.num_unload_threads > 0 else None,
-        max_load_retries=options.max_num_load_retries,
-        load_retry_interval_seconds=options.load_retry_interval_micros / 1e6,
-    )

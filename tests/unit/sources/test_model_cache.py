@@ -203,5 +203,5 @@ def test_default_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
     assert model_cache.default_cache_folder() == "/somewhere/tensorserve/models"
     monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", "/home/me")
-    assert model_cache.default_cache_folder() == "/home/me/.cache/tensorserve/models"
+    monkeypatch.setenv("HOME", "/users/me")
+    assert model_cache.default_cache_folder() == "/users/me/.cache/tensorserve/models"
