@@ -28,7 +28,7 @@ pub(crate) struct DataPlane {
 impl DataPlane {
     #[new]
     #[pyo3(signature = (*, io_threads = 0, execution_threads = 0, rest_timeout_ms = 30000, rest_cors = false,
-        signature_method_name_check = false, session_service = false, serialize_as_tensor_content = false,
+        rest_compression = true, signature_method_name_check = false, session_service = false, serialize_as_tensor_content = false,
         max_request_bytes = 2147483647, grpc_options = None))]
     #[expect(clippy::too_many_arguments, reason = "they are keyword arguments")]
     fn new(
@@ -36,6 +36,7 @@ impl DataPlane {
         execution_threads: usize,
         rest_timeout_ms: u64,
         rest_cors: bool,
+        rest_compression: bool,
         signature_method_name_check: bool,
         session_service: bool,
         serialize_as_tensor_content: bool,
@@ -53,6 +54,7 @@ impl DataPlane {
         let serving = ServingOptions {
             rest_timeout_ms,
             rest_cors,
+            rest_compression,
             signature_method_name_check,
             session_service,
             tensor_encoding,
