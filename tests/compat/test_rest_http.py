@@ -151,7 +151,9 @@ def test_large_replies_are_compressed_when_asked(rest_client: RestClient, encodi
 
 def test_replies_are_not_compressed_when_that_is_turned_off(start_server: StartServer, models: Path) -> None:
     base_path = models / "half_plus_two"
-    server = start_server("--model_name=half_plus_two", f"--model_base_path={base_path}", "--rest_api_compression=false")
+    server = start_server(
+        "--model_name=half_plus_two", f"--model_base_path={base_path}", "--rest_api_compression=false"
+    )
     reply = RestClient(server.rest_url).post(PREDICT, LARGE, headers={"Accept-Encoding": "gzip, zstd"})
     assert (reply.status_code, "Content-Encoding" in reply.headers) == (200, False)
 
