@@ -137,6 +137,7 @@ class DataPlane:
         execution_threads: int = 0,
         rest_timeout_ms: int = 30000,
         rest_cors: bool = False,
+        rest_compression: bool = True,
         signature_method_name_check: bool = False,
         session_service: bool = False,
         serialize_as_tensor_content: bool = False,

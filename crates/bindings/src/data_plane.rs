@@ -30,14 +30,16 @@ pub(crate) struct DataPlane {
 impl DataPlane {
     #[new]
     #[pyo3(signature = (*, io_threads = 0, execution_threads = 0, rest_timeout_ms = 30000, rest_cors = false,
-        signature_method_name_check = false, session_service = false, serialize_as_tensor_content = false,
-        max_request_bytes = 2147483647, grpc_options = None, batch_threads = None, model_weights = None))]
+        rest_compression = true, signature_method_name_check = false, session_service = false,
+        serialize_as_tensor_content = false, max_request_bytes = 2147483647, grpc_options = None, batch_threads = None,
+        model_weights = None))]
     #[expect(clippy::too_many_arguments, reason = "they are keyword arguments")]
     fn new(
         io_threads: usize,
         execution_threads: usize,
         rest_timeout_ms: u64,
         rest_cors: bool,
+        rest_compression: bool,
         signature_method_name_check: bool,
         session_service: bool,
         serialize_as_tensor_content: bool,
@@ -57,6 +59,7 @@ impl DataPlane {
         let serving = ServingOptions {
             rest_timeout_ms,
             rest_cors,
+            rest_compression,
             signature_method_name_check,
             session_service,
             tensor_encoding,

@@ -301,6 +301,9 @@ class ServerOptions:
     rest_ssl_config_file: str = _row(
         _STRING, "", "Text SSLConfig message: serve HTTP/REST over TLS. Read again when the file changes.", _OURS
     )
+    rest_api_compression: bool = _row(
+        _BOOL, True, "Compress HTTP/REST replies of 1 KiB and more for clients that accept it.", _OURS
+    )
     rest_socket_path: str = _row(_STRING, "", "UNIX socket path on which HTTP/REST is served as well.", _OURS)
     enable_session_service: bool = _row(
         _BOOL,
