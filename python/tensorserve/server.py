@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -32,26 +34,33 @@ from tensorserve.listeners import BoundPorts, Endpoints, check_endpoints, open_p
 from tensorserve.request_log.request_logs import RequestLogs
 from tensorserve.runtimes.registry import RuntimeFactory, RuntimeRegistry
 from tensorserve.security import Security
-from tensorserve.services.admin_access import AdminAccess
-from tensorserve.services.admin_api import AdminApi
 from tensorserve.services.catalog import Bookkeeping, ModelCatalog, ModelReport, Origin, Wait
-from tensorserve.services.config_file import FileFollower, ModelConfigFile
+from tensorserve.services.config_file import FileFollower, Followed, ModelConfigFile, OptionsFile
 from tensorserve.services.control_plane import ControlPlane
 from tensorserve.services.model_states import ModelStates
 from tensorserve.services.reload_plan import ReloadPlan
+from tensorserve.services.repository_follower import FollowedRepository
 from tensorserve.sources.file_system import FileSystemSource
-from tensorserve.sources.storages import Storages
+from tensorserve.sources.model_cache import ModelCache, default_cache_folder
+from tensorserve.sources.object_store import ObjectStore
+from tensorserve.sources.remote_versions import RemoteVersions
+from tensorserve.sources.repository import ModelRepository
+from tensorserve.sources.storages import Storages, is_object_store
 from tensorserve.sources.version_directory import LocalStorage
 from tensorserve.types import TENSORFLOW_PLATFORM, AspiredVersion, ModelConfig
 from tensorserve.warmup.model_warmup import warming
 
 if TYPE_CHECKING:
     from tensorserve._core import Servable
+    from tensorserve.services.admin_service import AdminService
 
 logger = logging.getLogger(__name__)
 
 # In Python 0 and None mean something else than on the command line, so the gRPC port has a name of its own.
 _PORT_FLAGS = {"port": "grpc_port", "rest_api_port": "rest_api_port"}
+
+# Files whose options runtimes can take in again.
+_OPTION_FILES = ("tensorflow_session_config_file", "platform_config_file", "batching_parameters_file")
 
 
 class ModelServer:
@@ -152,15 +161,20 @@ class ModelServer:
         check_endpoints(self._endpoints)
         options = check_options(self._options)
         registry = RuntimeRegistry(options, self._runtime_factories)
-        models = self._models(options, registry)
-        access = AdminAccess(options.admin_api, options.admin_token_file, options.host)
+        store = ObjectStore()
+        repository = ModelRepository(options.model_repository, store) if options.model_repository else None
+        models = self._models(options, registry, repository)
         for model in models:
             registry.runtime(model.platform)
         # What a plug-in or a test loads has files that only it knows.
-        storages = Storages(LocalStorage(frozenset() if self._runtime_factories else frozenset({TENSORFLOW_PLATFORM})))
-        self._running = _Running(options, models, registry, storages, self._open_data_plane(options))
-        self._running.open_control_plane(access)
+        checked_platforms = frozenset() if self._runtime_factories else frozenset({TENSORFLOW_PLATFORM})
+        storages = Storages(LocalStorage(checked_platforms), store, options.object_store_poll_wait_seconds)
+        cache = ModelCache(options.model_cache_dir or default_cache_folder(), store)
+        self._running = _Running(
+            options, models, registry, _Places(storages, cache, repository), self._open_data_plane(options)
+        )
         try:
+            self._running.open_control_plane(options)
             self._running.load(timeout_seconds)
         except BaseException:
             self.stop(0.0)
@@ -228,10 +242,23 @@ class ModelServer:
     ) -> None:
         self.stop()
 
-    def _models(self, options: ServerOptions, registry: RuntimeRegistry) -> tuple[ModelConfig, ...]:
+    def _models(
+        self, options: ServerOptions, registry: RuntimeRegistry, repository: ModelRepository | None
+    ) -> tuple[ModelConfig, ...]:
         if self._given_models is not None:
             return checked(self._given_models, registry.knows)
+        if repository is not None:
+            return checked(repository.models(), registry.knows)
         return model_configs(options, registry.knows)
+
+
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Where models come from."""
+
+    storages: Storages
+    cache: ModelCache
+    repository: ModelRepository | None
 
 
 class _Running:
@@ -242,7 +269,7 @@ class _Running:
         options: ServerOptions,
         models: tuple[ModelConfig, ...],
         registry: RuntimeRegistry,
-        storages: Storages,
+        places: _Places,
         data_plane: DataPlane,
     ) -> None:
         self.data_plane = data_plane
@@ -264,8 +291,10 @@ class _Running:
         self._budget = MemoryBudget(options.model_memory_limit_mb * 1_000_000)
         self._bus.subscribe(self._budget)
         self._manager: Manager[Servable] = Manager(data_plane, self._bus, _manager_options(options))
-        self._source = FileSystemSource(models, self, options.file_system_poll_wait_seconds, storages)
-        self._storages = storages
+        self._source = FileSystemSource(models, self, options.file_system_poll_wait_seconds, places.storages)
+        self._storages = places.storages
+        self._remote = RemoteVersions(places.cache)
+        self._bus.subscribe(self._remote)
         self.catalog = ModelCatalog(
             models,
             self,
@@ -275,14 +304,29 @@ class _Running:
         self._config_file = (
             ModelConfigFile(options.model_config_file, self.catalog, self.check) if options.model_config_file else None
         )
-        files = [self._config_file] if self._config_file else []
-        self._follower = FileFollower(files, options.model_config_file_poll_wait_seconds)
+        self._follower = FileFollower(self._followed(options), options.model_config_file_poll_wait_seconds)
+        self._repository_follower = _repository_follower(options, places.repository, self.catalog)
         self._control: ControlPlane | None = None
 
-    def open_control_plane(self, access: AdminAccess) -> None:
-        """From here on reloads and admin requests are answered."""
-        api = AdminApi(self.catalog, self, getattr(self.data_plane, "batching_report", None))
-        self._control = ControlPlane(self.catalog, api, access)
+    def _followed(self, options: ServerOptions) -> list[Followed]:
+        files: list[Followed] = [
+            OptionsFile(path, self._registry.refresh) for flag in _OPTION_FILES if (path := getattr(options, flag))
+        ]
+        return [*files, self._config_file] if self._config_file else files
+
+    def open_control_plane(self, options: ServerOptions) -> None:
+        """From here on reloads and admin requests are answered. Raises ServingError: the token file cannot be used."""
+
+        @cache
+        def admin_service() -> AdminService:
+            from tensorserve.services.admin_service import AdminService
+
+            batching_report = getattr(self.data_plane, "batching_report", None)
+            return AdminService.open(options, self.catalog, self, batching_report)
+
+        if options.admin_token_file:
+            admin_service()
+        self._control = ControlPlane(self.catalog, admin_service)
         self.data_plane.set_control_plane(self._control)
 
     def load(self, timeout_seconds: float | None) -> None:
@@ -298,21 +342,26 @@ class _Running:
             logger.error("%s; the label is set once it is.", refusal.message)
         logger.info("Finished adding/updating models")
         self._follower.start()
+        self._repository_follower.start()
 
     def stop(self, drain_seconds: float) -> bool:
         self._follower.stop()
+        self._repository_follower.stop()
         if self._control is not None:
             self._control.stop()
         self._source.stop()
         self._security.stop()
         drained = self.data_plane.shutdown(drain_seconds)
         self._request_logs.stop()
-        return self._manager.stop(drain_seconds) and drained
+        unloaded = self._manager.stop(drain_seconds)
+        self._remote.close()
+        return unloaded and drained
 
     def reload_files(self, wait: Wait | None) -> ReloadPlan | None:
         """Takes the configuration files in again, and looks for new versions; None if no file names models."""
         plan = None if self._config_file is None else self._config_file.reload(wait)
         self._follower.poll()
+        self._repository_follower.poll()
         self._source.poll_now()
         return plan
 
@@ -337,9 +386,15 @@ class _Running:
         return self._storages.storage(model).list_versions(model).paths.keys()
 
     def aspire(self, model: str, versions: tuple[AspiredVersion, ...]) -> None:
-        loader = self._loaders[model]
-        budgeted = {v.id.version: self._budget.loader(v.id, v.path, loader(v.path)) for v in versions}
-        self._manager.set_aspired(model, budgeted)
+        self._manager.set_aspired(model, {version.id.version: self._loader(version) for version in versions})
+
+    def _loader(self, version: AspiredVersion) -> Loader[Servable]:
+        loader = self._loaders[version.id.name]
+
+        def local(path: str) -> Loader[Servable]:
+            return self._budget.loader(version.id, path, loader(path))
+
+        return self._remote.loader(version, local) if is_object_store(version.path) else local(version.path)
 
     def report_problem(self, model: str, error: ServingError) -> None:
         self._bus.publish(SourceProblem(model, error))
@@ -351,6 +406,16 @@ class _Running:
         if isinstance(event, StateChange):
             code, message = (event.error.code, event.error.message) if event.error else (Code.OK, "")
             self.data_plane.set_version_state(event.id.name, event.id.version, int(event.state), int(code), message)
+
+
+def _repository_follower(
+    options: ServerOptions, repository: ModelRepository | None, catalog: ModelCatalog
+) -> FileFollower:
+    if repository is None:
+        return FileFollower([], 0)
+    least = options.object_store_poll_wait_seconds if repository.is_remote else 0
+    wait = options.file_system_poll_wait_seconds
+    return FileFollower([FollowedRepository(repository, catalog)], max(wait, least) if wait > 0 else 0)
 
 
 def _manager_options(options: ServerOptions) -> ManagerOptions:

@@ -89,6 +89,22 @@ pub trait Session: Send + Sync {
         true
     }
 
+    /// A serialized `tensorflow.Example` of zeros and empty strings with every feature that this signature requires, empty
+    /// if it parses none; `None` if that is not known.
+    fn made_up_example(&self, _signature: &str) -> Option<&[u8]> {
+        None
+    }
+
+    /// As [`Session::run`], for runs whose errors nobody needs to understand: an engine need not spend anything on them.
+    fn run_unexplained(
+        &self,
+        feeds: &[(TensorHandle, Tensor)],
+        fetches: &[TensorHandle],
+        options: &RunOptions,
+    ) -> Result<Vec<Tensor>> {
+        self.run(feeds, fetches, options)
+    }
+
     /// Whether requests for this signature may be merged along dimension 0: every input and output declares a known
     /// rank with an open leading dimension.
     fn may_batch(&self, signature: &SignatureDef) -> bool {

@@ -321,6 +321,22 @@ class ServerOptions:
     tensorflow_library: str = _row(
         _STRING, "", "Path of libtensorflow_cc. Empty: the one of the installed TensorFlow package.", _OURS
     )
+    model_repository: str = _row(
+        _STRING,
+        "",
+        "Directory or URL whose sub-folders are the models, found and dropped while the server runs. Takes the place "
+        "of --model_base_path and --model_config_file.",
+        _OURS,
+    )
+    model_cache_dir: str = _row(
+        _STRING,
+        "",
+        "Local folder for versions from object stores. Empty: tensorserve/models in the user's cache folder.",
+        _OURS,
+    )
+    object_store_poll_wait_seconds: float = _row(
+        _FLOAT, 60.0, "Least seconds between two looks at a base path in an object store.", _OURS
+    )
     load_op_library: str = _row(
         _STRING,
         "",

@@ -103,14 +103,22 @@ class LabelKeeper:
                 self._give(name)
 
     def replace(self, name: str, labels: Mapping[str, int]) -> None:
-        """Sets exactly these labels at once; whoever calls has checked them."""
+        """Sets these labels instead of those before, all at once.
+
+        One that may not be set, though whoever calls has checked that, is given once it may.
+        """
         with self._lock:
+            before = self._given.get(name, {})
+            given = {
+                label: version
+                for label, version in labels.items()
+                if before.get(label) == version or self._refusal(name, label, version) is None
+            }
             self._wanted.pop(name, None)
             self._given.pop(name, None)
             if labels:
-                self._wanted[name] = labels
-                self._given[name] = dict(labels)
-            self._set_labels(name, dict(labels))
+                self._wanted[name], self._given[name] = labels, given
+            self._set_labels(name, given)
 
     def state(self, name: str) -> LabelState:
         """What new labels of a model are judged by."""

@@ -102,6 +102,9 @@ class TensorFlow:
         tags = tuple(options.saved_model_tags.split(","))
         return cls(runtime, tags, config, op_libraries, batching(options))
 
+    def refresh(self, options: ServerOptions) -> None:
+        self._session_config, self._batching = session_config(options), batching(options)
+
     def loader(self, path: str) -> SavedModelLoader:
         return SavedModelLoader(
             self._runtime, path, self._tags, self._session_config, self._op_libraries, self._batching

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The admin API: what each URL below `/v1/admin/` does. `docs/admin.md` describes it."""
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -70,7 +71,7 @@ class AdminApi:
             case ("models", name):
                 return {"GET": self._show, "PUT": self._put, "POST": self._create, "DELETE": self._remove}, (name,)
             case ("models", name, "labels"):
-                return {"GET": self._labels, "PUT": self._put_labels}, (name,)
+                return {"GET": self._labels, "PUT": self._put_labels, "PATCH": self._patch_labels}, (name,)
             case ("models", name, "labels", label):
                 return {"PUT": self._put_label, "DELETE": self._delete_label}, (name, label)
             case ("models", name, "versions", version):
@@ -123,17 +124,25 @@ class AdminApi:
         self._catalog.alter(name, lambda model: replace(model, version_labels=labels))
         return self._report(name)
 
+    def _patch_labels(self, request: AdminRequest, name: str) -> AdminReply:
+        edits = request.json()
+        removed = {label for label, version in edits.items() if version is None}
+        changed = labels_from_json({label: version for label, version in edits.items() if version is not None})
+
+        def merged(labels: dict[str, int]) -> dict[str, int]:
+            if missing := removed - labels.keys():
+                raise ServingError(Code.NOT_FOUND, f"Model {name} has no label {min(missing)}.")
+            return {label: version for label, version in {**labels, **changed}.items() if label not in removed}
+
+        return self._edit_labels(name, merged)
+
     def _put_label(self, request: AdminRequest, name: str, label: str) -> AdminReply:
-        version = version_number(request.json().get("version"))
-        return self._edit_labels(name, lambda labels: {**labels, label: version})
+        body = json.dumps({label: version_number(request.json().get("version"))}).encode()
+        return self._patch_labels(replace(request, body=body), name)
 
     def _delete_label(self, request: AdminRequest, name: str, label: str) -> AdminReply:
-        def without(labels: dict[str, int]) -> dict[str, int]:
-            if label not in labels:
-                raise ServingError(Code.NOT_FOUND, f"Model {name} has no label {label}.")
-            return {other: version for other, version in labels.items() if other != label}
-
-        return self._edit_labels(name, without)
+        body = json.dumps({label: None}).encode()
+        return self._patch_labels(replace(request, body=body), name)
 
     def _edit_labels(self, name: str, edit: Callable[[dict[str, int]], dict[str, int]]) -> AdminReply:
         def edited(model: ModelConfig) -> ModelConfig:

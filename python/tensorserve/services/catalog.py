@@ -181,7 +181,7 @@ class ModelCatalog:
         """
         with ExitStack() as following:
             with self._lock:
-                plan = self._plan(self._user.check(decide(self._models)))
+                plan = self._plan(self._user.check(decide(self._models)), defer_labels=origin is Origin.ADMIN)
                 arrivals = following.enter_context(Arrivals(self._bus, plan.added))
                 self._apply(plan, origin)
             yield Change(plan, arrivals)
@@ -272,9 +272,10 @@ class ModelCatalog:
             served = set(self.states.get(model.name).aspired or ())
         return tuple(sorted(served | ({with_version} if with_version is not None else set())))
 
-    def _plan(self, wanted: Sequence[ModelConfig]) -> ReloadPlan:
+    def _plan(self, wanted: Sequence[ModelConfig], *, defer_labels: bool) -> ReloadPlan:
         labels = {model.name: self._labels.state(model.name) for model in wanted}
-        return plan_reload(self._models, wanted, labels, allow_unavailable=self._allow_unavailable)
+        allow = self._allow_unavailable
+        return plan_reload(self._models, wanted, labels, allow_unavailable=allow, defer_labels=defer_labels)
 
     def _apply(self, plan: ReloadPlan, origin: Origin) -> None:
         if plan.is_empty:
@@ -283,6 +284,9 @@ class ModelCatalog:
         # Labels come first: what they leave may be unloaded by the same change.
         for name in plan.relabeled:
             self._labels.replace(name, plan.models[name].version_labels)
+        for name in plan.added:
+            if name not in plan.relabeled:
+                self._labels.add(name, plan.models[name].version_labels)
         for name in plan.removed:
             self._labels.replace(name, {})
         before, self._models = self._models, plan.models

@@ -42,16 +42,13 @@ class ModelConfigFile:
         # What the server started with is what the file said.
         self._last: Mapping[str, ModelConfig] = catalog.models
         self._complaint = ""
-        self._lock = threading.Lock()
+        self._unreadable: bytes | None = None
+        self._lock = threading.RLock()
 
     def poll(self) -> None:
         """Takes in what has changed in the file. Trouble is logged once, and everything stays as it is."""
-        try:
-            self._apply(self._read, everything=False, wait=None)
-        except ServingError as error:
-            self._complain(f"PollFilesystemAndReloadConfig failed to ReloadConfig: {error.message}")
-        else:
-            self._complaint = ""
+        with self._lock:
+            self._poll()
 
     def reload(self, wait: Wait | None = None) -> ReloadPlan | None:
         """Makes the models that the file names be as it says; None if it says nothing.
@@ -61,12 +58,24 @@ class ModelConfigFile:
         """
         return self._apply(partial(read_model_config, self._path), everything=True, wait=wait)
 
-    def _read(self) -> list[ModelConfig] | None:
+    def _poll(self) -> None:
+        content = _content(self._path)
+        if content is not None and content == self._unreadable:
+            return
         try:
-            return read_model_config(self._path)
+            listed = read_model_config(self._path)
         except ServingError as error:
+            self._unreadable = content
             self._complain(f"Failed to read ModelServerConfig file: {error.message}")
-            return None
+            return
+        self._unreadable = None
+        try:
+            self._apply(lambda: listed, everything=False, wait=None)
+        except ServingError as error:
+            # It is tried again, since labels depend on what is loaded.
+            self._complain(f"PollFilesystemAndReloadConfig failed to ReloadConfig: {error.message}")
+        else:
+            self._complaint = ""
 
     def _apply(
         self, read: Callable[[], list[ModelConfig] | None], *, everything: bool, wait: Wait | None

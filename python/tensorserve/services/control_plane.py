@@ -5,18 +5,21 @@ It calls from one thread that must not wait. Reloads and admin requests have thr
 waits holds up no other; the data plane bounds how many there are.
 """
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from tensorserve.errors import ServingError
+from tensorserve.errors import Code, ServingError
 from tensorserve.lifecycle.workers import WorkerPool
-from tensorserve.services.admin_access import AdminAccess
-from tensorserve.services.admin_api import AdminApi
-from tensorserve.services.admin_request import AdminReply, AdminRequest, HttpError, error_reply
 from tensorserve.services.catalog import ModelCatalog
 from tensorserve.services.model_service import handle_reload_config
+
+if TYPE_CHECKING:
+    # Most servers are never asked, and start faster without it.
+    from tensorserve.services.admin_service import AdminService
 
 logger = logging.getLogger(__name__)
 
@@ -40,14 +43,12 @@ class ControlPlane:
 
     Args:
         catalog: The models.
-        api: Answers admin requests.
-        access: Says who may make them.
+        admin_service: Gives what answers admin requests.
     """
 
-    def __init__(self, catalog: ModelCatalog, api: AdminApi, access: AdminAccess) -> None:
+    def __init__(self, catalog: ModelCatalog, admin_service: Callable[[], AdminService]) -> None:
         self._catalog = catalog
-        self._api = api
-        self._access = access
+        self._admin_service = admin_service
         self._reloads = WorkerPool("reload", None)
         self._admin = WorkerPool("admin", None)
 
@@ -57,8 +58,7 @@ class ControlPlane:
 
     def admin(self, method: str, target: str, headers: Mapping[str, str], peer: str, body: bytes, reply: Reply) -> None:
         """Takes in a request below `/v1/admin/`."""
-        request = AdminRequest(method, target, headers, peer, body, lambda: reply.is_awaited)
-        self._admin.submit(partial(self._answer, request, reply))
+        self._admin.submit(partial(self._answer, (method, target, headers, peer, body), reply))
 
     def stop(self) -> None:
         """Takes nothing in any more."""
@@ -68,28 +68,14 @@ class ControlPlane:
     def _reload(self, request: bytes, reply: Reply) -> None:
         try:
             reply.send(handle_reload_config(request, self._catalog, lambda: reply.is_awaited))
+        except ServingError as error:
+            reply.fail(int(error.code), error.message)
         except Exception as error:
-            wrapped = _wrapped(error)
-            reply.fail(int(wrapped.code), wrapped.message)
+            logger.exception("A request to reload the configuration failed")
+            reply.fail(int(Code.INTERNAL), f"{type(error).__name__}: {error}")
 
-    def _answer(self, request: AdminRequest, reply: Reply) -> None:
-        try:
-            self._access.check(request)
-            answer = self._api.answer(request)
-        except HttpError as error:
-            answer = error_reply(error)
-        except Exception as error:
-            answer = error_reply(_wrapped(error))
-        _log(request, answer)
+    def _answer(self, parts: tuple[str, str, Mapping[str, str], str, bytes], reply: Reply) -> None:
+        from tensorserve.services.admin_request import AdminRequest
+
+        answer = self._admin_service().answer(AdminRequest(*parts, lambda: reply.is_awaited))
         reply.send(answer.body, answer.status)
-
-
-def _wrapped(error: Exception) -> ServingError:
-    if not isinstance(error, ServingError):
-        logger.exception("A request to the control plane failed")
-    return ServingError.wrap(error)
-
-
-def _log(request: AdminRequest, answer: AdminReply) -> None:
-    log: Callable[..., None] = logger.info if request.is_write else logger.debug
-    log("Admin request %s %s (%s): %d", request.method, request.target, request.peer, answer.status)

@@ -77,9 +77,9 @@ class ModelState:
         return found.state is VersionState.AVAILABLE or (found.error is not None and found.since >= after)
 
     def has_ended(self, version: int) -> bool:
-        """Whether a version is loaded no more."""
+        """Whether a version is neither wanted nor loaded any more."""
         found = self._find(version)
-        return found is None or found.state is VersionState.END
+        return version not in (self.aspired or ()) and (found is None or found.state is VersionState.END)
 
     def error_of(self, version: int) -> ServingError | None:
         """Why a version does not answer."""

@@ -21,7 +21,7 @@ class ReloadPlan:
         added: Names of new models.
         removed: Names of models that go.
         changed: Names of models that stay, with another base path, policy or labels.
-        relabeled: Names of those among the added and changed ones whose labels are to be set.
+        relabeled: Names of those among the added and changed ones whose labels are to be set at once.
     """
 
     models: Mapping[str, ModelConfig]
@@ -42,17 +42,19 @@ def plan_reload(
     labels: Mapping[str, LabelState],
     *,
     allow_unavailable: bool,
+    defer_labels: bool = False,
 ) -> ReloadPlan:
     """What leads from the current models to the wanted ones.
 
     As in TensorFlow Serving, labels are judged by the versions that are available now, before anything is loaded, and
-    one label that may not be set refuses the whole configuration. Models whose entry stays the same are not judged.
+    one label that may not be set refuses the whole configuration. Labels that stay the same are not judged.
 
     Args:
         current: The models that are configured, by name.
         wanted: The complete list of models, each checked on its own.
         labels: Labels and available versions of current models, by name.
         allow_unavailable: `--allow_version_labels_for_unavailable_models`.
+        defer_labels: Added models get their labels once they may have them, as when a server starts.
 
     Raises:
         ServingError: INVALID_ARGUMENT: another platform. FAILED_PRECONDITION: a label of a version that is not there.
@@ -62,9 +64,10 @@ def plan_reload(
     changed = tuple(name for name, model in models.items() if name in current and model != current[name])
     for name in changed:
         _check_platform(current[name], models[name])
-    relabeled = tuple(name for name in (*added, *changed) if _has_new_labels(current.get(name), models[name]))
+    judged = changed if defer_labels else (*added, *changed)
+    relabeled = tuple(name for name in judged if _has_new_labels(current.get(name), models[name]))
     for name in relabeled:
-        _check_labels(models[name], labels.get(name, LabelState()), allow_unavailable)
+        _check_labels(current.get(name), models[name], labels.get(name, LabelState()), allow_unavailable)
     removed = tuple(name for name in current if name not in models)
     return ReloadPlan(models, added, removed, changed, relabeled)
 
@@ -103,13 +106,19 @@ def _check_platform(current: ModelConfig, wanted: ModelConfig) -> None:
         )
 
 
+def _labels_of(model: ModelConfig | None) -> Mapping[str, int]:
+    return {} if model is None else dict(model.version_labels)
+
+
 def _has_new_labels(current: ModelConfig | None, wanted: ModelConfig) -> bool:
-    before = {} if current is None else current.version_labels
-    return dict(before) != dict(wanted.version_labels)
+    return _labels_of(current) != _labels_of(wanted)
 
 
-def _check_labels(wanted: ModelConfig, state: LabelState, allow_unavailable: bool) -> None:
+def _check_labels(current: ModelConfig | None, wanted: ModelConfig, state: LabelState, allow_unavailable: bool) -> None:
+    before = _labels_of(current)
     for label, version in wanted.version_labels.items():
+        if before.get(label) == version:
+            continue
         refusal = check_label(
             wanted.name,
             version,

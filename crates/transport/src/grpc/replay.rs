@@ -82,8 +82,7 @@ struct Replayer {
 
 impl Replayer {
     fn new(servable: Arc<Servable>, check_method: bool) -> Result<Self> {
-        let mut builder = Builder::new_current_thread();
-        let runtime = builder.enable_time().build();
+        let runtime = Builder::new_current_thread().enable_time().build();
         let runtime = runtime.map_err(|error| ServingError::internal(format!("cannot start a thread: {error}")))?;
         let threads = Pool::new("tensorserve-warmup", 1, HashMap::new());
         let executor = Executor::new(threads.clone(), threads);
