@@ -141,6 +141,8 @@ class DataPlane:
         grpc_options: dict[str, int] | None = None,
         batch_threads: tuple[int, str] | None = None,
         model_weights: dict[str, float] | None = None,
+        max_in_flight: int = 0,
+        max_in_flight_per_model: int = 0,
     ) -> DataPlane:
         """0 threads means: chosen from the CPUs this process may use.
 
@@ -148,7 +150,8 @@ class DataPlane:
         keepalive_timeout_ms, max_age_ms and max_age_grace_ms; a negative number means no limit. Raises ValueError.
         `batch_threads` are the number and the name of threads for batches alone; without them batches share those of
         other runs. `model_weights` are the models' shares of execution time under load, 1 for those that it does
-        not name.
+        not name. More requests at once than `max_in_flight` or, for one model, `max_in_flight_per_model` are
+        UNAVAILABLE; 0 means no limit.
         """
     def publish(self, model: str, version: int, servable: Servable) -> None:
         """Makes a version answer requests at once. Replaces a version of the same number."""

@@ -4,14 +4,13 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::Instant;
 
 use smallvec::SmallVec;
 use tensorserve_tensors::proto::TensorView;
 use tensorserve_tensors::{Code, Result, ServingError, Tensor};
 
 use crate::computation::{Computation, Feeds};
-use crate::execution::Company;
+use crate::execution::{Company, Urgency};
 use crate::signature::{Endpoint, Signature};
 use crate::{Executor, ServableHandle};
 
@@ -77,9 +76,9 @@ impl Prepared {
     }
 
     /// Computes the outputs. Errors of the engine keep their code and text.
-    pub async fn run(self, executor: &Executor, company: Company, deadline: Option<Instant>) -> Result<Answer> {
+    pub async fn run(self, executor: &Executor, company: Company, urgency: Urgency) -> Result<Answer> {
         let Prepared { run, signature, fetched } = self;
-        let done = run.compute(&signature.cost, executor, company, deadline).await?;
+        let done = run.compute(&signature.cost, executor, company, urgency).await?;
         if done.tensors.len() != fetched.len() {
             return Err(ServingError::new(Code::Unknown, "Predict internal error"));
         }
