@@ -71,4 +71,6 @@ def open_data_plane(options: ServerOptions) -> DataPlane:
         grpc_options=grpc_options(options.grpc_channel_arguments),
         batch_threads=None if threads is None else (threads.number, threads.name),
         model_weights=model_weights(options.model_weights),
+        max_in_flight=options.max_in_flight,
+        max_in_flight_per_model=options.max_in_flight_per_model,
     )

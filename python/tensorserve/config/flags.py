@@ -291,6 +291,10 @@ class ServerOptions:
         "once. 0 means no objective.",
         _OURS,
     )
+    max_in_flight: int = _row(
+        _INT32, 0, "Requests that may be in flight; further ones are UNAVAILABLE. 0 means no limit.", _OURS
+    )
+    max_in_flight_per_model: int = _row(_INT32, 0, "The same for each model.", _OURS)
     model_weights: str = _row(
         _STRING, "", "Comma-separated model=number: shares of the execution threads under load; 1 for others.", _OURS
     )

@@ -114,11 +114,11 @@ async fn handle(route: Result<Route<'_>>, head: &Parts, body: Incoming, lane: &L
         }
         Route::Classify(spec) => {
             let body = read_body(head, body, lane).await?;
-            classify::reply(spec, &body, lane).await
+            classify::reply(spec, &head.headers, &body, lane).await
         }
         Route::Regress(spec) => {
             let body = read_body(head, body, lane).await?;
-            regress::reply(spec, &body, lane).await
+            regress::reply(spec, &head.headers, &body, lane).await
         }
         Route::Status(spec) => model_status::reply(&spec, serving),
         Route::Metadata(spec) => metadata::reply(&spec, serving),
