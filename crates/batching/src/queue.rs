@@ -253,6 +253,11 @@ impl<T: Abandon> Queue<T> {
         earliest
     }
 
+    /// The task that came first of the most urgent ones.
+    pub fn peek(&self) -> Option<&Task<T>> {
+        self.levels.iter().find_map(|level| level.tasks.front()).map(|(_, task)| task)
+    }
+
     /// The most urgent priority that waits.
     pub fn priority(&self) -> Option<Priority> {
         Priority::ALL.into_iter().find(|&priority| !self.levels[priority as usize].tasks.is_empty())

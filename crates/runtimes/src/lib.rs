@@ -12,6 +12,7 @@ use std::time::Duration;
 use tensorserve_protos::tensorflow::SignatureDef;
 use tensorserve_tensors::{Result, Tensor};
 
+mod background;
 mod memory;
 pub mod tensorflow;
 
@@ -24,6 +25,8 @@ pub struct LoadRequest {
     pub tags: Vec<String>,
     /// Serialized `tensorflow.ConfigProto` of the session.
     pub config_proto: Vec<u8>,
+    /// How much lower than requests' the priority of loading and freeing the model is: from 0, the same, to 19.
+    pub niceness: i32,
 }
 
 /// An engine that can load models. Loading takes long and is done off the request path.
@@ -87,6 +90,22 @@ pub trait Session: Send + Sync {
     /// other runs. Nobody runs such a signature unasked.
     fn has_effects(&self, _signature: &str) -> bool {
         true
+    }
+
+    /// A serialized `tensorflow.Example` of zeros and empty strings with every feature that this signature requires, empty
+    /// if it parses none; `None` if that is not known.
+    fn made_up_example(&self, _signature: &str) -> Option<&[u8]> {
+        None
+    }
+
+    /// As [`Session::run`], for runs whose errors nobody needs to understand: an engine need not spend anything on them.
+    fn run_unexplained(
+        &self,
+        feeds: &[(TensorHandle, Tensor)],
+        fetches: &[TensorHandle],
+        options: &RunOptions,
+    ) -> Result<Vec<Tensor>> {
+        self.run(feeds, fetches, options)
     }
 
     /// Whether requests for this signature may be merged along dimension 0: every input and output declares a known

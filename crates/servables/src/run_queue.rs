@@ -12,12 +12,14 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 use tensorserve_batching::merge::{Merging, merge};
 use tensorserve_batching::queue::{Abandon, Ready};
-use tensorserve_batching::{Cut, Limits, Parameters, Pool, Priority, Queue, Task, split};
+use tensorserve_batching::stats::add;
+use tensorserve_batching::{Cut, Limits, Parameters, Pool, Priority, Queue, Stats, Taken, Task, split};
 use tensorserve_runtimes::{RunOptions, TensorHandle};
 use tensorserve_tensors::Tensor;
 use tokio::sync::oneshot;
 
-use crate::computation::{Computation, Feeds};
+use crate::auto::Auto;
+use crate::computation::{Computation, Feeds, input_bytes};
 use crate::execution::{RunCost, guarded, threading_for};
 use crate::{Code, Result, ServableHandle, ServingError};
 
@@ -41,13 +43,24 @@ impl Abandon for Waiting {
 
 type Batch = Vec<Task<Waiting>>;
 
+/// What the runs of a queue have in common.
+pub(crate) struct Kind {
+    /// The signatures that they can be of; none for parts of a graph that no signature names.
+    pub(crate) signatures: Vec<String>,
+    pub(crate) parameters: Parameters,
+    pub(crate) fetches: SmallVec<[TensorHandle; 4]>,
+    /// For each input, what it is padded with instead of its first element.
+    pub(crate) pad_values: Vec<Option<Bytes>>,
+}
+
 /// The queue of runs that feed and fetch the same tensors.
 pub(crate) struct RunQueue {
-    parameters: Parameters,
-    fetches: SmallVec<[TensorHandle; 4]>,
-    /// For each input.
-    pad_values: Vec<Option<Bytes>>,
+    kind: Kind,
     cost: RunCost,
+    auto: Option<Auto>,
+    stats: Stats,
+    /// Their results turned out not to have a row for each row: they are run apart from now on.
+    split_up: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -57,6 +70,9 @@ struct State {
     turns: [bool; 3],
     /// The earliest timer that is set.
     timer: Option<Instant>,
+    /// Batches that run, and their rows.
+    running: usize,
+    running_rows: usize,
 }
 
 /// What the threads shall be asked for.
@@ -73,20 +89,50 @@ struct Ticket {
 }
 
 impl RunQueue {
-    /// A queue for runs that fetch these tensors.
-    pub(crate) fn new(
-        parameters: Parameters,
-        limits: Limits,
-        fetches: SmallVec<[TensorHandle; 4]>,
-        pad_values: Vec<Option<Bytes>>,
-        cost: RunCost,
-    ) -> Self {
-        let state = State { queue: Queue::new(limits), turns: [false; 3], timer: None };
-        RunQueue { parameters, fetches, pad_values, cost, state: Mutex::new(state) }
+    /// A queue for runs that have this in common, whose batches size themselves if there is an `auto`.
+    pub(crate) fn new(kind: Kind, cost: RunCost, auto: Option<Auto>) -> Self {
+        let queue = Queue::new(Limits::of(&kind.parameters));
+        let state = State { queue, turns: [false; 3], timer: None, running: 0, running_rows: 0 };
+        let (stats, split_up) = (Stats::default(), AtomicBool::new(false));
+        RunQueue { kind, cost, auto, stats, split_up, state: Mutex::new(state) }
+    }
+
+    pub(crate) fn auto(&self) -> Option<&Auto> {
+        self.auto.as_ref()
+    }
+
+    pub(crate) fn kind(&self) -> &Kind {
+        &self.kind
+    }
+
+    pub(crate) fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// Requests and rows that wait, and batches that run.
+    pub(crate) fn depth(&self) -> (usize, usize, usize) {
+        let state = self.lock();
+        (state.queue.len(), state.queue.rows(), state.running)
     }
 
     pub(crate) fn is_idle(&self) -> bool {
         self.lock().queue.is_empty()
+    }
+
+    /// Whether runs of this kind turned out not to be ones that can be merged.
+    pub(crate) fn is_split_up(&self) -> bool {
+        self.split_up.load(Ordering::Relaxed)
+    }
+
+    /// Rows of a run at most.
+    pub(crate) fn max_rows(&self) -> usize {
+        usize::try_from(self.kind.parameters.max_batch_size).unwrap_or(0)
+    }
+
+    /// Batches that may run at once.
+    fn at_once(&self) -> usize {
+        // Those that still wait when no more batches are to be made go one after the other.
+        self.auto.as_ref().map_or(usize::MAX, |auto| auto.at_once().max(1))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -128,11 +174,29 @@ impl RunQueue {
             Waiting { handle: run.handle.clone(), feeds, reply, begun: begun.clone() }
         };
         let mut state = self.lock();
-        state.queue.push(task, piece)?;
-        let wish = state.wish();
+        let pushed = state.queue.push(task, piece);
+        if pushed.is_err() {
+            drop(state);
+            add(&self.stats.rejected, 1);
+            return pushed.map(|()| Ticket { pieces, begun });
+        }
+        let wish = state.wish(self.at_once());
         drop(state);
-        self.ask(wish, pool, &group);
+        match wish {
+            Wish::Nothing => {}
+            Wish::Turn(_) if self.auto.is_some() => self.ask_later(wish, pool.clone(), group),
+            _ => self.ask(wish, pool, &group),
+        }
         Ok(Ticket { pieces, begun })
+    }
+
+    /// Asks when the event loop of this thread has come round: then all requests that have arrived are in the queue.
+    fn ask_later(self: &Arc<Self>, wish: Wish, pool: Pool, group: Arc<str>) {
+        let queue = Arc::clone(self);
+        tokio::spawn(async move {
+            tokio::task::yield_now().await;
+            queue.ask(wish, &pool, &group);
+        });
     }
 
     fn ask(self: &Arc<Self>, wish: Wish, pool: &Pool, group: &Arc<str>) {
@@ -153,15 +217,33 @@ impl RunQueue {
         let mut state = self.lock();
         state.turns[priority as usize] = false;
         state.timer = state.timer.filter(|&time| time > now);
-        let taken = state.queue.take(Cut::Batch, now);
-        let wish = state.wish();
+        let taken = if state.running < self.at_once() { state.take(self.auto.as_ref(), now) } else { Taken::default() };
+        let begins = !taken.tasks.is_empty();
+        state.running += usize::from(begins);
+        state.running_rows += taken.rows;
+        let wish = state.wish(self.at_once());
         drop(state);
         self.ask(wish, pool, group);
+        add(&self.stats.expired, taken.expired.len());
+        add(&self.stats.abandoned, taken.abandoned);
         for task in taken.expired {
             // An error means that the client has left.
             let _ = task.payload.reply.send(Err(expired()));
         }
+        if !begins {
+            return;
+        }
+        self.stats.batch_rows.record(taken.rows as u64);
+        self.stats.batch_requests.record(taken.tasks.len() as u64);
+        for task in &taken.tasks {
+            self.stats.waited(now.saturating_duration_since(task.enqueued));
+        }
+        let end = End { queue: self, rows: taken.rows, pool, group };
         self.run(taken.tasks);
+        if let Some(auto) = &self.auto {
+            auto.ran_together(taken.rows);
+        }
+        drop(end);
     }
 
     /// Runs tasks together. If that fails, each half is run apart, so that only those fail which do so on their own.
@@ -176,6 +258,7 @@ impl RunQueue {
                 }
             }
             Err(error) if tasks.len() > 1 && error.code != Code::DeadlineExceeded => {
+                add(&self.stats.split_batches, 1);
                 let second = tasks.split_off(tasks.len() / 2);
                 self.run(tasks);
                 self.run(second);
@@ -192,7 +275,7 @@ impl RunQueue {
     fn run_together(&self, tasks: &[Task<Waiting>]) -> Result<Vec<Vec<Tensor>>> {
         let Some(first) = tasks.first() else { return Ok(Vec::new()) };
         let rows: usize = tasks.iter().map(|task| task.rows).sum();
-        let padded = self.parameters.padded_rows(rows);
+        let padded = self.kind.parameters.padded_rows(rows);
         if tasks.len() == 1 {
             if padded > rows
                 && let Ok(parts) = self.run_merged(tasks, padded)
@@ -206,8 +289,17 @@ impl RunQueue {
 
     fn run_merged(&self, tasks: &[Task<Waiting>], padded: usize) -> Result<Vec<Vec<Tensor>>> {
         let timeout = time_left(tasks)?;
-        let results = self.run_session(&tasks[0], &self.merged(tasks, padded)?, timeout)?;
-        results.iter().try_for_each(|result| split::check_rows(result, padded))?;
+        let feeds = self.merged(tasks, padded)?;
+        add(&self.stats.padding_rows, padded - tasks.iter().map(|task| task.rows).sum::<usize>());
+        if self.kind.parameters.pad_variable_length_inputs {
+            let given: usize = tasks.iter().map(|task| input_bytes(&task.payload.feeds)).sum();
+            add(&self.stats.padding_bytes, input_bytes(&feeds).saturating_sub(given));
+        }
+        let results = self.run_session(&tasks[0], &feeds, timeout)?;
+        if let Err(error) = results.iter().try_for_each(|result| split::check_rows(result, padded)) {
+            self.split_up.store(true, Ordering::Relaxed);
+            return Err(error);
+        }
         let mut start = 0;
         let part = |task: &Task<_>| {
             let range = start..start + task.rows;
@@ -220,37 +312,76 @@ impl RunQueue {
     fn merged(&self, tasks: &[Task<Waiting>], padded: usize) -> Result<Feeds> {
         let input = |(number, (handle, _)): (usize, &(TensorHandle, Tensor))| {
             let parts: Vec<&Tensor> = tasks.iter().map(|task| &task.payload.feeds[number].1).collect();
-            let pad = self.parameters.pad_variable_length_inputs;
-            let pad_value = self.pad_values.get(number).cloned().flatten();
+            let pad = self.kind.parameters.pad_variable_length_inputs;
+            let pad_value = self.kind.pad_values.get(number).cloned().flatten();
             Ok((*handle, merge(&parts, &Merging { rows: padded, pad, pad_value })?))
         };
         tasks[0].payload.feeds.iter().enumerate().map(input).collect()
     }
 
     fn run_session(&self, task: &Task<Waiting>, feeds: &Feeds, timeout: Option<Duration>) -> Results {
-        let bytes = crate::computation::input_bytes(feeds);
+        let bytes = input_bytes(feeds);
         let threading = threading_for(self.cost.estimate(bytes).unwrap_or(Duration::MAX));
         let options = RunOptions { timeout, threading };
         let session = task.payload.handle.servable().session();
         let start = Instant::now();
-        let results = guarded(|| session.run(feeds, &self.fetches, &options));
-        self.cost.record(bytes, start.elapsed());
+        let results = guarded(|| session.run(feeds, &self.kind.fetches, &options));
+        let took = start.elapsed();
+        self.cost.record(bytes, took);
+        if let Some(auto) = &self.auto {
+            let rows = feeds.first().and_then(|(_, tensor)| tensor.shape().dims().first().copied()).unwrap_or(1);
+            auto.cost.record(rows as usize, took);
+        }
         results
     }
 
     /// The results in the order in which the request wants them.
     fn in_order(&self, results: Vec<Tensor>, wanted: &[TensorHandle]) -> Vec<Tensor> {
-        if wanted == &self.fetches[..] || results.len() != self.fetches.len() {
+        if wanted == &self.kind.fetches[..] || results.len() != self.kind.fetches.len() {
             return results;
         }
-        let place = |handle: &TensorHandle| self.fetches.iter().position(|fetch| fetch == handle);
+        let place = |handle: &TensorHandle| self.kind.fetches.iter().position(|fetch| fetch == handle);
         wanted.iter().filter_map(place).map(|at| results[at].clone()).collect()
     }
 }
 
+/// Counts a batch as running until it is dropped, even by a panic, and asks for the next.
+struct End<'a> {
+    queue: &'a Arc<RunQueue>,
+    rows: usize,
+    pool: &'a Pool,
+    group: &'a Arc<str>,
+}
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        let mut state = self.queue.lock();
+        state.running -= 1;
+        state.running_rows -= self.rows;
+        let wish = state.wish(self.queue.at_once());
+        drop(state);
+        self.queue.ask(wish, self.pool, self.group);
+    }
+}
+
 impl State {
-    /// What is to be asked for, so that everything that waits gets its turn.
-    fn wish(&mut self) -> Wish {
+    fn take(&mut self, auto: Option<&Auto>, now: Instant) -> Taken<Waiting> {
+        let cut = match auto {
+            None => Cut::Batch,
+            Some(auto) => {
+                let row_bytes = self.queue.peek().map_or(0, |task| input_bytes(&task.payload.feeds) / task.rows.max(1));
+                Cut::Rows(auto.batch_rows(self.queue.rows(), self.running_rows, row_bytes))
+            }
+        };
+        self.queue.take(cut, now)
+    }
+
+    /// What is to be asked for, so that everything that waits gets its turn, with so many batches at once.
+    fn wish(&mut self, at_once: usize) -> Wish {
+        let pending = self.turns.iter().filter(|&&pending| pending).count();
+        if self.running.saturating_add(pending) >= at_once {
+            return Wish::Nothing;
+        }
         let Some(priority) = self.queue.priority() else { return Wish::Nothing };
         if self.turns[..=priority as usize].contains(&true) {
             return Wish::Nothing;

@@ -2,9 +2,10 @@
 //! Inputs that a signature accepts, made from its declaration alone: for requests that nobody sent, as at warm-up.
 
 use bytes::Bytes;
-use tensorserve_protos::tensorflow::{SignatureDef, TensorInfo};
+use tensorserve_protos::tensorflow::TensorInfo;
 use tensorserve_tensors::{AlignedBuffer, DataType, Shape, Tensor};
 
+use crate::Servable;
 use crate::computation::Feeds;
 use crate::signature::{Endpoint, Signature};
 
@@ -17,7 +18,7 @@ const STRING_BYTES: usize = 64;
 /// What the elements are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Values {
-    /// Zeros and empty strings. An empty string is also a serialized `tf.Example` without features.
+    /// Zeros and empty strings.
     Zeros,
     /// Numbers that differ from element to element, the same ones each time: for fractions multiples of 1/8 from -1 to 1,
     /// which every type holds exactly, for whole numbers 0 and 1, which are in the range of any look-up. Strings are
@@ -37,19 +38,21 @@ const FRACTIONS: [(f32, u16); 8] = [
     (0.25, 0x3400),
 ];
 
-/// A value for each input of the signature that `def` declares. Dimension 0 is `rows` where the declaration leaves it
+/// A value for each input of a signature. Dimension 0 is `rows` where the declaration leaves it
 /// open, every other open dimension is 1, and a tensor of unknown rank has the one dimension `rows`. An input with a
-/// default has that, unless its dimension 0 is open.
+/// default has that, unless its dimension 0 is open. The strings of a signature that parses examples are such examples.
 ///
 /// `None` if an input has a type that no request can carry, or if all of them take more than [`MAX_BYTES`].
-pub(crate) fn inputs(signature: &Signature, def: &SignatureDef, rows: usize, values: Values) -> Option<Feeds> {
+pub(crate) fn inputs(servable: &Servable, signature: &Signature, rows: usize, values: Values) -> Option<Feeds> {
+    let def = servable.signature_defs().get(&signature.name)?;
+    let example = Bytes::copy_from_slice(servable.session().made_up_example(&signature.name).unwrap_or_default());
     let mut feeds = Feeds::with_capacity(signature.inputs.len());
     let mut bytes_left = MAX_BYTES;
     for (number, input) in signature.inputs.iter().enumerate() {
         let info = def.inputs.get(&input.alias)?;
         let tensor = match signature.default_for(&input.alias) {
             Some(default) if !is_open(info) => default.clone(),
-            _ => tensor(input, shape(info, rows)?, values, number, &mut bytes_left)?,
+            _ => tensor(input, shape(info, rows)?, &Fill { values, example: &example, seed: number }, &mut bytes_left)?,
         };
         feeds.push((input.handle, tensor));
     }
@@ -80,21 +83,29 @@ fn shape(info: &TensorInfo, rows: usize) -> Option<Shape> {
     Shape::new(&sizes.collect::<Vec<_>>())
 }
 
-fn tensor(input: &Endpoint, shape: Shape, values: Values, seed: usize, bytes_left: &mut usize) -> Option<Tensor> {
+/// What the elements of a tensor are.
+struct Fill<'a> {
+    values: Values,
+    /// The strings.
+    example: &'a Bytes,
+    seed: usize,
+}
+
+fn tensor(input: &Endpoint, shape: Shape, fill: &Fill<'_>, bytes_left: &mut usize) -> Option<Tensor> {
     let dtype = input.dtype?;
     let size = match dtype {
-        DataType::String => STRING_BYTES,
+        DataType::String => STRING_BYTES + fill.example.len(),
         DataType::Resource | DataType::Variant => return None,
         _ => dtype.size(),
     };
     let elements = shape.num_elements();
     *bytes_left = bytes_left.checked_sub(elements.checked_mul(size)?)?;
     if dtype == DataType::String {
-        return Some(Tensor::strings(shape, vec![Bytes::new(); elements]));
+        return Some(Tensor::strings(shape, vec![fill.example.clone(); elements]));
     }
     let mut buffer = AlignedBuffer::zeroed(elements * size);
-    if values == Values::Varied {
-        vary(dtype, buffer.as_mut(), seed as u64);
+    if fill.values == Values::Varied {
+        vary(dtype, buffer.as_mut(), fill.seed as u64);
     }
     Some(Tensor::plain(dtype, shape, buffer))
 }
@@ -136,7 +147,7 @@ impl Random {
 mod tests {
     use tensorserve_protos::tensorflow::tensor_info::Encoding;
     use tensorserve_protos::tensorflow::tensor_shape_proto::Dim;
-    use tensorserve_protos::tensorflow::{TensorProto, TensorShapeProto};
+    use tensorserve_protos::tensorflow::{SignatureDef, TensorProto, TensorShapeProto};
     use tensorserve_runtimes::{RunOptions, Session, TensorHandle};
     use tensorserve_tensors::{Result, TensorData};
 
@@ -173,8 +184,8 @@ mod tests {
     }
 
     fn make(def: &SignatureDef, rows: usize, values: Values) -> Option<Tensor> {
-        let signature = Signature::resolve("s", def, &AnyGraph(Default::default())).unwrap();
-        inputs(&signature, def, rows, values).map(|feeds| feeds[0].1.clone())
+        let servable = Servable::new(std::sync::Arc::new(AnyGraph([("s".to_owned(), def.clone())].into())));
+        inputs(&servable, servable.signature("s").unwrap(), rows, values).map(|feeds| feeds[0].1.clone())
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use std::time::{Duration, Instant};
 
 use tensorserve_runtimes::{RunOptions, Threading};
+use tensorserve_tensors::DataType;
 
 use crate::signature::Signature;
 use crate::synthetic::{self, Values};
@@ -54,19 +55,23 @@ fn obstacle(servable: &Servable, signature: &Signature) -> Option<&'static str> 
     if !signature.has_known_method() && signature.name != DEFAULT_SIGNATURE {
         return Some("its method_name is not that of predict, classify or regress");
     }
-    servable.session().has_effects(&signature.name).then_some("its runs may do more than compute")
+    if servable.session().has_effects(&signature.name) {
+        return Some("its runs may do more than compute");
+    }
+    let has_strings = signature.inputs.iter().any(|input| input.dtype == Some(DataType::String));
+    let lacks_example = has_strings && servable.session().made_up_example(&signature.name).is_none();
+    lacks_example.then_some("it parses examples of unknown features")
 }
 
 fn run_once(servable: &Servable, signature: &Signature, timeout: Duration) -> Outcome {
-    let def = servable.signature_defs().get(&signature.name);
-    let Some(feeds) = def.and_then(|def| synthetic::inputs(signature, def, 1, Values::Zeros)) else {
+    let Some(feeds) = synthetic::inputs(servable, signature, 1, Values::Zeros) else {
         return Outcome::Skipped("its inputs cannot be made up");
     };
     let fetches: Vec<_> = signature.outputs.iter().map(|output| output.handle).collect();
     // In the pool, where a run can be interrupted.
     let options = RunOptions { timeout: Some(timeout), threading: Threading::Pool };
     let start = Instant::now();
-    match servable.session().run(&feeds, &fetches, &options) {
+    match servable.session().run_unexplained(&feeds, &fetches, &options) {
         Ok(_) => Outcome::Ran(start.elapsed()),
         Err(error) => Outcome::Failed(error),
     }
@@ -80,7 +85,7 @@ mod tests {
     use tensorserve_protos::tensorflow::tensor_info::Encoding;
     use tensorserve_protos::tensorflow::{SignatureDef, TensorInfo, TensorShapeProto};
     use tensorserve_runtimes::{Session, TensorHandle};
-    use tensorserve_tensors::{DataType, Result, Tensor};
+    use tensorserve_tensors::{Result, Tensor};
 
     use super::*;
 

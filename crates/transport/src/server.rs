@@ -6,7 +6,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tensorserve_servables::{Executor, Pool, Result, ServableTable, StatusBoard};
+use tensorserve_servables::execution::default_threads;
+use tensorserve_servables::{Executor, InFlightLimits, Pool, Result, ServableTable, StatusBoard};
 
 use crate::control::ControlSlot;
 use crate::lane::{LaneThread, Lanes};
@@ -27,6 +28,7 @@ pub struct ServerOptions {
     pub batch_threads: Option<BatchThreads>,
     /// Shares of the execution threads by model; 1 for those that are not named.
     pub model_weights: HashMap<String, f64>,
+    pub limits: InFlightLimits,
 }
 
 /// `num_batch_threads` and `thread_pool_name`.
@@ -56,7 +58,7 @@ impl Server {
     pub fn start(options: ServerOptions, serving: ServingOptions) -> io::Result<Self> {
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         let or_default = |chosen: usize, default: usize| if chosen == 0 { default } else { chosen };
-        let slots = or_default(options.execution_threads, 2 * cpus);
+        let slots = or_default(options.execution_threads, default_threads());
         let weights = options.model_weights.iter().map(|(model, weight)| (Arc::from(&**model), *weight)).collect();
         let threads = Pool::new("tensorserve-run", slots, weights);
         let batch_threads = match options.batch_threads {
@@ -68,7 +70,7 @@ impl Server {
             status: StatusBoard::default(),
             request_log: RequestLog::default(),
             control: ControlSlot::default(),
-            executor: Executor::new(threads, batch_threads),
+            executor: Executor::new(threads, batch_threads).with_limits(options.limits),
             options: serving,
         });
         // More of them would sleep and wake more often for the same work; long runs have threads of their own.

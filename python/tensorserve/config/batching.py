@@ -6,11 +6,14 @@ from __future__ import annotations
 import enum
 import os
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tensorserve.config.flags import ServerOptions, schedulable_cpus
 from tensorserve.config.text_format import read_text_message
 from tensorserve.errors import Code, ServingError
+
+if TYPE_CHECKING:
+    from tensorserve._core import Servable
 
 PER_MODEL_FILE = "batching_params.pbtxt"
 _MESSAGE = "tensorflow.serving.BatchingParameters"
@@ -43,6 +46,8 @@ class Batching:
         parameters: A serialized `BatchingParameters` for every model.
         per_model: Models bring their own parameters; those without are not batched.
         pad_values: What inputs are padded with, by alias.
+        latency_slo_ms: Within which time answers shall be given, if above 0; of mode AUTO.
+        execution_threads: For runs of any kind; 0 for the default.
         threads: For batches, if they have threads of their own.
     """
 
@@ -50,6 +55,8 @@ class Batching:
     parameters: bytes = b""
     per_model: bool = False
     pad_values: dict[str, str] = field(default_factory=dict)
+    latency_slo_ms: int = 0
+    execution_threads: int = 0
     threads: BatchThreads | None = None
 
     def parameters_for(self, version_path: str) -> bytes | None:
@@ -66,6 +73,27 @@ class Batching:
         if not os.path.exists(path):
             return None
         return bytes(read_text_message(path, _MESSAGE).SerializeToString(deterministic=True))
+
+    def enable(self, servable: Servable, parameters: bytes) -> None:
+        """Batches the requests for a servable that is not published yet.
+
+        Raises:
+            ServingError: INVALID_ARGUMENT if no queue can have such parameters.
+        """
+        from tensorserve import _core
+
+        # A model that brings its own parameters wants these, whatever the server does for others.
+        auto = self.mode is Mode.AUTO and not self.per_model
+        try:
+            servable.enable_batching(
+                parameters,
+                self.pad_values,
+                auto=auto,
+                latency_slo_ms=self.latency_slo_ms if auto else 0,
+                execution_threads=self.execution_threads,
+            )
+        except _core.ServingError as error:
+            raise ServingError.wrap(error) from error
 
 
 def batching_mode(options: ServerOptions) -> Mode:
@@ -101,8 +129,16 @@ def batching(options: ServerOptions) -> Batching:
         parameters=b"" if message is None else bytes(message.SerializeToString(deterministic=True)),
         per_model=options.enable_per_model_batching_parameters,
         pad_values=_pad_values(options.batching_pad_values),
+        latency_slo_ms=_slo(options, mode),
+        execution_threads=options.execution_threads,
         threads=_threads(message) if mode is Mode.FIXED else None,
     )
+
+
+def _slo(options: ServerOptions, mode: Mode) -> int:
+    if options.latency_slo_ms and mode is not Mode.AUTO:
+        raise ServingError(Code.INVALID_ARGUMENT, "latency_slo_ms needs --batching=auto.")
+    return options.latency_slo_ms
 
 
 def _read(path: str) -> Any:

@@ -284,6 +284,17 @@ class ServerOptions:
         "their first element.",
         _OURS,
     )
+    latency_slo_ms: int = _row(
+        _INT32,
+        0,
+        "With --batching=auto, milliseconds within which requests are answered; those that cannot be are refused at "
+        "once. 0 means no objective.",
+        _OURS,
+    )
+    max_in_flight: int = _row(
+        _INT32, 0, "Requests that may be in flight; further ones are UNAVAILABLE. 0 means no limit.", _OURS
+    )
+    max_in_flight_per_model: int = _row(_INT32, 0, "The same for each model.", _OURS)
     model_weights: str = _row(
         _STRING, "", "Comma-separated model=number: shares of the execution threads under load; 1 for others.", _OURS
     )
@@ -293,6 +304,9 @@ class ServerOptions:
     )
     rest_ssl_config_file: str = _row(
         _STRING, "", "Text SSLConfig message: serve HTTP/REST over TLS. Read again when the file changes.", _OURS
+    )
+    rest_api_compression: bool = _row(
+        _BOOL, True, "Compress HTTP/REST replies of 1 KiB and more for clients that accept it.", _OURS
     )
     rest_socket_path: str = _row(_STRING, "", "UNIX socket path on which HTTP/REST is served as well.", _OURS)
     enable_session_service: bool = _row(
@@ -349,6 +363,13 @@ class ServerOptions:
         0,
         "Most memory, in MB (10^6 bytes), that all loaded versions may be estimated to take (1.2 times their files). 0 "
         "means no limit.",
+        _OURS,
+    )
+    load_niceness: int = _row(
+        _INT32,
+        10,
+        "How much lower than requests' the CPU and disk priority of loading and freeing models is: 0 (the same) to "
+        "19. Linux only.",
         _OURS,
     )
     version_transition_policy: str = _row(

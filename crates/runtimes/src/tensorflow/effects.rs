@@ -3,11 +3,7 @@
 //!
 //! Every SavedModel has such ops somewhere, to restore its variables; what counts is what a signature's outputs need.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-
-use prost::{DecodeError, Message};
-use tensorserve_protos::tensorflow::tensor_info::Encoding;
-use tensorserve_protos::tensorflow::{SignatureDef, TensorInfo};
+use super::reach::Scope;
 
 /// Beginnings of the names of ops that do more than compute, or that wait for what others do.
 const PREFIXES: [&str; 36] = [
@@ -56,151 +52,22 @@ fn has_effect(op: &str) -> bool {
         || ["_HostRecv", "_HostSend", "_Recv", "_Send"].contains(&op)
 }
 
-/// The parts of `tensorflow.MetaGraphDef` that say which op needs which; prost skips all others.
-#[derive(Message)]
-struct MetaGraph {
-    #[prost(message, optional, tag = "2")]
-    graph: Option<Graph>,
-}
-
-#[derive(Message)]
-struct Graph {
-    #[prost(message, repeated, tag = "1")]
-    nodes: Vec<Node>,
-    #[prost(message, optional, tag = "2")]
-    library: Option<Library>,
-}
-
-#[derive(Message)]
-struct Library {
-    #[prost(message, repeated, tag = "1")]
-    functions: Vec<Function>,
-}
-
-#[derive(Message)]
-struct Function {
-    #[prost(message, optional, tag = "1")]
-    signature: Option<Named>,
-    #[prost(message, repeated, tag = "3")]
-    nodes: Vec<Node>,
-}
-
-/// A message whose field 1 is its name: `OpDef` and `NameAttrList`.
-#[derive(PartialEq, Message)]
-struct Named {
-    #[prost(string, tag = "1")]
-    name: String,
-}
-
-#[derive(Message)]
-struct Node {
-    #[prost(string, tag = "1")]
-    name: String,
-    #[prost(string, tag = "2")]
-    op: String,
-    #[prost(string, repeated, tag = "3")]
-    inputs: Vec<String>,
-    #[prost(map = "string, message", tag = "5")]
-    attributes: HashMap<String, Attribute>,
-}
-
-/// The members of `AttrValue` that name functions.
-#[derive(PartialEq, Message)]
-struct Attribute {
-    #[prost(message, optional, tag = "1")]
-    list: Option<AttributeList>,
-    #[prost(message, optional, tag = "10")]
-    function: Option<Named>,
-}
-
-#[derive(PartialEq, Message)]
-struct AttributeList {
-    #[prost(message, repeated, tag = "9")]
-    functions: Vec<Named>,
-}
-
-impl Node {
-    /// The functions that it may call; an op may be one itself.
-    fn functions(&self) -> impl Iterator<Item = &str> {
-        let called = self.attributes.values().flat_map(|attribute| {
-            let list = attribute.list.iter().flat_map(|list| &list.functions);
-            list.chain(&attribute.function)
-        });
-        called.map(|function| function.name.as_str()).chain(std::iter::once(self.op.as_str()))
-    }
-}
-
-/// The keys of the signatures that do more than compute, among those of `signature_defs`.
-pub(super) fn signatures_with_effects(
-    meta_graph_def: &[u8],
-    signature_defs: &BTreeMap<String, SignatureDef>,
-) -> Result<BTreeSet<String>, DecodeError> {
-    let graph = MetaGraph::decode(meta_graph_def)?.graph.unwrap_or_default();
-    let functions = functions_with_effects(graph.library.as_ref());
-    let nodes: HashMap<&str, &Node> = graph.nodes.iter().map(|node| (node.name.as_str(), node)).collect();
-    let matters = |node: &Node| has_effect(&node.op) || node.functions().any(|name| functions.contains(name));
-    let has_effects = |def: &SignatureDef| needed(def, &nodes).into_iter().any(matters);
-    Ok(signature_defs.iter().filter(|(_, def)| has_effects(def)).map(|(key, _)| key.clone()).collect())
-}
-
-/// The functions that do more than compute: a function runs all of its ops that have effects.
-fn functions_with_effects(library: Option<&Library>) -> HashSet<&str> {
-    let functions = library.map_or(&[][..], |library| &library.functions);
-    let mut callers: HashMap<&str, Vec<&str>> = HashMap::new();
-    let mut found = Vec::new();
-    for function in functions {
-        let caller = function.signature.as_ref().map_or("", |signature| signature.name.as_str());
-        for node in &function.nodes {
-            node.functions().for_each(|called| callers.entry(called).or_default().push(caller));
-        }
-        if function.nodes.iter().any(|node| has_effect(&node.op)) {
-            found.push(caller);
-        }
-    }
-    let mut known = HashSet::new();
-    while let Some(function) = found.pop() {
-        if known.insert(function) {
-            found.extend(callers.get(function).into_iter().flatten());
-        }
-    }
-    known
-}
-
-/// The nodes that a signature's outputs need.
-fn needed<'a>(def: &SignatureDef, nodes: &HashMap<&str, &'a Node>) -> Vec<&'a Node> {
-    let mut ahead: Vec<&'a Node> =
-        def.outputs.values().filter_map(|info| nodes.get(node_name(tensor_name(info)))).copied().collect();
-    let mut seen = HashSet::new();
-    let mut found = Vec::new();
-    while let Some(node) = ahead.pop() {
-        if seen.insert(node.name.as_str()) {
-            found.push(node);
-            ahead.extend(node.inputs.iter().filter_map(|input| nodes.get(node_name(input))));
-        }
-    }
-    found
-}
-
-fn tensor_name(info: &TensorInfo) -> &str {
-    match &info.encoding {
-        Some(Encoding::Name(name)) => name,
-        _ => "",
-    }
-}
-
-/// `^node` is an order, `node:1` an output.
-fn node_name(input: &str) -> &str {
-    let input = input.strip_prefix('^').unwrap_or(input);
-    input.split_once(':').map_or(input, |(name, _)| name)
+/// Whether any of these nodes does more than compute.
+pub(super) fn have_effects(scopes: &[Scope<'_>]) -> bool {
+    scopes.iter().flat_map(Scope::values).any(|node| has_effect(&node.op))
 }
 
 #[cfg(test)]
 mod tests {
+    use prost::Message;
     use tensorserve_protos::tensorflow::attr_value::Value;
+    use tensorserve_protos::tensorflow::tensor_info::Encoding;
     use tensorserve_protos::tensorflow::{
-        AttrValue, FunctionDef, FunctionDefLibrary, GraphDef, MetaGraphDef, NameAttrList, NodeDef, OpDef,
+        AttrValue, FunctionDef, FunctionDefLibrary, GraphDef, MetaGraphDef, NameAttrList, NodeDef, OpDef, SignatureDef,
+        TensorInfo,
     };
 
+    use super::super::reach::{Index, MetaGraph};
     use super::*;
 
     fn node(name: &str, op: &str, inputs: &[&str]) -> NodeDef {
@@ -228,8 +95,10 @@ mod tests {
         let library = Some(FunctionDefLibrary { function: functions, ..Default::default() });
         let graph_def = Some(GraphDef { node: nodes, library, ..Default::default() });
         let meta_graph = MetaGraphDef { graph_def, ..Default::default() }.encode_to_vec();
-        let signatures = outputs.iter().map(|&output| (output.to_owned(), with_output(output))).collect();
-        signatures_with_effects(&meta_graph, &signatures).unwrap().into_iter().collect()
+        let graph = MetaGraph::decode(&*meta_graph).unwrap().graph.unwrap();
+        let index = Index::new(&graph);
+        let found = outputs.iter().filter(|output| have_effects(&index.needed(&with_output(output))));
+        found.map(|output| (*output).to_owned()).collect()
     }
 
     #[test]
@@ -253,7 +122,7 @@ mod tests {
             function("serves", vec![node("a", "MatMul", &[])]),
         ];
         let nodes = vec![call("serve", "serves"), call("train", "outer"), node("legacy", "trains", &[])];
-        assert_eq!(found(nodes, functions, &["serve:0", "train:1", "legacy:0"]), ["legacy:0", "train:1"]);
+        assert_eq!(found(nodes, functions, &["serve:0", "train:1", "legacy:0"]), ["train:1", "legacy:0"]);
     }
 
     #[test]

@@ -10,20 +10,24 @@ use std::sync::Arc;
 
 use tensorserve_tensors::Result;
 
-use crate::{LoadRequest, Runtime, Session};
+use crate::{LoadRequest, Runtime, Session, background};
 
 mod effects;
+mod example_parser;
 mod executor;
 mod explainer;
 mod functions;
 mod graph;
 mod handles;
 mod library;
+mod made_up;
 mod metagraph;
 mod ops;
+mod reach;
 mod rehearsal;
 mod run_options;
 mod session;
+mod shared_pools;
 mod status;
 mod strings;
 mod tensor;
@@ -72,6 +76,12 @@ impl Runtime for TensorFlow {
     }
 
     fn load(&self, request: &LoadRequest) -> Result<Arc<dyn Session>> {
-        Ok(Arc::new(session::SavedModelSession::load(self.library.functions, request)?))
+        let functions = self.library.functions;
+        shared_pools::make(functions, &request.config_proto)?;
+        // The threads of a pool that is the session's own would have the low priority, too.
+        let niceness = if shared_pools::are_bypassed(&request.config_proto) { 0 } else { request.niceness };
+        let request = LoadRequest { niceness, ..request.clone() };
+        let session = background::run(niceness, || session::SavedModelSession::load(functions, &request));
+        Ok(Arc::new(session?))
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A loaded SavedModel.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ffi::{CString, c_char, c_int};
 use std::os::unix::ffi::OsStrExt;
 use std::{ptr, slice};
@@ -10,12 +10,12 @@ use smallvec::SmallVec;
 use tensorserve_protos::tensorflow::SignatureDef;
 use tensorserve_tensors::{Result, ServingError, Tensor};
 
-use super::effects;
 use super::executor;
 use super::explainer::{self, Explainer};
 use super::functions::{Functions, TfBuffer, TfOutput, TfSession, TfSessionOptions};
 use super::graph::Graph;
 use super::handles::Handles;
+use super::made_up::{self, Harmless};
 use super::metagraph;
 use super::ops;
 use super::rehearsal;
@@ -25,7 +25,7 @@ use super::tensor::{self, OwnedTensor};
 use super::tensor_list::{INLINE, TensorList};
 use super::version_directory;
 use crate::memory::Reclaim;
-use crate::{LoadRequest, RunOptions, Session, TensorHandle};
+use crate::{LoadRequest, RunOptions, Session, TensorHandle, background};
 
 /// A session over the graph of a SavedModel.
 pub(super) struct SavedModelSession {
@@ -35,8 +35,7 @@ pub(super) struct SavedModelSession {
     signature_defs: BTreeMap<String, SignatureDef>,
     /// The time of a run may depend on values.
     unbounded: bool,
-    /// Signatures whose runs do more than compute; `None` if that is not known.
-    effects: Option<BTreeSet<String>>,
+    harmless: Harmless,
     /// Results must be copied, because a later run may write into their memory.
     copy_results: bool,
     /// Completes the error texts of the single-threaded executor.
@@ -77,7 +76,7 @@ impl SavedModelSession {
             let _ = handles.resolve(&graph, name);
         }
         let unbounded = ops::is_unbounded(meta_graph_def.bytes()).unwrap_or(true);
-        let effects = effects::signatures_with_effects(meta_graph_def.bytes(), &signature_defs).ok();
+        let harmless = made_up::harmless(meta_graph_def.bytes(), &signature_defs).unwrap_or_default();
         let copy_results = graph.changes_results();
         let explainer = None;
         let _reclaim = Reclaim { bytes: version_directory::file_bytes(&request.path) };
@@ -87,7 +86,7 @@ impl SavedModelSession {
             handles,
             signature_defs,
             unbounded,
-            effects,
+            harmless,
             copy_results,
             explainer,
             _reclaim,
@@ -96,6 +95,19 @@ impl SavedModelSession {
 }
 
 impl SavedModelSession {
+    fn compute(&self, call: &Call, options: &RunOptions) -> Result<TensorList> {
+        let asked = if self.explainer.is_some() { &executor::LEAN_RUN } else { options };
+        self.running.run(call, asked)
+    }
+
+    fn values(&self, mut results: TensorList) -> Result<Vec<Tensor>> {
+        let value = |result: Option<OwnedTensor>| {
+            let result = result.ok_or_else(|| ServingError::internal("A result of the run has no value"))?;
+            tensor::fetched(result, self.copy_results)
+        };
+        results.drain().map(value).collect()
+    }
+
     #[cold]
     fn explained(
         &self,
@@ -130,7 +142,11 @@ impl Session for SavedModelSession {
     }
 
     fn has_effects(&self, signature: &str) -> bool {
-        self.effects.as_ref().is_none_or(|effects| effects.contains(signature))
+        !self.harmless.contains_key(signature)
+    }
+
+    fn made_up_example(&self, signature: &str) -> Option<&[u8]> {
+        self.harmless.get(signature)?.as_deref()
     }
 
     fn resolve(&self, tensor_name: &str) -> Result<TensorHandle> {
@@ -144,14 +160,17 @@ impl Session for SavedModelSession {
         options: &RunOptions,
     ) -> Result<Vec<Tensor>> {
         let call = self.prepare(feeds, fetches)?;
-        let asked = if self.explainer.is_some() { &executor::LEAN_RUN } else { options };
-        let mut results =
-            self.running.run(&call, asked).map_err(|error| self.explained(error, feeds, fetches, options))?;
-        let value = |result: Option<OwnedTensor>| {
-            let result = result.ok_or_else(|| ServingError::internal("A result of the run has no value"))?;
-            tensor::fetched(result, self.copy_results)
-        };
-        results.drain().map(value).collect()
+        let results = self.compute(&call, options);
+        self.values(results.map_err(|error| self.explained(error, feeds, fetches, options))?)
+    }
+
+    fn run_unexplained(
+        &self,
+        feeds: &[(TensorHandle, Tensor)],
+        fetches: &[TensorHandle],
+        options: &RunOptions,
+    ) -> Result<Vec<Tensor>> {
+        self.values(self.compute(&self.prepare(feeds, fetches)?, options)?)
     }
 }
 
@@ -186,6 +205,8 @@ impl SavedModelSession {
 struct RunningSession {
     functions: &'static Functions,
     pointer: *mut TfSession,
+    /// See [`LoadRequest::niceness`].
+    niceness: i32,
 }
 
 // SAFETY: TensorFlow's sessions may be used on any thread, and run on many threads at once.
@@ -223,7 +244,7 @@ impl RunningSession {
             )
         };
         status.into_result()?;
-        let session = RunningSession { functions, pointer };
+        let session = RunningSession { functions, pointer, niceness: request.niceness };
         session.settle()?;
         Ok(session)
     }
@@ -271,24 +292,27 @@ impl RunningSession {
 
 impl Drop for RunningSession {
     fn drop(&mut self) {
-        let status = Status::new(self.functions);
-        // SAFETY: the session is live, no run is under way (each borrows it), and it is not used afterwards.
-        unsafe {
-            (self.functions.close_session)(self.pointer, status.as_ptr());
-            (self.functions.delete_session)(self.pointer, status.as_ptr());
-        }
+        let session = &*self;
+        background::run(self.niceness, || {
+            let status = Status::new(session.functions);
+            // SAFETY: the session is live, no run is under way (each borrows it), and it is not used afterwards.
+            unsafe {
+                (session.functions.close_session)(session.pointer, status.as_ptr());
+                (session.functions.delete_session)(session.pointer, status.as_ptr());
+            }
+        });
     }
 }
 
 /// The options of a session to be.
-struct SessionOptions {
+pub(super) struct SessionOptions {
     functions: &'static Functions,
     pointer: *mut TfSessionOptions,
 }
 
 impl SessionOptions {
     /// INVALID_ARGUMENT if `config_proto` is not a serialized `tensorflow.ConfigProto`.
-    fn new(functions: &'static Functions, config_proto: &[u8]) -> Result<Self> {
+    pub(super) fn new(functions: &'static Functions, config_proto: &[u8]) -> Result<Self> {
         // SAFETY: TF_NewSessionOptions has no requirements and does not return null.
         let options = SessionOptions { functions, pointer: unsafe { (functions.new_session_options)() } };
         let status = Status::new(functions);
@@ -297,6 +321,10 @@ impl SessionOptions {
         unsafe { (functions.set_config)(options.pointer, data, len, status.as_ptr()) }
         status.into_result()?;
         Ok(options)
+    }
+
+    pub(super) fn as_ptr(&self) -> *const TfSessionOptions {
+        self.pointer
     }
 }
 

@@ -4,12 +4,10 @@
 //!
 //! Examples are slices of the message as it came; no Example is decoded here.
 
-use std::time::Instant;
-
 use bytes::Bytes;
 use tensorserve_servables::examples::Examples;
 use tensorserve_servables::head::{Answer, Head, prepare};
-use tensorserve_servables::{ModelSpec, Result, ServingError, metadata::missing_model_spec};
+use tensorserve_servables::{ModelSpec, Result, ServingError, Urgency, metadata::missing_model_spec};
 use tensorserve_tensors::proto::wire::{LENGTH_DELIMITED, delimited_len, put_delimited_header};
 use tensorserve_tensors::proto::{Malformed, Reader};
 
@@ -37,7 +35,7 @@ pub(super) async fn answer<H: Head>(
     name: &str,
     pieces: &[Bytes],
     lane: &Lane,
-    deadline: Option<Instant>,
+    urgency: Urgency,
 ) -> Result<Answer<H::Output>> {
     let serving = &*lane.serving;
     let Request { spec, input } = parse(Reader::new(pieces)).map_err(|malformed| unreadable(name, malformed))?;
@@ -45,7 +43,7 @@ pub(super) async fn answer<H: Head>(
     let handle = serving.table.resolve(&spec)?;
     let check_method = serving.options.signature_method_name_check;
     let prepared = prepare::<H>(handle, spec.resolved_signature(), input.into_examples(), check_method)?;
-    prepared.run(&serving.executor, lane.company(), deadline).await
+    prepared.run(&serving.executor, lane.company(), urgency).await
 }
 
 /// Leaves request and framed reply to the request log, if they are to be logged.
@@ -100,7 +98,7 @@ pub(super) fn parse(mut message: Reader<'_>) -> Result<Request<'_>, Malformed> {
 /// `tensorflow.serving.Input`. Of a oneof the last member counts, and what came of it in several parts is merged, as
 /// protobuf does.
 #[derive(Debug, Default)]
-pub(super) struct Input {
+pub struct Input {
     /// The number of the member that is set; 0 for none.
     kind: u32,
     examples: Vec<Bytes>,
@@ -112,7 +110,7 @@ impl Input {
     const EXAMPLE_LIST: u32 = 1;
     const EXAMPLE_LIST_WITH_CONTEXT: u32 = 2;
 
-    pub(super) fn merge(&mut self, mut message: Reader<'_>) -> Result<(), Malformed> {
+    pub fn merge(&mut self, mut message: Reader<'_>) -> Result<(), Malformed> {
         while let Some(field) = message.field()? {
             match field.number {
                 Self::EXAMPLE_LIST | Self::EXAMPLE_LIST_WITH_CONTEXT if field.wire_type == LENGTH_DELIMITED => {
@@ -142,7 +140,7 @@ impl Input {
         Ok(())
     }
 
-    pub(super) fn into_examples(mut self) -> Examples {
+    pub fn into_examples(mut self) -> Examples {
         let context = match &mut self.context[..] {
             [] => Bytes::new(),
             [whole] => std::mem::take(whole),
