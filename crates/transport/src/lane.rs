@@ -17,6 +17,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
 use crate::Serving;
+use crate::grpc::authority::PlainAuthority;
 use crate::listener::{Accepted, Connection};
 use crate::server::Protocol;
 use crate::shutdown::ShutdownWatch;
@@ -155,6 +156,7 @@ async fn serve_unix(
 ) {
     let Ok(stream) = tokio::net::UnixStream::from_std(stream) else { return };
     match security {
+        None if protocol == Protocol::Grpc => serve_stream(protocol, PlainAuthority::new(stream), lane, stop).await,
         None => serve_stream(protocol, stream, lane, stop).await,
         Some(config) => serve_secured(protocol, config, Box::new(stream), lane, stop).await,
     }
