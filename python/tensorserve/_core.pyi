@@ -69,8 +69,8 @@ class Servable:
         """From now on requests share batches; to be called once, before the servable is published.
 
         `parameters` is a serialized `tensorflow.serving.BatchingParameters`, `pad_values` what inputs are padded
-        with, by alias. With `auto` batches size themselves, if `latency_slo_ms` is above 0 for answers within that time,
-        and at most `execution_threads` (0 for the default) run at once.
+        with, by alias. With `auto` batches size themselves, if `latency_slo_ms` is above 0 for answers within that
+        time, and at most `execution_threads` (0 for the default) run at once.
         Raises ServingError (INVALID_ARGUMENT), ValueError if the bytes are no such message.
         """
     def method_name(self, signature: str) -> str | None:
