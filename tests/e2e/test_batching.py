@@ -190,7 +190,10 @@ def test_variable_lengths_are_padded_together(serve: Serve) -> None:
 
 
 def test_large_requests_are_split(serve: Serve) -> None:
-    parameters = "max_batch_size { value: 100 } max_execution_batch_size { value: 4 } enable_large_batch_splitting { value: true }"
+    parameters = (
+        "max_batch_size { value: 100 } max_execution_batch_size { value: 4 } "
+        "enable_large_batch_splitting { value: true }"
+    )
     client = GrpcClient(serve(parameters).grpc_target)
     reply = arrays(client.predict("company", {"x": np.arange(30).reshape(10, 3)}))
     client.close()

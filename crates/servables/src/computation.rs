@@ -48,15 +48,15 @@ impl Computation {
         let handle = self.handle.clone();
         let _admitted = executor.admit(handle.group())?;
         let queue = handle.servable().batcher().and_then(|batcher| batcher.queue(&mut self));
-        let Some((queue, rows)) = queue else { return self.run_alone(cost, executor, company, urgency).await };
+        let Some((queue, rows)) = queue else { return self.run_alone(None, cost, executor, (company, urgency)).await };
         let pool = match queue.auto() {
             None => executor.batch_threads(),
             Some(auto) => {
                 let in_hand = auto.enter(rows, company).inspect_err(|_| add(&queue.stats().rejected, 1))?;
                 if !in_hand.together {
-                    let start = Instant::now();
-                    let done = self.run_alone(cost, executor, company, urgency).await;
-                    auto.ran_alone(rows, start.elapsed(), company);
+                    let of = Some((Arc::clone(&queue), rows));
+                    let done = self.run_alone(of, cost, executor, (company, urgency)).await;
+                    auto.ran_alone(rows, company);
                     add(&queue.stats().alone, 1);
                     return done;
                 }
@@ -76,18 +76,23 @@ impl Computation {
         Ok(Fetched { handle, fetches, tensors })
     }
 
+    /// Runs it on its own. The time that it takes is noted for its queue, if it is of one.
     async fn run_alone(
         self,
+        of: Option<(Arc<RunQueue>, usize)>,
         cost: &RunCost,
         executor: &Executor,
-        company: Company,
-        urgency: Urgency,
+        (company, urgency): (Company, Urgency),
     ) -> Result<Fetched> {
         let input_bytes = input_bytes(&self.feeds);
         let group = Arc::clone(self.handle.group());
         let job = move |options: &_| {
             let Computation { handle, feeds, fetches } = self;
+            let start = Instant::now();
             let tensors = handle.servable().session().run(&feeds, &fetches, options)?;
+            if let Some((auto, rows)) = of.as_ref().and_then(|(queue, rows)| Some((queue.auto()?, rows))) {
+                auto.cost.record(*rows, start.elapsed());
+            }
             Ok(Fetched { handle, fetches, tensors })
         };
         executor.run(Request { cost, input_bytes, group: &group, company, urgency }, job).await

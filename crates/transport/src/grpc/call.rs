@@ -15,6 +15,19 @@ use crate::priority;
 /// The framed reply to a call.
 pub(super) async fn reply(head: &Parts, body: RecvStream, lane: &Lane) -> Result<Bytes> {
     let urgency = Urgency { deadline: deadline(head)?, priority: priority::of(&head.headers)? };
+    answer(head, body, lane, urgency).await.map_err(|error| in_time(error, urgency.deadline))
+}
+
+/// A call that waited in a queue until its deadline fails as its client sees it, whoever of them notices first.
+fn in_time(error: ServingError, deadline: Option<Instant>) -> ServingError {
+    let is_late = deadline.is_some_and(|deadline| deadline <= Instant::now());
+    match error.code {
+        Code::ResourceExhausted if is_late => ServingError { code: Code::DeadlineExceeded, ..error },
+        _ => error,
+    }
+}
+
+async fn answer(head: &Parts, body: RecvStream, lane: &Lane, urgency: Urgency) -> Result<Bytes> {
     let serving = &lane.serving;
     let max_bytes = serving.options.grpc.max_receive_bytes;
     match head.uri.path() {
