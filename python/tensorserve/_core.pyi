@@ -2,9 +2,10 @@
 """The typed boundary between the control plane (Python) and the data plane (Rust)."""
 
 from collections.abc import Iterator
-from typing import final
+from typing import Protocol, final, type_check_only
 
 __all__ = [
+    "ControlReply",
     "DataPlane",
     "RequestLog",
     "Servable",
@@ -48,8 +49,11 @@ class TensorFlowRuntime:
     def version(self) -> str: ...
     def load_op_library(self, path: str) -> None:
         """Registers the custom ops of a shared library in this process."""
-    def load(self, path: str, tags: list[str], config_proto: bytes) -> Servable:
-        """Loads a SavedModel. Blocks without holding the GIL. Raises ServingError with TensorFlow's code and text."""
+    def load(self, path: str, tags: list[str], config_proto: bytes, niceness: int = 0) -> Servable:
+        """Loads a SavedModel. Blocks without holding the GIL. Raises ServingError with TensorFlow's code and text.
+
+        Loading it, and freeing it later, has a priority that is lower by `niceness`, from 0 to 19.
+        """
 
 @final
 class Servable:
@@ -57,6 +61,21 @@ class Servable:
 
     @property
     def signature_names(self) -> list[str]: ...
+    def enable_batching(
+        self,
+        parameters: bytes,
+        pad_values: dict[str, str] | None = None,
+        auto: bool = False,
+        latency_slo_ms: int = 0,
+        execution_threads: int = 0,
+    ) -> None:
+        """From now on requests share batches; to be called once, before the servable is published.
+
+        `parameters` is a serialized `tensorflow.serving.BatchingParameters`, `pad_values` what inputs are padded
+        with, by alias. With `auto` batches size themselves, if `latency_slo_ms` is above 0 for answers within that time,
+        and at most `execution_threads` (0 for the default) run at once.
+        Raises ServingError (INVALID_ARGUMENT), ValueError if the bytes are no such message.
+        """
     def method_name(self, signature: str) -> str | None:
         """The `method_name` of a signature; None if there is no such signature."""
     def replay(
@@ -81,6 +100,33 @@ class Servable:
         """A REST request as a serialized PredictionLog; `verb` is predict, classify or regress. Raises ServingError."""
 
 @final
+class ControlReply:
+    """How one question to the control plane is answered, from any thread. Dropped without an answer it is an error."""
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether the client still waits."""
+    def send(self, body: bytes, status: int = 200, content_type: str = "application/json") -> None:
+        """Answers; `status` and `content_type` are for HTTP."""
+    def fail(self, code: int, message: str) -> None:
+        """Answers with an error; `code` is a canonical status code number."""
+
+@type_check_only
+class _ControlPlane(Protocol):
+    """Decides what is served. Both methods must return at once; they are called from one thread."""
+
+    def reload_config(self, request: bytes, reply: ControlReply, /) -> None:
+        """Answers a `ReloadConfigRequest` with a `ReloadConfigResponse`."""
+    def admin(
+        self, method: str, target: str, headers: dict[str, str], peer: str, body: bytes, reply: ControlReply, /
+    ) -> None:
+        """Answers a request below `/v1/admin/`; `peer` is loopback, socket or remote.
+
+        `headers` has those that decide who may do what, in lower case: authorization, content-type, host, origin,
+        sec-fetch-site, forwarded, via, x-real-ip, and x-forwarded for any that begins like this.
+        """
+
+@final
 class DataPlane:
     """The table of servables and the ports that answer from it. Several can live in one process."""
 
@@ -96,11 +142,16 @@ class DataPlane:
         serialize_as_tensor_content: bool = False,
         max_request_bytes: int = 2147483647,
         grpc_options: dict[str, int] | None = None,
+        batch_threads: tuple[int, str] | None = None,
+        model_weights: dict[str, float] | None = None,
     ) -> DataPlane:
         """0 threads means: chosen from the CPUs this process may use.
 
         `grpc_options` may have max_streams, max_header_bytes, max_receive_bytes, max_send_bytes, keepalive_time_ms,
         keepalive_timeout_ms, max_age_ms and max_age_grace_ms; a negative number means no limit. Raises ValueError.
+        `batch_threads` are the number and the name of threads for batches alone; without them batches share those of
+        other runs. `model_weights` are the models' shares of execution time under load, 1 for those that it does
+        not name.
         """
     def publish(self, model: str, version: int, servable: Servable) -> None:
         """Makes a version answer requests at once. Replaces a version of the same number."""
@@ -114,6 +165,12 @@ class DataPlane:
         """What GetModelStatus reports of a version; `state` is a `ModelVersionStatus.State` number."""
     def set_labels(self, model: str, labels: dict[str, int]) -> None:
         """Replaces all version labels of a model."""
+    def batching_report(self, model: str) -> str:
+        """How a model's requests are batched and why, as JSON. Raises ServingError (NOT_FOUND)."""
+    def withdraw(self, model: str) -> None:
+        """Health does not depend on this model any more, until one of its versions starts."""
+    def set_control_plane(self, control: _ControlPlane) -> None:
+        """Who answers config reloads and admin requests, until `shutdown`. Without one they are refused."""
     @property
     def request_log(self) -> RequestLog:
         """Where answered requests wait that shall be logged."""

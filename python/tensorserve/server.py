@@ -3,14 +3,17 @@
 
 ```
 FileSystemSource -> Manager -> Runtime's loader -> DataPlane
-                       `-> EventBus -> states, labels, Startup
+   ^                   `-> EventBus -> states, labels, Startup
+ModelCatalog <- config file, reload requests, admin API, `reload`
 ```
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -20,26 +23,44 @@ from tensorserve.config.parser import check_keywords
 from tensorserve.config.validation import check_options
 from tensorserve.data_plane import DataPlane, open_data_plane
 from tensorserve.errors import Code, ServingError, UnknownFlagError
+from tensorserve.lifecycle import version_policy
 from tensorserve.lifecycle.events import Event, EventBus, SourceProblem, StateChange, VersionsIncomplete
 from tensorserve.lifecycle.labels import LabelKeeper
 from tensorserve.lifecycle.loader import Loader
 from tensorserve.lifecycle.manager import Manager, ManagerOptions
+from tensorserve.lifecycle.memory_budget import MemoryBudget
 from tensorserve.lifecycle.startup import Startup
 from tensorserve.listeners import BoundPorts, Endpoints, check_endpoints, open_ports
 from tensorserve.request_log.request_logs import RequestLogs
 from tensorserve.runtimes.registry import RuntimeFactory, RuntimeRegistry
 from tensorserve.security import Security
+from tensorserve.services.catalog import Bookkeeping, ModelCatalog, ModelReport, Origin, Wait
+from tensorserve.services.config_file import FileFollower, Followed, ModelConfigFile, OptionsFile
+from tensorserve.services.control_plane import ControlPlane
+from tensorserve.services.model_states import ModelStates
+from tensorserve.services.reload_plan import ReloadPlan
+from tensorserve.services.repository_follower import FollowedRepository
 from tensorserve.sources.file_system import FileSystemSource
-from tensorserve.types import AspiredVersion, ModelConfig
+from tensorserve.sources.model_cache import ModelCache, default_cache_folder
+from tensorserve.sources.object_store import ObjectStore
+from tensorserve.sources.remote_versions import RemoteVersions
+from tensorserve.sources.repository import ModelRepository
+from tensorserve.sources.storages import Storages, is_object_store
+from tensorserve.sources.version_directory import LocalStorage
+from tensorserve.types import TENSORFLOW_PLATFORM, AspiredVersion, ModelConfig
 from tensorserve.warmup.model_warmup import warming
 
 if TYPE_CHECKING:
     from tensorserve._core import Servable
+    from tensorserve.services.admin_service import AdminService
 
 logger = logging.getLogger(__name__)
 
 # In Python 0 and None mean something else than on the command line, so the gRPC port has a name of its own.
 _PORT_FLAGS = {"port": "grpc_port", "rest_api_port": "rest_api_port"}
+
+# Files whose options runtimes can take in again.
+_OPTION_FILES = ("tensorflow_session_config_file", "platform_config_file", "batching_parameters_file")
 
 
 class ModelServer:
@@ -140,10 +161,20 @@ class ModelServer:
         check_endpoints(self._endpoints)
         options = check_options(self._options)
         registry = RuntimeRegistry(options, self._runtime_factories)
-        models = self._models(options, registry)
-        loaders = {model.name: warming(registry.runtime(model.platform).loader, options) for model in models}
-        self._running = _Running(options, models, loaders, self._open_data_plane(options))
+        store = ObjectStore()
+        repository = ModelRepository(options.model_repository, store) if options.model_repository else None
+        models = self._models(options, registry, repository)
+        for model in models:
+            registry.runtime(model.platform)
+        # What a plug-in or a test loads has files that only it knows.
+        checked_platforms = frozenset() if self._runtime_factories else frozenset({TENSORFLOW_PLATFORM})
+        storages = Storages(LocalStorage(checked_platforms), store, options.object_store_poll_wait_seconds)
+        cache = ModelCache(options.model_cache_dir or default_cache_folder(), store)
+        self._running = _Running(
+            options, models, registry, _Places(storages, cache, repository), self._open_data_plane(options)
+        )
         try:
+            self._running.open_control_plane(options)
             self._running.load(timeout_seconds)
         except BaseException:
             self.stop(0.0)
@@ -161,7 +192,32 @@ class ModelServer:
 
     def wait_until_available(self, timeout_seconds: float | None = None) -> bool:
         """Waits until every model has a version that answers. False if that took longer than the timeout."""
-        return self._running is not None and self._running.startup.wait_until_available(timeout_seconds)
+        return self._running is not None and self._running.catalog.wait_until_ready(timeout_seconds)
+
+    def models(self) -> tuple[ModelReport, ...]:
+        """Every model that is configured, and how it does."""
+        return () if self._running is None else self._running.catalog.reports()
+
+    def reload(
+        self, models: Iterable[ModelConfig] | None = None, timeout_seconds: float | None = None
+    ) -> ReloadPlan | None:
+        """Serves exactly these models from now on, and waits until those that are new answer.
+
+        Args:
+            models: The complete list; None takes the configuration files in again.
+            timeout_seconds: How long new models may take; None means for ever.
+
+        Returns:
+            What that changed; None if there is no `model_config_file` to take in.
+
+        Raises:
+            ServingError: The list is refused, and nothing has changed; or, UNKNOWN: new models do not answer.
+        """
+        if self._running is None:
+            raise ServingError(Code.FAILED_PRECONDITION, "The server is not running.")
+        if models is None:
+            return self._running.reload_files(Wait(timeout_seconds))
+        return self._running.catalog.replace(models, Origin.REQUEST, Wait(timeout_seconds))
 
     def stop(self, drain_seconds: float | None = None) -> bool:
         """Refuses new connections, lets the requests in flight finish, and unloads everything.
@@ -186,44 +242,98 @@ class ModelServer:
     ) -> None:
         self.stop()
 
-    def _models(self, options: ServerOptions, registry: RuntimeRegistry) -> tuple[ModelConfig, ...]:
+    def _models(
+        self, options: ServerOptions, registry: RuntimeRegistry, repository: ModelRepository | None
+    ) -> tuple[ModelConfig, ...]:
         if self._given_models is not None:
             return checked(self._given_models, registry.knows)
+        if repository is not None:
+            return checked(repository.models(), registry.knows)
         return model_configs(options, registry.knows)
 
 
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Where models come from."""
+
+    storages: Storages
+    cache: ModelCache
+    repository: ModelRepository | None
+
+
 class _Running:
-    """What exists from start to stop. Listens to the source on behalf of the manager."""
+    """What exists from start to stop. Listens to the source on behalf of the manager; acts on the list of models."""
 
     def __init__(
         self,
         options: ServerOptions,
         models: tuple[ModelConfig, ...],
-        loaders: Mapping[str, Callable[[str], Loader[Servable]]],
+        registry: RuntimeRegistry,
+        places: _Places,
         data_plane: DataPlane,
     ) -> None:
         self.data_plane = data_plane
         self._security = Security(options, data_plane)
         self._request_logs = RequestLogs(data_plane.request_log, options)
-        self._request_logs.check(models)
         self.startup = Startup(model.name for model in models)
-        self._models = models
-        self._loaders = loaders
+        self._registry = registry
+        self._options = options
+        self._loaders: dict[str, Callable[[str], Loader[Servable]]] = {}
+        self.prepare(models)
         self._bus = EventBus()
         self._labels = LabelKeeper(
             models, data_plane.set_labels, allow_unavailable=options.allow_version_labels_for_unavailable_models
         )
         # The data plane comes first: who hears of a state from another subscriber can rely on it.
-        for subscriber in (self._report_state, self._labels, self.startup):
+        states = ModelStates()
+        for subscriber in (self._report_state, self._labels, states, self.startup):
             self._bus.subscribe(subscriber)
+        self._budget = MemoryBudget(options.model_memory_limit_mb * 1_000_000)
+        self._bus.subscribe(self._budget)
         self._manager: Manager[Servable] = Manager(data_plane, self._bus, _manager_options(options))
-        self._source = FileSystemSource(models, self, options.file_system_poll_wait_seconds)
+        self._source = FileSystemSource(models, self, options.file_system_poll_wait_seconds, places.storages)
+        self._storages = places.storages
+        self._remote = RemoteVersions(places.cache)
+        self._bus.subscribe(self._remote)
+        self.catalog = ModelCatalog(
+            models,
+            self,
+            Bookkeeping(self._bus, self._labels, states),
+            allow_unavailable=options.allow_version_labels_for_unavailable_models,
+        )
+        self._config_file = (
+            ModelConfigFile(options.model_config_file, self.catalog, self.check) if options.model_config_file else None
+        )
+        self._follower = FileFollower(self._followed(options), options.model_config_file_poll_wait_seconds)
+        self._repository_follower = _repository_follower(options, places.repository, self.catalog)
+        self._control: ControlPlane | None = None
+
+    def _followed(self, options: ServerOptions) -> list[Followed]:
+        files: list[Followed] = [
+            OptionsFile(path, self._registry.refresh) for flag in _OPTION_FILES if (path := getattr(options, flag))
+        ]
+        return [*files, self._config_file] if self._config_file else files
+
+    def open_control_plane(self, options: ServerOptions) -> None:
+        """From here on reloads and admin requests are answered. Raises ServingError: the token file cannot be used."""
+
+        @cache
+        def admin_service() -> AdminService:
+            from tensorserve.services.admin_service import AdminService
+
+            batching_report = getattr(self.data_plane, "batching_report", None)
+            return AdminService.open(options, self.catalog, self, batching_report)
+
+        if options.admin_token_file:
+            admin_service()
+        self._control = ControlPlane(self.catalog, admin_service)
+        self.data_plane.set_control_plane(self._control)
 
     def load(self, timeout_seconds: float | None) -> None:
-        self._request_logs.update(self._models)
+        self._request_logs.update(self.catalog.models.values())
         logger.info("Adding/updating models.")
-        for model in self._models:
-            logger.info(" (Re-)adding model: %s", model.name)
+        for name in self.catalog.models:
+            logger.info(" (Re-)adding model: %s", name)
         self._manager.start()
         self._source.start()
         self.startup.wait(timeout_seconds)
@@ -231,17 +341,60 @@ class _Running:
         for refusal in self._labels.refusals():
             logger.error("%s; the label is set once it is.", refusal.message)
         logger.info("Finished adding/updating models")
+        self._follower.start()
+        self._repository_follower.start()
 
     def stop(self, drain_seconds: float) -> bool:
+        self._follower.stop()
+        self._repository_follower.stop()
+        if self._control is not None:
+            self._control.stop()
         self._source.stop()
         self._security.stop()
         drained = self.data_plane.shutdown(drain_seconds)
         self._request_logs.stop()
-        return self._manager.stop(drain_seconds) and drained
+        unloaded = self._manager.stop(drain_seconds)
+        self._remote.close()
+        return unloaded and drained
+
+    def reload_files(self, wait: Wait | None) -> ReloadPlan | None:
+        """Takes the configuration files in again, and looks for new versions; None if no file names models."""
+        plan = None if self._config_file is None else self._config_file.reload(wait)
+        self._follower.poll()
+        self._repository_follower.poll()
+        self._source.poll_now()
+        return plan
+
+    def check(self, models: Iterable[ModelConfig]) -> tuple[ModelConfig, ...]:
+        accepted = checked(models, self._registry.knows)
+        self._request_logs.check(accepted)
+        return accepted
+
+    def prepare(self, models: Collection[ModelConfig]) -> None:
+        added = {model.name: warming(self._registry.runtime(model.platform).loader, self._options) for model in models}
+        self._loaders = {**self._loaders, **added}
+
+    def watch(self, models: Sequence[ModelConfig]) -> None:
+        self._request_logs.update(models)
+        self._source.update(models)
+
+    def withdraw(self, model: str) -> None:
+        self._loaders = {name: loader for name, loader in self._loaders.items() if name != model}
+        self.data_plane.withdraw(model)
+
+    def versions(self, model: ModelConfig) -> Collection[int]:
+        return self._storages.storage(model).list_versions(model).paths.keys()
 
     def aspire(self, model: str, versions: tuple[AspiredVersion, ...]) -> None:
-        loader = self._loaders[model]
-        self._manager.set_aspired(model, {version.id.version: loader(version.path) for version in versions})
+        self._manager.set_aspired(model, {version.id.version: self._loader(version) for version in versions})
+
+    def _loader(self, version: AspiredVersion) -> Loader[Servable]:
+        loader = self._loaders[version.id.name]
+
+        def local(path: str) -> Loader[Servable]:
+            return self._budget.loader(version.id, path, loader(path))
+
+        return self._remote.loader(version, local) if is_object_store(version.path) else local(version.path)
 
     def report_problem(self, model: str, error: ServingError) -> None:
         self._bus.publish(SourceProblem(model, error))
@@ -255,8 +408,20 @@ class _Running:
             self.data_plane.set_version_state(event.id.name, event.id.version, int(event.state), int(code), message)
 
 
+def _repository_follower(
+    options: ServerOptions, repository: ModelRepository | None, catalog: ModelCatalog
+) -> FileFollower:
+    if repository is None:
+        return FileFollower([], 0)
+    least = options.object_store_poll_wait_seconds if repository.is_remote else 0
+    wait = options.file_system_poll_wait_seconds
+    return FileFollower([FollowedRepository(repository, catalog)], max(wait, least) if wait > 0 else 0)
+
+
 def _manager_options(options: ServerOptions) -> ManagerOptions:
+    resource_preserving = options.version_transition_policy == "resource_preserving"
     return ManagerOptions(
+        policy=version_policy.resource_preserving if resource_preserving else version_policy.availability_preserving,
         load_threads=max(options.num_load_threads, 1),
         initial_load_threads=4 * schedulable_cpus(),
         unload_threads=options.num_unload_threads if options.num_unload_threads > 0 else None,

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use tensorserve_servables::{Code, VersionState};
+use tensorserve_servables::{Code, VersionState, batching_report};
 use tensorserve_tensors::proto::TensorEncoding;
 use tensorserve_transport::grpc::options::GrpcOptions;
 use tensorserve_transport::tls::Identity;
-use tensorserve_transport::{Protocol, Server, ServerOptions, Serving, ServingOptions};
+use tensorserve_transport::{BatchThreads, Protocol, Server, ServerOptions, Serving, ServingOptions};
 
 use crate::control::PythonControlPlane;
 use crate::error::to_python;
@@ -31,7 +31,7 @@ impl DataPlane {
     #[new]
     #[pyo3(signature = (*, io_threads = 0, execution_threads = 0, rest_timeout_ms = 30000, rest_cors = false,
         signature_method_name_check = false, session_service = false, serialize_as_tensor_content = false,
-        max_request_bytes = 2147483647, grpc_options = None))]
+        max_request_bytes = 2147483647, grpc_options = None, batch_threads = None, model_weights = None))]
     #[expect(clippy::too_many_arguments, reason = "they are keyword arguments")]
     fn new(
         io_threads: usize,
@@ -43,6 +43,8 @@ impl DataPlane {
         serialize_as_tensor_content: bool,
         max_request_bytes: usize,
         grpc_options: Option<HashMap<String, i64>>,
+        batch_threads: Option<(usize, String)>,
+        model_weights: Option<HashMap<String, f64>>,
     ) -> PyResult<Self> {
         let tensor_encoding =
             if serialize_as_tensor_content { TensorEncoding::Content } else { TensorEncoding::TypedValues };
@@ -61,7 +63,10 @@ impl DataPlane {
             max_request_bytes,
             grpc,
         };
-        let server = Server::start(ServerOptions { io_threads, execution_threads }, serving)?;
+        let batch_threads = batch_threads.map(|(number, name)| BatchThreads { number, name });
+        let model_weights = model_weights.unwrap_or_default();
+        let threads = ServerOptions { io_threads, execution_threads, batch_threads, model_weights };
+        let server = Server::start(threads, serving)?;
         Ok(DataPlane { serving: Arc::clone(server.serving()), server: Mutex::new(Some(server)) })
     }
 
@@ -83,8 +88,16 @@ impl DataPlane {
         Ok(())
     }
 
+    fn withdraw(&self, model: &str) {
+        self.serving.status.withdraw(model);
+    }
+
     fn set_labels(&self, model: &str, labels: HashMap<String, i64>) {
         self.serving.table.set_labels(model, labels);
+    }
+
+    fn batching_report(&self, py: Python<'_>, model: &str) -> PyResult<String> {
+        py.detach(|| batching_report::report(&self.serving.table, model)).map_err(to_python)
     }
 
     #[getter]

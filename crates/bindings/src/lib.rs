@@ -3,6 +3,7 @@
 //!
 //! Its typed description is `python/tensorserve/_core.pyi`.
 
+mod batching;
 mod control;
 mod data_plane;
 mod error;

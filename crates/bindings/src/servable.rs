@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A loaded version that is not in a table yet: what can be asked of it there.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,10 +11,12 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 use tensorserve_servables::warmup::{Limits, Outcome, synthesize};
+use tensorserve_servables::{AutoBatching, Batching};
 use tensorserve_transport::grpc::replay::{ReplayOptions, Replayed, replay_file};
 use tensorserve_transport::prediction_log::LogType;
 use tensorserve_transport::rest::recorded::{record_examples, record_predict};
 
+use crate::batching;
 use crate::data_plane::duration;
 use crate::error::to_python;
 
@@ -27,6 +30,24 @@ impl Servable {
     #[getter]
     fn signature_names(&self) -> Vec<String> {
         self.servable.signature_defs().keys().cloned().collect()
+    }
+
+    #[pyo3(signature = (parameters, pad_values = None, auto = false, latency_slo_ms = 0, execution_threads = 0))]
+    fn enable_batching(
+        &self,
+        py: Python<'_>,
+        parameters: &[u8],
+        pad_values: Option<HashMap<String, String>>,
+        auto: bool,
+        latency_slo_ms: u64,
+        execution_threads: usize,
+    ) -> PyResult<()> {
+        let parameters = batching::parameters(parameters)?;
+        let latency_objective = (latency_slo_ms > 0).then(|| Duration::from_millis(latency_slo_ms));
+        let threads = (execution_threads > 0).then_some(execution_threads);
+        let auto = auto.then_some(AutoBatching { latency_objective, threads });
+        let batching = Batching { parameters, auto, pad_values: pad_values.unwrap_or_default() };
+        py.detach(|| self.servable.enable_batching(batching)).map_err(to_python)
     }
 
     fn method_name(&self, signature: &str) -> Option<String> {

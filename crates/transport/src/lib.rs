@@ -11,7 +11,7 @@ pub mod grpc;
 pub(crate) mod inflate;
 pub mod lane;
 pub mod listener;
-pub(crate) mod predict_wire;
+pub mod predict_wire;
 pub mod prediction_log;
 pub mod request_log;
 pub mod rest;
@@ -21,5 +21,5 @@ pub mod shutdown;
 pub mod tls;
 
 pub use control::{AdminReply, AdminRequest, ControlPlane};
-pub use server::{Protocol, Server, ServerOptions};
+pub use server::{BatchThreads, Protocol, Server, ServerOptions};
 pub use serving::{Serving, ServingOptions};

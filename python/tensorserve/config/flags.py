@@ -44,6 +44,7 @@ class Flag:
         help: One or two sentences.
         status: What it does here.
         aliases: Other spellings.
+        repeatable: When given several times, the values are joined with commas; otherwise the last one counts.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Flag:
     help: str
     status: Status
     aliases: tuple[str, ...] = ()
+    repeatable: bool = False
 
 
 def schedulable_cpus() -> int:
@@ -75,6 +77,7 @@ def _row(
     *,
     default_text: str | None = None,
     aliases: tuple[str, ...] = (),
+    repeatable: bool = False,
 ) -> Any:
     facts = {
         "kind": kind,
@@ -83,6 +86,7 @@ def _row(
         "help": help_text,
         "status": status,
         "aliases": aliases,
+        "repeatable": repeatable,
     }
     return dataclasses.field(default=default, metadata=facts)
 
@@ -107,21 +111,33 @@ class ServerOptions:
         _INT32, 30000, "Longest run of a model for one HTTP/REST request, if above 0.", _EFFECTIVE
     )
     rest_api_enable_cors_support: bool = _row(_BOOL, False, "Add CORS headers to HTTP/REST responses.", _EFFECTIVE)
-    enable_batching: bool = _row(_BOOL, False, "Merge concurrent requests into batches.")
+    enable_batching: bool = _row(
+        _BOOL,
+        False,
+        "Merge concurrent requests into batches. Without a parameters file batches are sized by measurement.",
+        _EFFECTIVE,
+    )
     allow_version_labels_for_unavailable_models: bool = _row(
         _BOOL, False, "Let a new version label point to a version that is not available yet.", _EFFECTIVE
     )
     batching_parameters_file: str = _row(
-        _STRING, "", "Text BatchingParameters message with batching options. Implies --enable_batching."
+        _STRING, "", "Text BatchingParameters message with batching options. Implies --enable_batching.", _EFFECTIVE
     )
     enable_per_model_batching_parameters: bool = _row(
-        _BOOL, False, "Read batching_params.pbtxt from each version directory; needs --enable_batching."
+        _BOOL,
+        False,
+        "Read batching_params.pbtxt from each version directory; needs --enable_batching. Versions without one are not "
+        "batched.",
+        _EFFECTIVE,
     )
     model_config_file: str = _row(
         _STRING, "", "Text ModelServerConfig message: the models to serve. Takes the place of --model_name.", _EFFECTIVE
     )
     model_config_file_poll_wait_seconds: int = _row(
-        _INT32, 0, "Seconds between two readings of --model_config_file. 0 reads it once, at the start."
+        _INT32,
+        0,
+        "Seconds between two readings of --model_config_file. 0 reads it at the start, and when SIGHUP comes.",
+        _EFFECTIVE,
     )
     model_name: str = _row(_STRING, "default", "Name of the only model; see --model_base_path.", _EFFECTIVE)
     model_base_path: str = _row(
@@ -143,7 +159,12 @@ class ServerOptions:
         "Seconds between two looks for new versions. 0 looks once, at the start; negative never looks.",
         _EFFECTIVE,
     )
-    flush_filesystem_caches: bool = _row(_BOOL, True, "Flush file system caches after loading.")
+    flush_filesystem_caches: bool = _row(
+        _BOOL,
+        True,
+        "Flush file system caches after loading. As in the original, local file systems have nothing to flush.",
+        _EFFECTIVE,
+    )
     tensorflow_session_parallelism: int = _row(
         _INT64,
         0,
@@ -171,7 +192,13 @@ class ServerOptions:
         "Text SSLConfig message: serve gRPC over TLS. Read again when the file changes.",
         _EFFECTIVE,
     )
-    platform_config_file: str = _row(_STRING, "", "Text PlatformConfigMap message with options for each platform.")
+    platform_config_file: str = _row(
+        _STRING,
+        "",
+        "Text PlatformConfigMap message: how SavedModels are loaded. Takes the place of all flags about sessions, "
+        "tags, batching and warm-up.",
+        _EFFECTIVE,
+    )
     per_process_gpu_memory_fraction: float = _row(
         _FLOAT,
         0.0,
@@ -204,19 +231,35 @@ class ServerOptions:
     )
     version: bool = _row(_BOOL, False, "Print the versions of the server and of TensorFlow, and exit.", _EFFECTIVE)
     monitoring_config_file: str = _row(_STRING, "", "Text MonitoringConfig message.")
-    remove_unused_fields_from_bundle_metagraph: bool = _row(_BOOL, True, "Keep only the signatures of a loaded graph.")
+    remove_unused_fields_from_bundle_metagraph: bool = _row(
+        _BOOL, True, "Keep only the signatures of a loaded graph in memory. Here no more is ever kept.", _EFFECTIVE
+    )
     prefer_tflite_model: bool = _row(_BOOL, False, "Load model.tflite from a version directory that has one.")
     num_tflite_pools: int = _row(_INT32, _CPUS, "Interpreter pools of a TFLite model.", default_text="CPUs")
     num_tflite_interpreters_per_pool: int = _row(_INT32, 1, "Interpreters in each TFLite pool.")
     enable_signature_method_name_check: bool = _row(
         _BOOL, False, "Refuse requests whose kind differs from the signature's method_name.", _EFFECTIVE
     )
-    xla_cpu_compilation_enabled: bool = _row(_BOOL, False, "Compile with XLA for CPUs.")
-    xla_gpu_compilation_enabled: bool = _row(_BOOL, False, "Compile with XLA for GPUs and CPUs.")
+    xla_cpu_compilation_enabled: bool = _row(
+        _BOOL, False, "Let models that ask for it be compiled with XLA for CPUs. Here they always may.", _EFFECTIVE
+    )
+    xla_gpu_compilation_enabled: bool = _row(
+        _BOOL, False, "The same for GPUs and CPUs. Here they always may.", _EFFECTIVE
+    )
     enable_profiler: bool = _row(_BOOL, True, "Serve TensorFlow's profiler over gRPC.")
     thread_pool_factory_config_file: str = _row(_STRING, "", "Text ThreadPoolFactoryConfig message.")
-    mixed_precision: str = _row(_STRING, "", "Mixed precision to compute with; bfloat16 is the only one.")
-    skip_initialize_tpu: bool = _row(_BOOL, False, "Do not initialize TPUs.")
+    mixed_precision: str = _row(
+        _STRING,
+        "",
+        "bfloat16: let oneDNN compute in bfloat16 where TensorFlow deems it safe. There is no other value.",
+        _EFFECTIVE,
+    )
+    skip_initialize_tpu: bool = _row(
+        _BOOL,
+        False,
+        "Do not initialize TPUs. There is nothing to skip: like the usual builds, this has none.",
+        _EFFECTIVE,
+    )
     enable_grpc_healthcheck_service: bool = _row(
         _BOOL, False, "Serve the standard gRPC health service. It is always served.", _EFFECTIVE
     )
@@ -227,6 +270,30 @@ class ServerOptions:
     host: str = _row(_STRING, "", "Address to listen on. Empty: every address, IPv4 for gRPC, both for REST.", _OURS)
     io_threads: int = _row(_INT32, 0, "Threads that read and write sockets. 0 chooses from the CPUs.", _OURS)
     execution_threads: int = _row(_INT32, 0, "Threads that run models. 0 chooses from the CPUs.", _OURS)
+    batching: str = _row(
+        _STRING,
+        "",
+        "How requests are batched: auto (by measurement), fixed (by parameters) or off. Empty: off, or with "
+        "--enable_batching fixed if there are parameters, else auto.",
+        _OURS,
+    )
+    batching_pad_values: str = _row(
+        _STRING,
+        "",
+        "Comma-separated alias=value: what inputs are padded with where pad_variable_length_inputs is set, instead of "
+        "their first element.",
+        _OURS,
+    )
+    latency_slo_ms: int = _row(
+        _INT32,
+        0,
+        "With --batching=auto, milliseconds within which requests are answered; those that cannot be are refused at "
+        "once. 0 means no objective.",
+        _OURS,
+    )
+    model_weights: str = _row(
+        _STRING, "", "Comma-separated model=number: shares of the execution threads under load; 1 for others.", _OURS
+    )
     max_request_bytes: int = _row(_INT64, 2147483647, "Largest request that is read.", _OURS)
     drain_timeout_seconds: float = _row(
         _FLOAT, 30.0, "How long a server that was told to stop waits for the requests it still works on.", _OURS
@@ -241,8 +308,69 @@ class ServerOptions:
         "Serve SessionService.SessionRun. It lets clients run any part of a graph, those that write files too.",
         _OURS,
     )
+    admin_api: str = _row(
+        _STRING,
+        "loopback",
+        "Who may use /v1/admin/ over HTTP: loopback (programs of this machine, and whoever has a token), "
+        "token (whoever has a token), off (nobody).",
+        _OURS,
+    )
+    admin_token_file: str = _row(
+        _STRING, "", "File with a token on each line, of 16 characters at least, for clients of /v1/admin/.", _OURS
+    )
     tensorflow_library: str = _row(
         _STRING, "", "Path of libtensorflow_cc. Empty: the one of the installed TensorFlow package.", _OURS
+    )
+    model_repository: str = _row(
+        _STRING,
+        "",
+        "Directory or URL whose sub-folders are the models, found and dropped while the server runs. Takes the place "
+        "of --model_base_path and --model_config_file.",
+        _OURS,
+    )
+    model_cache_dir: str = _row(
+        _STRING,
+        "",
+        "Local folder for versions from object stores. Empty: tensorserve/models in the user's cache folder.",
+        _OURS,
+    )
+    object_store_poll_wait_seconds: float = _row(
+        _FLOAT, 60.0, "Least seconds between two looks at a base path in an object store.", _OURS
+    )
+    load_op_library: str = _row(
+        _STRING,
+        "",
+        "Shared libraries with custom ops, comma-separated or by repeating the flag. Loaded before the first model.",
+        _OURS,
+        repeatable=True,
+    )
+    load_installed_op_libraries: bool = _row(
+        _BOOL,
+        True,
+        "Load the ops of installed packages (tensorflow-text, ydf-tf, tensorflow-decision-forests) when a model lacks "
+        "one.",
+        _OURS,
+    )
+    model_memory_limit_mb: int = _row(
+        _INT64,
+        0,
+        "Most memory, in MB (10^6 bytes), that all loaded versions may be estimated to take (1.2 times their files). 0 "
+        "means no limit.",
+        _OURS,
+    )
+    load_niceness: int = _row(
+        _INT32,
+        10,
+        "How much lower than requests' the CPU and disk priority of loading and freeing models is: 0 (the same) to "
+        "19. Linux only.",
+        _OURS,
+    )
+    version_transition_policy: str = _row(
+        _STRING,
+        "availability_preserving",
+        "How a version follows another: availability_preserving loads the new one first, resource_preserving unloads "
+        "the old one first.",
+        _OURS,
     )
     synthesize_warmup: bool = _row(
         _BOOL, True, "Run a version without recorded requests once with made-up ones before it is served.", _OURS
@@ -268,7 +396,16 @@ def _flag_of(field: "dataclasses.Field[Any]") -> Flag:
     shown = facts["default_text"]
     if shown is None:
         shown = str(default).lower() if isinstance(default, bool) else str(default)
-    return Flag(field.name, facts["kind"], default, shown, facts["help"], facts["status"], facts["aliases"])
+    return Flag(
+        field.name,
+        facts["kind"],
+        default,
+        shown,
+        facts["help"],
+        facts["status"],
+        facts["aliases"],
+        facts["repeatable"],
+    )
 
 
 FLAGS: tuple[Flag, ...] = tuple(_flag_of(field) for field in dataclasses.fields(ServerOptions))

@@ -30,8 +30,7 @@ def model_configs(options: ServerOptions, knows_platform: Callable[[str], bool])
         ServingError: INVALID_ARGUMENT with TensorFlow Serving's text, or why the file cannot be read.
     """
     if options.model_config_file:
-        message = read_text_message(options.model_config_file, "tensorflow.serving.ModelServerConfig")
-        return checked(from_message(message), knows_platform)
+        return checked(read_model_config(options.model_config_file) or (), knows_platform)
     if not options.model_base_path:
         raise _invalid("Both server_options.model_base_path and server_options.model_config_file are empty!")
     logger.info(
@@ -42,12 +41,21 @@ def model_configs(options: ServerOptions, knows_platform: Callable[[str], bool])
     return checked([ModelConfig(options.model_name, options.model_base_path)], knows_platform)
 
 
-def from_message(message: Any) -> list[ModelConfig]:
-    """Reads a `tensorflow.serving.ModelServerConfig`."""
+def read_model_config(path: str) -> list[ModelConfig] | None:
+    """Reads a file that holds a text `tensorflow.serving.ModelServerConfig`; see `from_message`."""
+    return from_message(read_text_message(path, "tensorflow.serving.ModelServerConfig"))
+
+
+def from_message(message: Any) -> list[ModelConfig] | None:
+    """The models of a `tensorflow.serving.ModelServerConfig`; None for one that says nothing at all.
+
+    Raises:
+        ServingError: INVALID_ARGUMENT with TensorFlow Serving's text.
+    """
     kind = message.WhichOneof("config")
     if kind is None:
         logger.info("Taking no action for empty config.")
-        return []
+        return None
     if kind != "model_config_list":
         raise _invalid("ModelServer does not yet support custom model config.")
     return [_model(model) for model in message.model_config_list.config]

@@ -57,7 +57,8 @@ def parse_command_line(words: Sequence[str]) -> ParsedFlags:
                 position += 1
             else:
                 raise FlagValueError(name, "")
-        values[flag.name] = parse_value(flag, name, text)
+        value = parse_value(flag, name, text)
+        values[flag.name] = f"{values[flag.name]},{value}" if flag.repeatable and flag.name in values else value
     return ParsedFlags(values, tuple(leftover))
 
 

@@ -5,11 +5,26 @@ import dataclasses
 import logging
 
 from tensorserve.config.flags import FLAGS, ServerOptions, Status
+from tensorserve.config.platform_config import with_platform_config
 from tensorserve.errors import Code, ServingError
 
 logger = logging.getLogger(__name__)
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
+
+_CHOICES = {
+    "log_level": LOG_LEVELS,
+    "admin_api": ("loopback", "token", "off"),
+    "version_transition_policy": ("availability_preserving", "resource_preserving"),
+}
+_NOT_NEGATIVE = (
+    "io_threads",
+    "execution_threads",
+    "drain_timeout_seconds",
+    "model_memory_limit_mb",
+    "object_store_poll_wait_seconds",
+)
+_POSITIVE = ("max_request_bytes", "request_log_max_file_mb", "request_log_max_file_seconds", "request_log_buffer_mb")
 
 
 def check_options(options: ServerOptions) -> ServerOptions:
@@ -22,6 +37,7 @@ def check_options(options: ServerOptions) -> ServerOptions:
     _check_parallelism(options)
     _check_security(options)
     _check_ranges(options)
+    _check_models(options)
     if options.batching_parameters_file and not options.enable_batching:
         logger.info("--batching_parameters_file is given without --enable_batching; batching is enabled.")
         options = dataclasses.replace(options, enable_batching=True)
@@ -29,7 +45,7 @@ def check_options(options: ServerOptions) -> ServerOptions:
         without_effect = flag.status is Status.ACCEPTED_WITHOUT_EFFECT_YET
         if without_effect and getattr(options, flag.name) != flag.default:
             logger.warning("--%s is accepted, but has no effect yet.", flag.name)
-    return options
+    return with_platform_config(options)
 
 
 def _check_parallelism(options: ServerOptions) -> None:
@@ -56,19 +72,26 @@ def _check_security(options: ServerOptions) -> None:
 def _check_ranges(options: ServerOptions) -> None:
     if not 0 <= options.per_process_gpu_memory_fraction <= 1:
         raise _invalid("per_process_gpu_memory_fraction must be between 0 and 1.")
-    if options.log_level not in LOG_LEVELS:
-        raise _invalid(f"log_level must be one of {', '.join(LOG_LEVELS)}.")
-    for name in ("io_threads", "execution_threads", "drain_timeout_seconds"):
+    if not 0 <= options.load_niceness <= 19:
+        raise _invalid("load_niceness must be between 0 and 19.")
+    for name, choices in _CHOICES.items():
+        if getattr(options, name) not in choices:
+            raise _invalid(f"{name} must be one of {', '.join(choices)}.")
+    for name in _NOT_NEGATIVE:
         if getattr(options, name) < 0:
             raise _invalid(f"{name} must not be negative.")
-    for name in (
-        "max_request_bytes",
-        "request_log_max_file_mb",
-        "request_log_max_file_seconds",
-        "request_log_buffer_mb",
-    ):
+    for name in _POSITIVE:
         if getattr(options, name) <= 0:
             raise _invalid(f"{name} must be above 0.")
+
+
+def _check_models(options: ServerOptions) -> None:
+    if options.admin_api == "token" and not options.admin_token_file:
+        raise _invalid("admin_api=token needs admin_token_file.")
+    if options.model_repository and (options.model_base_path or options.model_config_file):
+        raise _invalid(
+            "--model_repository takes the place of --model_base_path and --model_config_file; give only one."
+        )
 
 
 def _invalid(message: str) -> ServingError:

@@ -7,9 +7,11 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tensorserve.config.batching import Batching, batching
 from tensorserve.config.flags import ServerOptions
 from tensorserve.config.session_config import session_config
 from tensorserve.errors import ServingError
+from tensorserve.runtimes.op_libraries import OpLibraries, is_missing_op, with_advice
 from tensorserve.runtimes.tensorflow_library import find_library
 
 if TYPE_CHECKING:
@@ -30,40 +32,90 @@ def open_library(explicit_path: str = "") -> TensorFlowRuntime:
 
 
 @dataclass(frozen=True, slots=True)
+class SavedModelOptions:
+    """How all SavedModels are loaded.
+
+    Attributes:
+        tags: The tag set of the meta graph to load.
+        session_config: A serialized `tensorflow.ConfigProto`.
+        niceness: How much lower than requests' the priority of loading and freeing is.
+        batching: How requests are merged.
+    """
+
+    tags: tuple[str, ...]
+    session_config: bytes
+    niceness: int
+    batching: Batching
+
+    @classmethod
+    def of(cls, options: ServerOptions) -> SavedModelOptions:
+        """What the flags say."""
+        tags = tuple(options.saved_model_tags.split(","))
+        return cls(tags, session_config(options), options.load_niceness, batching(options))
+
+
+@dataclass(frozen=True, slots=True)
 class SavedModelLoader:
     """Loads one SavedModel.
 
     Attributes:
         runtime: The open library.
         path: The version's directory.
-        tags: The tag set of the meta graph to load.
-        session_config: A serialized `tensorflow.ConfigProto`.
+        options: How.
+        op_libraries: May have ops that the model needs.
     """
 
     runtime: TensorFlowRuntime
     path: str
-    tags: tuple[str, ...]
-    session_config: bytes
+    options: SavedModelOptions
+    op_libraries: OpLibraries
 
     def load(self) -> Servable:
-        return self.runtime.load(self.path, list(self.tags), self.session_config)
+        batching = self.options.batching
+        parameters = batching.parameters_for(self.path)
+        servable = self._load_with_ops()
+        if parameters is not None:
+            batching.enable(servable, parameters)
+            logger.info("Wrapping session to perform batch processing")
+        return servable
+
+    def _load_with_ops(self) -> Servable:
+        try:
+            try:
+                return self._load()
+            except Exception as error:
+                if not (is_missing_op(error) and self.op_libraries.load_installed()):
+                    raise
+            return self._load()
+        except Exception as error:
+            raise with_advice(error) from error
+
+    def _load(self) -> Servable:
+        how = self.options
+        return self.runtime.load(self.path, list(how.tags), how.session_config, how.niceness)
 
 
 class TensorFlow:
-    """Makes loaders that share one library and one session configuration."""
+    """Makes loaders that share one library, its ops, and the options."""
 
-    def __init__(self, runtime: TensorFlowRuntime, tags: tuple[str, ...], session_config: bytes) -> None:
+    def __init__(self, runtime: TensorFlowRuntime, options: SavedModelOptions, op_libraries: OpLibraries) -> None:
         self._runtime = runtime
-        self._tags = tags
-        self._session_config = session_config
+        self._options = options
+        self._op_libraries = op_libraries
 
     @classmethod
     def open(cls, options: ServerOptions) -> TensorFlow:
         """Opens the library that the flags name, or the installed one."""
-        config = session_config(options)
+        how = SavedModelOptions.of(options)
         runtime = open_library(options.tensorflow_library)
         logger.info("TensorFlow %s", runtime.version)
-        return cls(runtime, tuple(options.saved_model_tags.split(",")), config)
+        op_libraries = OpLibraries(runtime, load_installed=options.load_installed_op_libraries)
+        op_libraries.load_named(options.load_op_library)
+        return cls(runtime, how, op_libraries)
+
+    def refresh(self, options: ServerOptions) -> None:
+        """Versions are loaded as these flags and the files that they name say from now on."""
+        self._options = SavedModelOptions.of(options)
 
     def loader(self, path: str) -> SavedModelLoader:
-        return SavedModelLoader(self._runtime, path, self._tags, self._session_config)
+        return SavedModelLoader(self._runtime, path, self._options, self._op_libraries)

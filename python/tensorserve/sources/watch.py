@@ -3,11 +3,14 @@
 
 import logging
 import threading
+from collections.abc import Mapping
 
 from tensorserve.errors import Code, ServingError
+from tensorserve.sources.acceptance import Acceptance
 from tensorserve.sources.source import SourceListener
-from tensorserve.sources.version_directory import list_versions
-from tensorserve.sources.version_selection import select_versions, selection_warnings
+from tensorserve.sources.storage import VersionListing
+from tensorserve.sources.storages import Storages
+from tensorserve.sources.version_selection import selection_warnings
 from tensorserve.types import AspiredVersion, ModelConfig, ServableId
 
 logger = logging.getLogger(__name__)
@@ -24,12 +27,19 @@ class Watch:
     Args:
         config: The model.
         listener: Who is told.
+        storages: Where base paths lie.
     """
 
-    def __init__(self, config: ModelConfig, listener: SourceListener) -> None:
+    def __init__(self, config: ModelConfig, listener: SourceListener, storages: Storages) -> None:
         self._config: ModelConfig | None = config
         self._listener = listener
+        self._storages = storages
+        self._acceptance = Acceptance()
+        # What was told of this listing holds as long as the listing does.
+        self._settled: VersionListing | None = None
+        self._seen: frozenset[int] = frozenset()
         self._told: _Finding | None = None
+        self._incomplete: dict[int, str] = {}
         self._warned: tuple[str, ...] = ()
         self._lock = threading.Lock()
 
@@ -42,6 +52,7 @@ class Watch:
         """Watches something else from the next look on."""
         with self._lock:
             self._config = config
+            self._settled = None
 
     def retire(self) -> None:
         """Tells the listener nothing any more once this returns."""
@@ -57,16 +68,24 @@ class Watch:
             except Exception:
                 logger.exception("Removing %s failed", model)
 
-    def look(self) -> None:
-        """Looks once."""
+    def look(self, is_follow_up: bool = False) -> bool:
+        """Looks once; one look at a time.
+
+        Args:
+            is_follow_up: Only at the versions that the look before has found.
+
+        Returns:
+            Whether something is incomplete, so that it is worth looking again soon.
+        """
         config = self._config
         if config is None:
-            return
+            return False
         try:
-            self._look(config)
+            return self._look(config, is_follow_up)
         except Exception as error:
             logger.exception("Looking for versions of %s failed", config.name)
             self._tell_problem(config, ServingError.wrap(error))
+            return False
 
     def report_hanging(self, seconds: float) -> None:
         """Tells the listener that a look takes suspiciously long."""
@@ -78,19 +97,43 @@ class Watch:
             )
             self._tell_problem(config, ServingError(Code.DEADLINE_EXCEEDED, text))
 
-    def _look(self, config: ModelConfig) -> None:
+    def _look(self, config: ModelConfig, is_follow_up: bool) -> bool:
+        storage = self._storages.storage(config)
         try:
-            listing = list_versions(config.name, config.base_path)
+            listing = storage.list_versions(config, self._settled)
         except ServingError as error:
+            self._settled = None
             self._tell_problem(config, error)
-            return
-        chosen = select_versions(config.policy, listing.paths.keys())
+            return False
+        if listing is self._settled:
+            return False
+        paths = dict(listing.paths)
+        if is_follow_up:
+            paths = {version: path for version, path in paths.items() if version in self._seen}
+        self._seen = frozenset(paths)
+        selection = self._acceptance.select(config, paths, storage)
         warnings = (*listing.warnings, *selection_warnings(config.name, config.policy, listing.paths.keys()))
-        versions = tuple(AspiredVersion(ServableId(config.name, v), listing.paths[v]) for v in sorted(chosen))
+        versions = tuple(AspiredVersion(ServableId(config.name, v), paths[v]) for v in sorted(selection.versions))
         with self._lock:
             if self._config is config:
                 self._warn(warnings)
+                self._tell_incomplete(config.name, paths, selection.reasons)
                 self._tell(config.name, versions)
+                self._settled = listing if selection.is_final else None
+        return bool(selection.reasons)
+
+    def _tell_incomplete(self, model: str, paths: Mapping[int, str], reasons: Mapping[int, str]) -> None:
+        for version in reasons.keys() - self._incomplete.keys():
+            logger.warning(
+                "Version %d of %s at %s is not loaded yet: %s. It is loaded once it is complete.",
+                version,
+                model,
+                paths[version],
+                reasons[version],
+            )
+        if reasons != self._incomplete:
+            self._incomplete = dict(reasons)
+            self._listener.report_incomplete(model, reasons)
 
     def _tell(self, model: str, versions: tuple[AspiredVersion, ...]) -> None:
         if self._told != versions:
@@ -102,6 +145,7 @@ class Watch:
             if self._config is config and self._told != str(error):
                 logger.error("FileSystemStoragePathSource encountered a filesystem access error: %s", error.message)
                 self._told = str(error)
+                self._settled = None
                 self._listener.report_problem(config.name, error)
 
     def _warn(self, warnings: tuple[str, ...]) -> None:

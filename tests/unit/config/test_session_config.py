@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import logging
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,16 @@ def test_flags_override_the_file_even_with_their_defaults(tmp_path: Path) -> Non
     assert config.allow_soft_placement
     assert config.gpu_options.allow_growth
     assert config.gpu_options.per_process_gpu_memory_fraction == 0
+
+
+def test_bfloat16_is_asked_of_the_graph_optimizer(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        config = parsed(ServerOptions(mixed_precision="bfloat16", tensorflow_intra_op_parallelism=2))
+    assert config.graph_options.rewrite_options.auto_mixed_precision_onednn_bfloat16 == 1
+    assert config.intra_op_parallelism_threads == 2
+    assert "Running inference with bfloat16 auto mixed precision" in caplog.text
+
+
+def test_other_precisions_are_ignored_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    assert not parsed(ServerOptions(mixed_precision="float16")).HasField("graph_options")
+    assert "float16 auto mixed precision is not supported. Valid option: bfloat16" in caplog.text

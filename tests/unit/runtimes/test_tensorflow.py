@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-from tensorserve.runtimes.tensorflow import TensorFlow
+import pytest
+
+from tensorserve.config.batching import Batching
+from tensorserve.errors import Code, ServingError
+from tensorserve.runtimes.op_libraries import OpLibraries
+from tensorserve.runtimes.tensorflow import SavedModelOptions, TensorFlow
 
 
 class Library:
@@ -7,10 +12,56 @@ class Library:
 
     version = "0"
 
-    def load(self, path: str, tags: list[str], config_proto: bytes) -> tuple[str, list[str], bytes]:
-        return path, tags, config_proto
+    def load(self, path: str, tags: list[str], config_proto: bytes, niceness: int) -> tuple[object, ...]:
+        return path, tags, config_proto, niceness
 
 
-def test_a_loader_hands_on_path_tags_and_session_config() -> None:
-    runtime = TensorFlow(Library(), ("serve", "gpu"), b"config")
-    assert runtime.loader("/m/1").load() == ("/m/1", ["serve", "gpu"], b"config")
+def test_a_loader_hands_on_the_path_and_the_options() -> None:
+    runtime = runtime_over(Library())
+    assert runtime.loader("/m/1").load() == ("/m/1", ["serve", "gpu"], b"config", 7, Batching())
+
+
+class LibraryWithoutOp(Library):
+    """Loads a model only once `ops_after` op libraries were loaded."""
+
+    def __init__(self, ops_after: int) -> None:
+        self.missing = ops_after
+        self.attempts = 0
+
+    def load_op_library(self, path: str) -> None:
+        self.missing -= 1
+
+    def load(self, path: str, tags: list[str], config_proto: bytes, niceness: int) -> tuple[object, ...]:
+        self.attempts += 1
+        if self.missing > 0:
+            raise ServingError(Code.NOT_FOUND, "Op type not registered 'Triple' in binary running on here. ")
+        return super().load(path, tags, config_proto, niceness)
+
+
+def runtime_over(library: Library, *, load_installed: bool = True) -> TensorFlow:
+    operations = OpLibraries(library, load_installed=load_installed)
+    return TensorFlow(library, SavedModelOptions(("serve", "gpu"), b"config", 7, Batching()), operations)
+
+
+def test_a_missing_op_is_looked_for_in_installed_packages(package: str) -> None:
+    library = LibraryWithoutOp(ops_after=1)
+    assert runtime_over(library).loader("/m/1").load()[0] == "/m/1"
+    assert library.attempts == 2
+
+
+def test_an_op_that_no_package_has(package: str) -> None:
+    library = LibraryWithoutOp(ops_after=9)
+    with pytest.raises(ServingError) as caught:
+        runtime_over(library).loader("/m/1").load()
+    assert caught.value.message == (
+        "Op type not registered 'Triple' in binary running on here. "
+        "Name the library that has the op with --load_op_library."
+    )
+    assert library.attempts == 2
+
+
+def test_installed_packages_are_left_alone_if_the_flag_says_so(package: str) -> None:
+    library = LibraryWithoutOp(ops_after=1)
+    with pytest.raises(ServingError, match="--load_op_library"):
+        runtime_over(library, load_installed=False).loader("/m/1").load()
+    assert (library.attempts, library.missing) == (1, 1)

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from tensorserve.errors import ServingError
-from tensorserve.sources import file_system, watch
+from tensorserve.sources import file_system, version_directory
 from tensorserve.sources.file_system import FileSystemSource
-from tensorserve.sources.version_directory import VersionListing, list_versions
+from tensorserve.sources.storage import VersionListing
+from tensorserve.sources.storages import Storages
+from tensorserve.sources.version_directory import LocalStorage, list_versions
 from tensorserve.types import All, AspiredVersion, Latest, ModelConfig
 from tests.unit.fakes import PATIENCE_SECONDS, eventually
 
@@ -43,7 +45,7 @@ def make(base: Path, *versions: int) -> Path:
 
 
 def source_of(listener: Listener, *models: ModelConfig, wait: float = 0) -> FileSystemSource:
-    return FileSystemSource(models, listener, wait)
+    return FileSystemSource(models, listener, wait, Storages(LocalStorage(frozenset())))
 
 
 def test_tells_what_changed_and_only_that(tmp_path: Path) -> None:
@@ -176,13 +178,13 @@ class HangingFolder:
         self.over = threading.Event()
         self.looks = 0
         self._model = model
-        monkeypatch.setattr(watch, "list_versions", self._list)
+        monkeypatch.setattr(version_directory, "list_versions", self._list)
 
-    def _list(self, model: str, base_path: str) -> VersionListing:
+    def _list(self, model: str, base_path: str, known: VersionListing | None) -> VersionListing:
         if model == self._model:
             self.looks += 1
             self.over.wait()
-        return list_versions(model, base_path)
+        return list_versions(model, base_path, known)
 
 
 def test_a_base_path_that_hangs_holds_up_no_other_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

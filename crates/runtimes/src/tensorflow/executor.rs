@@ -5,8 +5,8 @@
 //! branches worth that; TensorFlow's single-threaded executor runs it as a plain list of kernels, which takes less
 //! time around the kernels. It cannot run control flow, reference types, or graphs on several devices.
 
-use std::fs::{self, File};
-use std::io::{ErrorKind, Read};
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use prost::Message;
@@ -15,6 +15,7 @@ use tensorserve_protos::tensorflow::config_proto::Experimental;
 use tensorserve_tensors::ServingError;
 
 use super::ops::{MetaGraph, SavedModel};
+use super::version_directory;
 use crate::{RunOptions, Threading};
 
 /// The options of every run of a session with [`lean_options`]: nothing for TensorFlow to read, since the session runs in
@@ -77,7 +78,7 @@ pub(super) fn is_unsuited(error: &ServingError) -> bool {
 }
 
 fn is_small_and_simple(version_directory: &Path) -> bool {
-    if variable_bytes(version_directory).is_none_or(|bytes| bytes > MAX_VARIABLE_BYTES) {
+    if version_directory::variable_bytes(version_directory).is_none_or(|bytes| bytes > MAX_VARIABLE_BYTES) {
         return false;
     }
     let Some(model) = read_small_model(&version_directory.join("saved_model.pb")) else { return false };
@@ -86,14 +87,6 @@ fn is_small_and_simple(version_directory: &Path) -> bool {
 
 fn is_suitable(graph: &MetaGraph) -> bool {
     graph.ops().count() <= MAX_NODES && graph.ops().all(|op| !UNSUITABLE_OPS.contains(&op))
-}
-
-/// Bytes of the variables on disk; `None` if they cannot be listed.
-fn variable_bytes(version_directory: &Path) -> Option<u64> {
-    match fs::read_dir(version_directory.join("variables")) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Some(0),
-        entries => entries.ok()?.map(|entry| Some(entry.ok()?.metadata().ok()?.len())).sum(),
-    }
 }
 
 fn read_small_model(path: &Path) -> Option<SavedModel> {
@@ -107,13 +100,15 @@ fn read_small_model(path: &Path) -> Option<SavedModel> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use tensorserve_protos::tensorflow::{
         FunctionDef, FunctionDefLibrary, GraphDef, MetaGraphDef, NodeDef, SavedModel,
     };
     use tensorserve_tensors::Code;
 
     use super::{ConfigProto, Experimental, File, MAX_NODES, MAX_VARIABLE_BYTES, Message, Path, SINGLE_THREADED};
-    use super::{ServingError, fs, is_unsuited, lean_options};
+    use super::{ServingError, is_unsuited, lean_options};
 
     fn node(op: &str) -> NodeDef {
         NodeDef { name: op.to_owned(), op: op.to_owned(), ..Default::default() }

@@ -23,7 +23,9 @@ use super::run_options::SerializedRunOptions;
 use super::status::Status;
 use super::tensor::{self, OwnedTensor};
 use super::tensor_list::{INLINE, TensorList};
-use crate::{LoadRequest, RunOptions, Session, TensorHandle};
+use super::version_directory;
+use crate::memory::Reclaim;
+use crate::{LoadRequest, RunOptions, Session, TensorHandle, background};
 
 /// A session over the graph of a SavedModel.
 pub(super) struct SavedModelSession {
@@ -38,6 +40,8 @@ pub(super) struct SavedModelSession {
     copy_results: bool,
     /// Completes the error texts of the single-threaded executor.
     explainer: Option<Box<Explainer>>,
+    /// The last field, so that everything else is gone when this returns its memory.
+    _reclaim: Reclaim,
 }
 
 impl SavedModelSession {
@@ -75,7 +79,18 @@ impl SavedModelSession {
         let harmless = made_up::harmless(meta_graph_def.bytes(), &signature_defs).unwrap_or_default();
         let copy_results = graph.changes_results();
         let explainer = None;
-        Ok(SavedModelSession { running, graph, handles, signature_defs, unbounded, harmless, copy_results, explainer })
+        let _reclaim = Reclaim { bytes: version_directory::file_bytes(&request.path) };
+        Ok(SavedModelSession {
+            running,
+            graph,
+            handles,
+            signature_defs,
+            unbounded,
+            harmless,
+            copy_results,
+            explainer,
+            _reclaim,
+        })
     }
 }
 
@@ -190,6 +205,8 @@ impl SavedModelSession {
 struct RunningSession {
     functions: &'static Functions,
     pointer: *mut TfSession,
+    /// See [`LoadRequest::niceness`].
+    niceness: i32,
 }
 
 // SAFETY: TensorFlow's sessions may be used on any thread, and run on many threads at once.
@@ -208,13 +225,16 @@ impl RunningSession {
         let path = c_string(request.path.as_os_str().as_bytes())?;
         let tags = request.tags.iter().map(|tag| c_string(tag.as_bytes())).collect::<Result<Vec<_>>>()?;
         let tags: Vec<*const c_char> = tags.iter().map(|tag| tag.as_ptr()).collect();
+        // Restoring and initializing are runs, too: in the shared pool they would hold up the requests that use it.
+        let in_this_thread = SerializedRunOptions::new(&RunOptions::default());
+        let in_this_thread = in_this_thread.as_ref().map(SerializedRunOptions::buffer);
         let status = Status::new(functions);
         // SAFETY: every pointer is to a live object of the right kind; the graph and the buffer are new and empty, as
-        // they must be.
+        // they must be. TensorFlow reads the run options during the call only.
         let pointer = unsafe {
             (functions.load_session_from_saved_model)(
                 options.pointer,
-                ptr::null(),
+                in_this_thread.as_ref().map_or(ptr::null(), ptr::from_ref),
                 path.as_ptr(),
                 tags.as_ptr(),
                 tags.len() as c_int,
@@ -224,7 +244,7 @@ impl RunningSession {
             )
         };
         status.into_result()?;
-        let session = RunningSession { functions, pointer };
+        let session = RunningSession { functions, pointer, niceness: request.niceness };
         session.settle()?;
         Ok(session)
     }
@@ -272,24 +292,27 @@ impl RunningSession {
 
 impl Drop for RunningSession {
     fn drop(&mut self) {
-        let status = Status::new(self.functions);
-        // SAFETY: the session is live, no run is under way (each borrows it), and it is not used afterwards.
-        unsafe {
-            (self.functions.close_session)(self.pointer, status.as_ptr());
-            (self.functions.delete_session)(self.pointer, status.as_ptr());
-        }
+        let session = &*self;
+        background::run(self.niceness, || {
+            let status = Status::new(session.functions);
+            // SAFETY: the session is live, no run is under way (each borrows it), and it is not used afterwards.
+            unsafe {
+                (session.functions.close_session)(session.pointer, status.as_ptr());
+                (session.functions.delete_session)(session.pointer, status.as_ptr());
+            }
+        });
     }
 }
 
 /// The options of a session to be.
-struct SessionOptions {
+pub(super) struct SessionOptions {
     functions: &'static Functions,
     pointer: *mut TfSessionOptions,
 }
 
 impl SessionOptions {
     /// INVALID_ARGUMENT if `config_proto` is not a serialized `tensorflow.ConfigProto`.
-    fn new(functions: &'static Functions, config_proto: &[u8]) -> Result<Self> {
+    pub(super) fn new(functions: &'static Functions, config_proto: &[u8]) -> Result<Self> {
         // SAFETY: TF_NewSessionOptions has no requirements and does not return null.
         let options = SessionOptions { functions, pointer: unsafe { (functions.new_session_options)() } };
         let status = Status::new(functions);
@@ -298,6 +321,10 @@ impl SessionOptions {
         unsafe { (functions.set_config)(options.pointer, data, len, status.as_ptr()) }
         status.into_result()?;
         Ok(options)
+    }
+
+    pub(super) fn as_ptr(&self) -> *const TfSessionOptions {
+        self.pointer
     }
 }
 

@@ -2,6 +2,7 @@
 //! Recorded requests, once more: each goes through the decoding and the verb of a gRPC call, to a version that nobody
 //! else can ask yet.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufReader, ErrorKind};
 use std::path::Path;
@@ -14,7 +15,7 @@ use tensorserve_servables::execution::Company;
 use tensorserve_servables::head::{Head, prepare};
 use tensorserve_servables::regress::Regressor;
 use tensorserve_servables::{
-    Code, Executor, Resolve, Result, Servable, ServingError, SoleServable, multi_inference as inference,
+    Code, Executor, Pool, Resolve, Result, Servable, ServingError, SoleServable, multi_inference as inference,
     session_run as session,
 };
 use tensorserve_tensors::proto::Reader;
@@ -81,10 +82,10 @@ struct Replayer {
 
 impl Replayer {
     fn new(servable: Arc<Servable>, check_method: bool) -> Result<Self> {
-        let mut builder = Builder::new_current_thread();
-        let runtime = builder.enable_time().max_blocking_threads(1).thread_name("tensorserve-warmup").build();
+        let runtime = Builder::new_current_thread().enable_time().build();
         let runtime = runtime.map_err(|error| ServingError::internal(format!("cannot start a thread: {error}")))?;
-        let executor = Executor::new(1, runtime.handle().clone());
+        let threads = Pool::new("tensorserve-warmup", 1, HashMap::new());
+        let executor = Executor::new(threads.clone(), threads);
         Ok(Replayer { servable: SoleServable::new("warmup", servable), executor, runtime, check_method })
     }
 

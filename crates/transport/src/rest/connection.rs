@@ -134,7 +134,7 @@ async fn read_body(head: &Parts, body: Incoming, lane: &Lane) -> Result<Bytes> {
     match Compression::from_name(encoding) {
         // A few bytes can grow large, so the size says little.
         Some(compression) => {
-            heavy::work(lane, &heavy::INFLATE, body.len(), move || inflate(compression, &[body], max_bytes)).await
+            heavy::work(lane, &heavy::INFLATE, body.len(), None, move || inflate(compression, &[body], max_bytes)).await
         }
         None => Ok(body),
     }

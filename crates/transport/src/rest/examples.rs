@@ -22,7 +22,7 @@ pub(super) async fn answer<H: Head>(
     let deadline = deadline(serving);
     let request = if heavy::is_large(body.len()) {
         let (bytes, body) = (body.len(), body.clone());
-        heavy::work(lane, &heavy::DECODE, bytes, move || decode_examples(&body)).await?
+        heavy::work(lane, &heavy::DECODE, bytes, deadline, move || decode_examples(&body)).await?
     } else {
         decode_examples(body)?
     };
