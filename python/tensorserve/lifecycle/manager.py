@@ -98,7 +98,8 @@ class Manager(Generic[S]):
         self._inbox.put(None)
         self._thread.join()
         self._load_pool.stop()
-        self._unload_pool.stop()
+        # What was taken out of the table is freed, even if nobody waits for it.
+        self._unload_pool.stop(finish=True)
         return all_unloaded
 
     def _run(self) -> None:
