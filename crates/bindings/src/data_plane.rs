@@ -172,7 +172,7 @@ impl Drop for DataPlane {
 }
 
 /// An OSError with its number, so that Python can tell the kinds apart.
-fn os_error(error: io::Error) -> PyErr {
+pub(crate) fn os_error(error: io::Error) -> PyErr {
     match error.raw_os_error() {
         None => error.into(),
         Some(number) => {
