@@ -26,7 +26,6 @@ from tensorserve.lifecycle.events import Event, EventBus, SourceProblem, StateCh
 from tensorserve.lifecycle.labels import LabelKeeper
 from tensorserve.lifecycle.loader import Loader
 from tensorserve.lifecycle.manager import Manager
-from tensorserve.lifecycle.manager_options import manager_options
 from tensorserve.lifecycle.memory_budget import MemoryBudget
 from tensorserve.lifecycle.startup import Startup
 from tensorserve.listeners import BoundPorts, Endpoints, check_endpoints, open_ports
@@ -36,6 +35,7 @@ from tensorserve.security import Security
 from tensorserve.services.catalog import Bookkeeping, ModelCatalog, ModelReport, Origin, Wait
 from tensorserve.services.config_file import FileFollower, Followed, ModelConfigFile, OptionsFile
 from tensorserve.services.control_plane import ControlPlane
+from tensorserve.services.manager_options import manager_options
 from tensorserve.services.model_states import ModelStates
 from tensorserve.services.reload_plan import ReloadPlan
 from tensorserve.services.repository_follower import FollowedRepository

@@ -21,7 +21,6 @@ import re
 import shutil
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 
 from tensorserve.errors import Code, ServingError
 from tensorserve.sources.completeness import inspect_saved_model
@@ -160,6 +159,8 @@ class ModelCache:
             if not is_wanted():
                 raise ServingError(Code.CANCELLED, f"{url} is not wanted any more")
             self._fetch_file(url, missing[name], os.path.join(partial, name))
+
+        from concurrent.futures import ThreadPoolExecutor  # Most servers need none, and it takes long to import.
 
         with ThreadPoolExecutor(_PARALLEL_DOWNLOADS, "download") as pool:
             futures = [pool.submit(fetch, name) for name in missing]

@@ -93,6 +93,7 @@ class ManagerMachine(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
+        self.complaints: list[str] = []
         self.alive: Counter[str] = Counter()
         self.table, bus = FakeDataPlane(), EventBus()
         bus.subscribe(self.take_in)
@@ -152,6 +153,13 @@ class ManagerMachine(RuleBasedStateMachine):
     # What must always hold.
 
     def take_in(self, event: Event) -> None:
+        """Called by the bus, which would swallow an assertion."""
+        try:
+            self.check(event)
+        except AssertionError as error:
+            self.complaints.append(str(error))
+
+    def check(self, event: Event) -> None:
         if isinstance(event, VersionsAspired):
             self.aspired = event.versions
         elif isinstance(event, LoadAttemptFailed):
@@ -182,6 +190,10 @@ class ManagerMachine(RuleBasedStateMachine):
             assert UNLOADING not in self.states.values()
 
     @invariant()
+    def no_event_was_wrong(self) -> None:
+        assert getattr(self, "complaints", []) == []
+
+    @invariant()
     def what_is_in_the_table_is_available_or_on_its_way_out(self) -> None:
         if hasattr(self, "table"):
             for version in self.table.versions("m"):
@@ -203,6 +215,7 @@ class ManagerMachine(RuleBasedStateMachine):
         if not hasattr(self, "manager"):
             return
         self.settle()
+        assert self.complaints == []
         assert self.aspired == self.asked
         failed = {version for version in self.aspired if self.states.get(version) is END}
         served = self.table.versions("m")
@@ -215,6 +228,7 @@ class ManagerMachine(RuleBasedStateMachine):
         self.stopping = True
         self.manager.begin_stop()
         self.settle()
+        assert self.complaints == []
         assert self.table.table == {}
         assert set(self.states.values()) <= {END}
         assert self.alive["servables"] == 0, "a servable was not freed"
