@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m benchmarks`: measures everything, writes the results and the page, prints the page."""
+"""`python -m benchmarks`: measures everything, writes the results and the page, prints the page.
+
+`python -m benchmarks swap` and `python -m benchmarks models` measure that part alone, and keep the other results.
+"""
 
 import argparse
 import dataclasses
 import json
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +17,23 @@ from tests.models.cache import exported
 
 from benchmarks import measure, report
 from benchmarks.load import InvalidRunError
+from benchmarks.many_models import measure_many_models
 from benchmarks.scenarios import SCENARIOS
 from benchmarks.setting import describe
+from benchmarks.swaps import measure_swaps
+from benchmarks.verbs import VERBS
 
 # Above this share of one processor used by other processes, figures are no basis for a decision.
 QUIET_PERCENT = 10
 
 
+# Parts with a server of their own: key in the results, and what measures it.
+PARTS: dict[str, Callable[..., Any]] = {"swap": measure_swaps, "models": measure_many_models}
+
+
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("part", nargs="?", choices=sorted(PARTS), help="what to measure; by default everything")
     parser.add_argument("--repetitions", type=int, default=3, help="runs of each scenario")
     parser.add_argument("--seconds", type=float, default=3.0, help="length of one run")
     parser.add_argument("--only", default="", help="print the scenarios whose name contains this; write nothing")
@@ -29,8 +41,10 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def scenarios(options: argparse.Namespace, models: Path, folder: Path) -> tuple[list[measure.Result], measure.Result]:
-    """The results of the scenarios, and the server's memory after them."""
+def scenarios(
+    options: argparse.Namespace, models: Path, folder: Path
+) -> tuple[list[measure.Result], list[measure.Result], measure.Result]:
+    """The results of the scenarios and of the other verbs and forms, and the server's memory after the former."""
     effort = measure.Effort(options.repetitions, options.seconds)
     results = []
     with measure.server_for(measure.base_paths(models, folder), folder, *options.flag) as server:
@@ -39,25 +53,40 @@ def scenarios(options: argparse.Namespace, models: Path, folder: Path) -> tuple[
                 result = measure.measure_scenario(scenario, server, effort)
                 _progress(scenario.name, result["median"])
                 results.append(result)
-        return results, measure.memory_result(server.pid)
+        memory = measure.memory_result(server.pid)
+        verbs = []
+        for exchange in VERBS:
+            if options.only in exchange.name:
+                result = measure.measure_scenario(exchange, server, effort.halved()) | {"beside": exchange.beside}
+                _progress(exchange.name, result["median"])
+                verbs.append(result)
+        return results, verbs, memory
 
 
 def everything(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     program = measure.required_programs(report.ROOT)
     models = exported()
     floor = measure.measure_floor(models, measure.tensorflow_library(), program)
-    results, memory = scenarios(options, models, folder)
+    results, verbs, memory = scenarios(options, models, folder)
     base_path = folder / "half_plus_two"
     return {
         "setting": describe(report.ROOT),
         "effort": dataclasses.asdict(measure.Effort(options.repetitions, options.seconds)),
         "floor": floor,
         "scenarios": results,
+        "verbs": verbs,
         "start": measure.measure_start(folder, base_path),
         "memory_idle": measure.measure_idle_memory(folder, base_path),
         "memory_after_load": memory,
         "json_decode": measure.decode_speed(results),
+        **{part: measured(models, folder, *options.flag) for part, measured in PARTS.items()},
     }
+
+
+def one_part(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """The latest results with one part measured anew."""
+    results: dict[str, Any] = json.loads(report.RESULTS.read_text())
+    return results | {options.part: PARTS[options.part](exported(), folder, *options.flag)}
 
 
 def _progress(name: str, median: measure.Result) -> None:
@@ -72,7 +101,7 @@ def main() -> None:
             if options.only:
                 scenarios(options, exported(), Path(folder))
                 return
-            results = everything(options, Path(folder))
+            results = (one_part if options.part else everything)(options, Path(folder))
         except InvalidRunError as error:
             sys.exit(f"invalid run: {error}")
     report.RESULTS.parent.mkdir(parents=True, exist_ok=True)
@@ -80,7 +109,7 @@ def main() -> None:
     page = report.render(results)
     report.DOCUMENT.write_text(page)
     print(page)
-    if (share := report.others_cpu_percent(results["scenarios"])) > QUIET_PERCENT:
+    if not options.part and (share := report.others_cpu_percent(results["scenarios"])) > QUIET_PERCENT:
         print(f"warning: other processes used {share:.0f} % of a processor; measure again on a quiet machine")
 
 

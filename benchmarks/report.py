@@ -6,6 +6,8 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+from benchmarks.many_models import per_model
+
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "latest.json"
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
@@ -37,8 +39,11 @@ def render(results: dict[str, Any]) -> str:
         ),
         "## Requests\n",
         _table(_COLUMNS, [_scenario_row(row) for row in results["scenarios"]]),
+        *_verbs(results.get("verbs", [])),
         "## Start, memory, JSON\n",
         _table(["what", "figure"], _other_rows(results)),
+        *(_swaps(results["swap"]) if "swap" in results else ()),
+        *(_models(results["models"]) if "models" in results else ()),
     ]
     return "\n".join(parts)
 
@@ -97,6 +102,23 @@ def _scenario_row(row: dict[str, Any]) -> list[str]:
     ]
 
 
+def _verbs(verbs: list[dict[str, Any]]) -> list[str]:
+    """The other verbs and forms; results that were written before these were measured have none."""
+    if not verbs:
+        return []
+    cost = {row["name"]: row["median"]["server_cpu_us"] for row in verbs}
+
+    def ratio(row: dict[str, Any]) -> str:
+        return f"**{cost[row['name']] / cost[row['beside']]:.2f}**" if row["beside"] else ""
+
+    return [
+        "## Other verbs and forms\n",
+        "The last column is the server CPU of the row, divided by that of Predict with the same tensor bytes for the\n"
+        "same outputs, measured in the same run. A verb may cost 1.5 times as much.\n",
+        _table([*_COLUMNS, "of Predict"], [[*_scenario_row(row), ratio(row)] for row in verbs]),
+    ]
+
+
 def _other_rows(results: dict[str, Any]) -> list[list[str]]:
     start, idle, loaded = results["start"], results["memory_idle"], results["memory_after_load"]
     decode = results["json_decode"]
@@ -111,6 +133,59 @@ def _other_rows(results: dict[str, Any]) -> list[list[str]]:
         [f"JSON of an image, {decode['json_mb']} MB: whole request", _speed(decode["mb_per_cpu_second_whole_request"])],
         ["the same, less what the gRPC request costs", _speed(decode["mb_per_cpu_second_less_grpc_request"])],
     ]
+
+
+SWAPS = """\
+A model of 500 MB changes its version {swaps} times, {seconds_per_swap} s each from the start of the load until the old
+version is gone, while another model ("{scenario}") gets {requests_per_second} requests per second from one client.
+Times are from request to reply; the machine was busy for {machine_busy_percent} % of one processor. Memory of the
+process alone (RssAnon) after the first swap was {first} MB, after the last {last} MB.
+"""
+
+
+def _swaps(swap: dict[str, Any]) -> list[str]:
+    memory = swap["rss_anon_mb_after_each"]
+    rows = [
+        [name, *(f"{swap[key][column]:,}" for column in ("requests", "p50", "p90", "p99", "longest"))]
+        for name, key in (("quiet", "quiet_us"), ("during swaps", "during_swaps_us"))
+    ]
+    return [
+        "## A version swap, as another model's clients see it\n",
+        SWAPS.format(first=memory[0], last=memory[-1], **swap),
+        _table(["", "requests", "p50 us", "p90 us", "**p99 us**", "longest us"], rows),
+    ]
+
+
+MODELS = """\
+Copies of half_plus_two from one configuration file. Start is from `exec` until both ports accept connections, which is
+when every model answers. Calls are gRPC, one in flight, timed in a Python client; every model is called.
+"""
+
+
+def _models(models: list[dict[str, Any]]) -> list[str]:
+    rows = [
+        [
+            f"{row['models']:,}",
+            f"{row['start_seconds']:.2f}",
+            f"{row['start_cpu_seconds']:.2f}",
+            f"{row['rss_anon_mb']:,.0f}",
+            f"{row['rss_anon_mb_after_requests']:,.0f}",
+            f"{row['predict_us']:,.0f}",
+            f"{row['status_us']:,.0f}",
+        ]
+        for row in models
+    ]
+    steps = (
+        f"Each further model costs {_steps(models, 'start_cpu_seconds', 1000)} ms of processor time at the start and "
+        f"{_steps(models, 'rss_anon_mb_after_requests', 1)} MB of memory "
+        f"(from {' to '.join(str(row['models']) for row in models)} models).\n"
+    )
+    columns = ["models", "start s", "start CPU s", "RssAnon MB", "after requests MB", "predict p50 us", "status p50 us"]
+    return ["## Many models\n", MODELS, _table(columns, rows), steps]
+
+
+def _steps(models: list[dict[str, Any]], key: str, scale: int) -> str:
+    return " and ".join(f"{scale * cost:.2f}" for cost in per_model(models, key))
 
 
 def _speed(megabytes: float) -> str:

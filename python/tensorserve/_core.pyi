@@ -49,8 +49,11 @@ class TensorFlowRuntime:
     def version(self) -> str: ...
     def load_op_library(self, path: str) -> None:
         """Registers the custom ops of a shared library in this process."""
-    def load(self, path: str, tags: list[str], config_proto: bytes) -> Servable:
-        """Loads a SavedModel. Blocks without holding the GIL. Raises ServingError with TensorFlow's code and text."""
+    def load(self, path: str, tags: list[str], config_proto: bytes, niceness: int = 0) -> Servable:
+        """Loads a SavedModel. Blocks without holding the GIL. Raises ServingError with TensorFlow's code and text.
+
+        Loading it, and freeing it later, has a priority that is lower by `niceness`, from 0 to 19.
+        """
 
 @final
 class Servable:
@@ -134,6 +137,7 @@ class DataPlane:
         execution_threads: int = 0,
         rest_timeout_ms: int = 30000,
         rest_cors: bool = False,
+        rest_compression: bool = True,
         signature_method_name_check: bool = False,
         session_service: bool = False,
         serialize_as_tensor_content: bool = False,

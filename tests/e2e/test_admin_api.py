@@ -3,8 +3,10 @@
 
 import json
 import shutil
+import signal
 import socket
 import subprocess
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -256,3 +258,27 @@ def test_the_command_line_over_a_socket_and_with_a_token(
     remote = f"http://{outside_address()}:{process.rest_port}"
     assert cli(process, "list", server=remote).returncode == 1
     assert cli(process, "list", f"--token-file={tmp_path}/token", server=remote).returncode == 0
+
+
+def test_a_stop_answers_those_who_wait(start_server: StartServer, models: Path, tmp_path: Path) -> None:
+    server = start_server(f"--model_base_path={models / NAME}")
+    client = RestClient(server.rest_url)
+    put(client, "/v1/admin/models/never", {"base_path": str(tmp_path)})
+    replies: list[int] = []
+
+    def wait() -> None:
+        replies.append(requests.get(f"{server.rest_url}/v1/admin/ready?wait=true", timeout=30).status_code)
+
+    waiting = [threading.Thread(target=wait) for _ in range(3)]
+    for thread in waiting:
+        thread.start()
+    # One that leaves is no trouble.
+    with pytest.raises(requests.exceptions.ReadTimeout):
+        requests.get(f"{server.rest_url}/v1/admin/ready?wait=true", timeout=0.5)
+    assert client.predict("default", {"instances": [2.0]}).status_code == 200
+    server.signal(signal.SIGTERM)
+    assert server.exit_status() == 0
+    for thread in waiting:
+        thread.join()
+    assert replies == [503] * 3
+    client.close()

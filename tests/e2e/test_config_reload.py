@@ -164,3 +164,31 @@ def test_a_hang_up_reads_the_file_at_once(start_server: StartServer, models: Pat
     server.signal(signal.SIGTERM)
     assert server.exit_status() == 0
     client.close()
+
+
+def test_options_count_for_versions_that_are_loaded_later(
+    start_server: StartServer, models: Path, tmp_path: Path
+) -> None:
+    batching, session = tmp_path / "batching.pbtxt", tmp_path / "session.pbtxt"
+    batching.write_text("max_batch_size { value: 8 }")
+    session.write_text("log_device_placement: false")
+    server = start_server(
+        f"--model_name={NAME}",
+        f"--model_base_path={models / NAME}",
+        f"--batching_parameters_file={batching}",
+        f"--tensorflow_session_config_file={session}",
+    )
+    rest = RestClient(server.rest_url)
+    batching.write_text("max_batch_size { value: -1 }")
+    assert rest.post("/v1/admin/reload", {}).status_code == 200
+    assert f"The options of {batching} count from now on." in server.log
+    reply = rest.session.put(
+        f"{server.rest_url}/v1/admin/models/later?wait=true", json={"base_path": str(models / NAME)}, timeout=30
+    )
+    # The new parameters make no sense, so what is loaded with them fails; what was loaded before goes on.
+    assert (reply.status_code, "max_batch_size" in reply.json()["error"]) == (500, True), reply.text
+    assert rest.predict(NAME, {"instances": [2.0]}).json() == {"predictions": [6.0]}
+    session.write_text("no such option")
+    rest.post("/v1/admin/reload", {})
+    assert f"The options of {session} stay as they were: " in server.log
+    rest.close()

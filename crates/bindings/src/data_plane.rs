@@ -30,15 +30,16 @@ pub(crate) struct DataPlane {
 impl DataPlane {
     #[new]
     #[pyo3(signature = (*, io_threads = 0, execution_threads = 0, rest_timeout_ms = 30000, rest_cors = false,
-        signature_method_name_check = false, session_service = false, serialize_as_tensor_content = false,
-        max_request_bytes = 2147483647, grpc_options = None, batch_threads = None, model_weights = None,
-        max_in_flight = 0, max_in_flight_per_model = 0))]
+        rest_compression = true, signature_method_name_check = false, session_service = false,
+        serialize_as_tensor_content = false, max_request_bytes = 2147483647, grpc_options = None, batch_threads = None,
+        model_weights = None, max_in_flight = 0, max_in_flight_per_model = 0))]
     #[expect(clippy::too_many_arguments, reason = "they are keyword arguments")]
     fn new(
         io_threads: usize,
         execution_threads: usize,
         rest_timeout_ms: u64,
         rest_cors: bool,
+        rest_compression: bool,
         signature_method_name_check: bool,
         session_service: bool,
         serialize_as_tensor_content: bool,
@@ -60,6 +61,7 @@ impl DataPlane {
         let serving = ServingOptions {
             rest_timeout_ms,
             rest_cors,
+            rest_compression,
             signature_method_name_check,
             session_service,
             tensor_encoding,
@@ -170,7 +172,7 @@ impl Drop for DataPlane {
 }
 
 /// An OSError with its number, so that Python can tell the kinds apart.
-fn os_error(error: io::Error) -> PyErr {
+pub(crate) fn os_error(error: io::Error) -> PyErr {
     match error.raw_os_error() {
         None => error.into(),
         Some(number) => {

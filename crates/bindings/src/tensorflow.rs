@@ -33,8 +33,16 @@ impl TensorFlowRuntime {
         py.detach(|| self.runtime.load_op_library(Path::new(&path))).map_err(to_python)
     }
 
-    fn load(&self, py: Python<'_>, path: PathBuf, tags: Vec<String>, config_proto: Vec<u8>) -> PyResult<Servable> {
-        let request = LoadRequest { path, tags, config_proto };
+    #[pyo3(signature = (path, tags, config_proto, niceness = 0))]
+    fn load(
+        &self,
+        py: Python<'_>,
+        path: PathBuf,
+        tags: Vec<String>,
+        config_proto: Vec<u8>,
+        niceness: i32,
+    ) -> PyResult<Servable> {
+        let request = LoadRequest { path, tags, config_proto, niceness };
         let servable = py.detach(|| {
             let session = self.runtime.load(&request)?;
             Ok(Arc::new(tensorserve_servables::Servable::new(session)))

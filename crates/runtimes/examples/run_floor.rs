@@ -29,6 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         path: model.into(),
         tags: vec!["serve".to_owned()],
         config_proto: Vec::new(),
+        niceness: 0,
     })?;
     let signature = session.signature_defs().get(signature).ok_or("the model has no such signature")?;
     let feeds = signature.inputs.values().map(|info| feed(&*session, info, shape.as_ref()));

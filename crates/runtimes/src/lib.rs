@@ -12,6 +12,7 @@ use std::time::Duration;
 use tensorserve_protos::tensorflow::SignatureDef;
 use tensorserve_tensors::{Result, Tensor};
 
+mod background;
 mod memory;
 pub mod tensorflow;
 
@@ -24,6 +25,8 @@ pub struct LoadRequest {
     pub tags: Vec<String>,
     /// Serialized `tensorflow.ConfigProto` of the session.
     pub config_proto: Vec<u8>,
+    /// How much lower than requests' the priority of loading and freeing the model is: from 0, the same, to 19.
+    pub niceness: i32,
 }
 
 /// An engine that can load models. Loading takes long and is done off the request path.

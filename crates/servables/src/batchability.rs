@@ -61,6 +61,9 @@ pub(crate) fn examine(signature: &Signature, servable: &Servable, compare: bool)
     if !compare {
         return Batchability::Declared("the parameters ask for batches".to_owned());
     }
+    if servable.session().has_effects(&signature.name) {
+        return Batchability::Not("its runs may do more than compute".to_owned());
+    }
     let Some(together) = synthetic::inputs(servable, signature, ROWS, Values::Varied) else {
         return Batchability::Declared("its inputs could not be made up".to_owned());
     };

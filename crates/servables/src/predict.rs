@@ -11,6 +11,7 @@ use tensorserve_tensors::{Code, Result, ServingError, Tensor};
 
 use crate::computation::{Computation, Feeds};
 use crate::execution::{Company, Urgency};
+use crate::input_text::{Fed, explain_inputs};
 use crate::signature::{Endpoint, Signature};
 use crate::{Executor, ServableHandle};
 
@@ -58,8 +59,9 @@ pub fn prepare(
     inputs: Inputs<'_>,
     output_filter: &[std::borrow::Cow<'_, str>],
 ) -> Result<Prepared> {
-    check_input_count(&signature, &inputs)?;
-    let feeds = feeds(&signature, &inputs)?;
+    let feeds = check_input_count(&signature, &inputs)
+        .and_then(|()| feeds(&signature, &inputs))
+        .map_err(|error| explain_inputs(error, &signature, &inputs))?;
     let fetched = select_outputs(&signature, output_filter)?;
     let fetches = fetched.iter().map(|&at| signature.outputs[usize::from(at)].handle).collect();
     Ok(Prepared { run: Computation { handle, feeds, fetches }, signature, fetched })
@@ -78,7 +80,9 @@ impl Prepared {
     /// Computes the outputs. Errors of the engine keep their code and text.
     pub async fn run(self, executor: &Executor, company: Company, urgency: Urgency) -> Result<Answer> {
         let Prepared { run, signature, fetched } = self;
-        let done = run.compute(&signature.cost, executor, company, urgency).await?;
+        let fed = Fed::of(&run.feeds);
+        let done = run.compute(&signature.cost, executor, company, urgency).await;
+        let done = done.map_err(|error| fed.explain(error, &signature))?;
         if done.tensors.len() != fetched.len() {
             return Err(ServingError::new(Code::Unknown, "Predict internal error"));
         }

@@ -10,6 +10,7 @@ use tensorserve_runtimes::Session;
 use crate::batcher::{Batcher, Batching};
 use crate::execution::RunCost;
 use crate::signature::Signature;
+use crate::signature_text::list_signatures;
 use crate::{Result, ServingError};
 
 /// A loaded model: its session, and its signatures resolved for requests.
@@ -102,9 +103,9 @@ impl ServableHandle {
 
     /// The signature for a Predict request.
     pub fn predict_signature(&self, name: &str) -> Result<Arc<Signature>> {
-        self.servable()
-            .signature(name)
-            .cloned()
-            .ok_or_else(|| ServingError::failed_precondition(format!("Serving signature key \"{name}\" not found.")))
+        self.servable().signature(name).cloned().ok_or_else(|| {
+            let known = list_signatures(self);
+            ServingError::failed_precondition(format!("Serving signature key \"{name}\" not found.{known}"))
+        })
     }
 }

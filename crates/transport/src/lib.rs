@@ -11,7 +11,7 @@ pub mod grpc;
 pub(crate) mod inflate;
 pub mod lane;
 pub mod listener;
-pub(crate) mod predict_wire;
+pub mod predict_wire;
 pub mod prediction_log;
 pub(crate) mod priority;
 pub mod request_log;

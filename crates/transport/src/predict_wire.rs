@@ -14,16 +14,19 @@ use tensorserve_tensors::proto::{Malformed, Reader, TensorEncoding, TensorView};
 
 use crate::grpc::model_spec;
 
+/// An entry of two bytes takes a hundred times that here; this bounds what the entries of a request can take.
+const MAX_INPUTS: usize = 1 << 14;
+
 /// A `PredictRequest` whose tensors still lie in the message.
 #[derive(Default)]
-pub(crate) struct PredictRequest<'a> {
-    pub(crate) spec: Option<ModelSpec<'a>>,
-    pub(crate) inputs: Inputs<'a>,
-    pub(crate) output_filter: SmallVec<[Cow<'a, str>; 2]>,
+pub struct PredictRequest<'a> {
+    pub spec: Option<ModelSpec<'a>>,
+    pub inputs: Inputs<'a>,
+    pub output_filter: SmallVec<[Cow<'a, str>; 2]>,
 }
 
 /// Reads a message that lies in `pieces`.
-pub(crate) fn parse(pieces: &[Bytes]) -> Result<PredictRequest<'_>, Malformed> {
+pub fn parse(pieces: &[Bytes]) -> Result<PredictRequest<'_>, Malformed> {
     let mut message = Reader::new(pieces);
     let mut request = PredictRequest::default();
     while let Some(field) = message.field()? {
@@ -31,7 +34,7 @@ pub(crate) fn parse(pieces: &[Bytes]) -> Result<PredictRequest<'_>, Malformed> {
             1 if field.wire_type == LENGTH_DELIMITED => {
                 model_spec::parse(message.delimited()?, request.spec.get_or_insert_default())?;
             }
-            2 if field.wire_type == LENGTH_DELIMITED => request.inputs.push(parse_input(message.delimited()?)?),
+            2 if field.wire_type == LENGTH_DELIMITED => add_input(&mut request.inputs, message.delimited()?)?,
             3 if field.wire_type == LENGTH_DELIMITED => request.output_filter.push(message.delimited()?.to_text()?),
             _ => message.skip(field)?,
         }
@@ -40,19 +43,33 @@ pub(crate) fn parse(pieces: &[Bytes]) -> Result<PredictRequest<'_>, Malformed> {
     Ok(request)
 }
 
+fn add_input<'a>(inputs: &mut Inputs<'a>, entry: Reader<'a>) -> Result<(), Malformed> {
+    if inputs.len() == MAX_INPUTS {
+        keep_last_of_each(inputs);
+        // Half of them, so that repeated aliases do not make each further entry slow.
+        if inputs.len() > MAX_INPUTS / 2 {
+            return Err(Malformed("it has too many inputs"));
+        }
+    }
+    inputs.push(parse_input(entry)?);
+    Ok(())
+}
+
 fn parse_input<'a>(mut entry: Reader<'a>) -> Result<(Cow<'a, str>, InputValue<'a>), Malformed> {
     let mut alias = Cow::Borrowed("");
-    let mut value = InputValue::Malformed;
+    let mut value = None;
     while let Some(field) = entry.field()? {
         match field.number {
             1 if field.wire_type == LENGTH_DELIMITED => alias = entry.delimited()?.to_text()?,
             2 if field.wire_type == LENGTH_DELIMITED => {
-                value = TensorView::parse(entry.delimited()?).map_or(InputValue::Malformed, InputValue::Wire);
+                let tensor = TensorView::parse(entry.delimited()?).map_or(InputValue::Malformed, InputValue::Wire);
+                // Protobuf would merge the two, which no client means.
+                value = Some(if value.is_none() { tensor } else { InputValue::Malformed });
             }
             _ => entry.skip(field)?,
         }
     }
-    Ok((alias, value))
+    Ok((alias, value.unwrap_or(InputValue::Malformed)))
 }
 
 /// A map's later entry replaces an earlier one of the same key.
@@ -94,7 +111,7 @@ impl<'a> TensorMap<'a> {
 }
 
 /// Writes a `PredictResponse` behind what `start` puts before a message of the length that it is given.
-pub(crate) fn encode(
+pub fn encode(
     answer: &Answer,
     encoding: TensorEncoding,
     start: impl FnOnce(usize) -> Result<Vec<u8>>,

@@ -300,6 +300,9 @@ class ServerOptions:
     rest_ssl_config_file: str = _row(
         _STRING, "", "Text SSLConfig message: serve HTTP/REST over TLS. Read again when the file changes.", _OURS
     )
+    rest_api_compression: bool = _row(
+        _BOOL, True, "Compress HTTP/REST replies of 1 KiB and more for clients that accept it.", _OURS
+    )
     rest_socket_path: str = _row(_STRING, "", "UNIX socket path on which HTTP/REST is served as well.", _OURS)
     enable_session_service: bool = _row(
         _BOOL,
@@ -355,6 +358,13 @@ class ServerOptions:
         0,
         "Most memory, in MB (10^6 bytes), that all loaded versions may be estimated to take (1.2 times their files). 0 "
         "means no limit.",
+        _OURS,
+    )
+    load_niceness: int = _row(
+        _INT32,
+        10,
+        "How much lower than requests' the CPU and disk priority of loading and freeing models is: 0 (the same) to "
+        "19. Linux only.",
         _OURS,
     )
     version_transition_policy: str = _row(

@@ -75,6 +75,8 @@ def _check_security(options: ServerOptions) -> None:
 def _check_ranges(options: ServerOptions) -> None:
     if not 0 <= options.per_process_gpu_memory_fraction <= 1:
         raise _invalid("per_process_gpu_memory_fraction must be between 0 and 1.")
+    if not 0 <= options.load_niceness <= 19:
+        raise _invalid("load_niceness must be between 0 and 19.")
     for name, choices in _CHOICES.items():
         if getattr(options, name) not in choices:
             raise _invalid(f"{name} must be one of {', '.join(choices)}.")

@@ -32,30 +32,50 @@ def open_library(explicit_path: str = "") -> TensorFlowRuntime:
 
 
 @dataclass(frozen=True, slots=True)
+class SavedModelOptions:
+    """How all SavedModels are loaded.
+
+    Attributes:
+        tags: The tag set of the meta graph to load.
+        session_config: A serialized `tensorflow.ConfigProto`.
+        niceness: How much lower than requests' the priority of loading and freeing is.
+        batching: How requests are merged.
+    """
+
+    tags: tuple[str, ...]
+    session_config: bytes
+    niceness: int
+    batching: Batching
+
+    @classmethod
+    def of(cls, options: ServerOptions) -> SavedModelOptions:
+        """What the flags say."""
+        tags = tuple(options.saved_model_tags.split(","))
+        return cls(tags, session_config(options), options.load_niceness, batching(options))
+
+
+@dataclass(frozen=True, slots=True)
 class SavedModelLoader:
     """Loads one SavedModel.
 
     Attributes:
         runtime: The open library.
         path: The version's directory.
-        tags: The tag set of the meta graph to load.
-        session_config: A serialized `tensorflow.ConfigProto`.
+        options: How.
         op_libraries: May have ops that the model needs.
-        batching: How requests are merged.
     """
 
     runtime: TensorFlowRuntime
     path: str
-    tags: tuple[str, ...]
-    session_config: bytes
+    options: SavedModelOptions
     op_libraries: OpLibraries
-    batching: Batching
 
     def load(self) -> Servable:
-        parameters = self.batching.parameters_for(self.path)
+        batching = self.options.batching
+        parameters = batching.parameters_for(self.path)
         servable = self._load_with_ops()
         if parameters is not None:
-            self.batching.enable(servable, parameters)
+            batching.enable(servable, parameters)
             logger.info("Wrapping session to perform batch processing")
         return servable
 
@@ -71,41 +91,31 @@ class SavedModelLoader:
             raise with_advice(error) from error
 
     def _load(self) -> Servable:
-        return self.runtime.load(self.path, list(self.tags), self.session_config)
+        how = self.options
+        return self.runtime.load(self.path, list(how.tags), how.session_config, how.niceness)
 
 
 class TensorFlow:
-    """Makes loaders that share one library, its ops, and one session configuration."""
+    """Makes loaders that share one library, its ops, and the options."""
 
-    def __init__(
-        self,
-        runtime: TensorFlowRuntime,
-        tags: tuple[str, ...],
-        session_config: bytes,
-        op_libraries: OpLibraries,
-        batching: Batching,
-    ) -> None:
-        self._batching = batching
+    def __init__(self, runtime: TensorFlowRuntime, options: SavedModelOptions, op_libraries: OpLibraries) -> None:
         self._runtime = runtime
-        self._tags = tags
-        self._session_config = session_config
+        self._options = options
         self._op_libraries = op_libraries
 
     @classmethod
     def open(cls, options: ServerOptions) -> TensorFlow:
         """Opens the library that the flags name, or the installed one."""
-        config = session_config(options)
+        how = SavedModelOptions.of(options)
         runtime = open_library(options.tensorflow_library)
         logger.info("TensorFlow %s", runtime.version)
         op_libraries = OpLibraries(runtime, load_installed=options.load_installed_op_libraries)
         op_libraries.load_named(options.load_op_library)
-        tags = tuple(options.saved_model_tags.split(","))
-        return cls(runtime, tags, config, op_libraries, batching(options))
+        return cls(runtime, how, op_libraries)
 
     def refresh(self, options: ServerOptions) -> None:
-        self._session_config, self._batching = session_config(options), batching(options)
+        """Versions are loaded as these flags and the files that they name say from now on."""
+        self._options = SavedModelOptions.of(options)
 
     def loader(self, path: str) -> SavedModelLoader:
-        return SavedModelLoader(
-            self._runtime, path, self._tags, self._session_config, self._op_libraries, self._batching
-        )
+        return SavedModelLoader(self._runtime, path, self._options, self._op_libraries)

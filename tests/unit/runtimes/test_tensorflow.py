@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
+from tensorserve.config.batching import Batching
 from tensorserve.errors import Code, ServingError
 from tensorserve.runtimes.op_libraries import OpLibraries
-from tensorserve.runtimes.tensorflow import TensorFlow
+from tensorserve.runtimes.tensorflow import SavedModelOptions, TensorFlow
 
 
 class Library:
@@ -11,13 +12,13 @@ class Library:
 
     version = "0"
 
-    def load(self, path: str, tags: list[str], config_proto: bytes) -> tuple[str, list[str], bytes]:
-        return path, tags, config_proto
+    def load(self, path: str, tags: list[str], config_proto: bytes, niceness: int) -> tuple[object, ...]:
+        return path, tags, config_proto, niceness
 
 
-def test_a_loader_hands_on_path_tags_and_session_config() -> None:
+def test_a_loader_hands_on_the_path_and_the_options() -> None:
     runtime = runtime_over(Library())
-    assert runtime.loader("/m/1").load() == ("/m/1", ["serve", "gpu"], b"config")
+    assert runtime.loader("/m/1").load() == ("/m/1", ["serve", "gpu"], b"config", 7, Batching())
 
 
 class LibraryWithoutOp(Library):
@@ -30,16 +31,16 @@ class LibraryWithoutOp(Library):
     def load_op_library(self, path: str) -> None:
         self.missing -= 1
 
-    def load(self, path: str, tags: list[str], config_proto: bytes) -> tuple[str, list[str], bytes]:
+    def load(self, path: str, tags: list[str], config_proto: bytes, niceness: int) -> tuple[object, ...]:
         self.attempts += 1
         if self.missing > 0:
             raise ServingError(Code.NOT_FOUND, "Op type not registered 'Triple' in binary running on here. ")
-        return super().load(path, tags, config_proto)
+        return super().load(path, tags, config_proto, niceness)
 
 
 def runtime_over(library: Library, *, load_installed: bool = True) -> TensorFlow:
     operations = OpLibraries(library, load_installed=load_installed)
-    return TensorFlow(library, ("serve", "gpu"), b"config", operations)
+    return TensorFlow(library, SavedModelOptions(("serve", "gpu"), b"config", 7, Batching()), operations)
 
 
 def test_a_missing_op_is_looked_for_in_installed_packages(package: str) -> None:

@@ -111,6 +111,7 @@ functions! {
     new_session_options: c"TF_NewSessionOptions" fn() -> *mut TfSessionOptions;
     delete_session_options: c"TF_DeleteSessionOptions" fn(*mut TfSessionOptions);
     set_config: c"TF_SetConfig" fn(*mut TfSessionOptions, *const c_void, usize, *mut TfStatus);
+    new_session: c"TF_NewSession" fn(*mut TfGraph, *const TfSessionOptions, *mut TfStatus) -> *mut TfSession;
     load_session_from_saved_model: c"TF_LoadSessionFromSavedModel" fn(
         *const TfSessionOptions, *const TfBuffer, *const c_char, *const *const c_char, c_int, *mut TfGraph,
         *mut TfBuffer, *mut TfStatus

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use tensorserve_tensors::Result;
 
-use crate::{LoadRequest, Runtime, Session};
+use crate::{LoadRequest, Runtime, Session, background};
 
 mod effects;
 mod example_parser;
@@ -27,6 +27,7 @@ mod reach;
 mod rehearsal;
 mod run_options;
 mod session;
+mod shared_pools;
 mod status;
 mod strings;
 mod tensor;
@@ -75,6 +76,12 @@ impl Runtime for TensorFlow {
     }
 
     fn load(&self, request: &LoadRequest) -> Result<Arc<dyn Session>> {
-        Ok(Arc::new(session::SavedModelSession::load(self.library.functions, request)?))
+        let functions = self.library.functions;
+        shared_pools::make(functions, &request.config_proto)?;
+        // The threads of a pool that is the session's own would have the low priority, too.
+        let niceness = if shared_pools::are_bypassed(&request.config_proto) { 0 } else { request.niceness };
+        let request = LoadRequest { niceness, ..request.clone() };
+        let session = background::run(niceness, move || session::SavedModelSession::load(functions, &request));
+        Ok(Arc::new(session?))
     }
 }

@@ -25,7 +25,7 @@ use super::tensor::{self, OwnedTensor};
 use super::tensor_list::{INLINE, TensorList};
 use super::version_directory;
 use crate::memory::Reclaim;
-use crate::{LoadRequest, RunOptions, Session, TensorHandle};
+use crate::{LoadRequest, RunOptions, Session, TensorHandle, background};
 
 /// A session over the graph of a SavedModel.
 pub(super) struct SavedModelSession {
@@ -205,6 +205,8 @@ impl SavedModelSession {
 struct RunningSession {
     functions: &'static Functions,
     pointer: *mut TfSession,
+    /// See [`LoadRequest::niceness`].
+    niceness: i32,
 }
 
 // SAFETY: TensorFlow's sessions may be used on any thread, and run on many threads at once.
@@ -242,7 +244,7 @@ impl RunningSession {
             )
         };
         status.into_result()?;
-        let session = RunningSession { functions, pointer };
+        let session = RunningSession { functions, pointer, niceness: request.niceness };
         session.settle()?;
         Ok(session)
     }
@@ -290,8 +292,25 @@ impl RunningSession {
 
 impl Drop for RunningSession {
     fn drop(&mut self) {
+        let last = LastUse { functions: self.functions, pointer: self.pointer };
+        background::run(self.niceness, move || last.free());
+    }
+}
+
+/// A session that nobody else uses any more.
+struct LastUse {
+    functions: &'static Functions,
+    pointer: *mut TfSession,
+}
+
+// SAFETY: TensorFlow's sessions may be freed on any thread.
+unsafe impl Send for LastUse {}
+
+impl LastUse {
+    fn free(self) {
         let status = Status::new(self.functions);
-        // SAFETY: the session is live, no run is under way (each borrows it), and it is not used afterwards.
+        // SAFETY: the session is live, no run is under way (each borrows its `RunningSession`), and it is not used
+        // afterwards.
         unsafe {
             (self.functions.close_session)(self.pointer, status.as_ptr());
             (self.functions.delete_session)(self.pointer, status.as_ptr());
@@ -300,14 +319,14 @@ impl Drop for RunningSession {
 }
 
 /// The options of a session to be.
-struct SessionOptions {
+pub(super) struct SessionOptions {
     functions: &'static Functions,
     pointer: *mut TfSessionOptions,
 }
 
 impl SessionOptions {
     /// INVALID_ARGUMENT if `config_proto` is not a serialized `tensorflow.ConfigProto`.
-    fn new(functions: &'static Functions, config_proto: &[u8]) -> Result<Self> {
+    pub(super) fn new(functions: &'static Functions, config_proto: &[u8]) -> Result<Self> {
         // SAFETY: TF_NewSessionOptions has no requirements and does not return null.
         let options = SessionOptions { functions, pointer: unsafe { (functions.new_session_options)() } };
         let status = Status::new(functions);
@@ -316,6 +335,10 @@ impl SessionOptions {
         unsafe { (functions.set_config)(options.pointer, data, len, status.as_ptr()) }
         status.into_result()?;
         Ok(options)
+    }
+
+    pub(super) fn as_ptr(&self) -> *const TfSessionOptions {
+        self.pointer
     }
 }
 

@@ -79,6 +79,7 @@ fn load_with_config(config_proto: &[u8]) -> Result<(), ServingError> {
         path: models().join("half_plus_two"),
         tags: vec!["serve".to_owned()],
         config_proto: config_proto.to_vec(),
+        niceness: 0,
     };
     tensorflow().load(&request).map(|_| ())
 }

@@ -142,7 +142,8 @@ async fn answer(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, 
         drop(call);
         return Box::pin(answer_reload(head, body, respond, lane)).await;
     }
-    let reply = guarded(grpc_call::reply(&head, body, call.lane())).await;
+    let reply = guarded(grpc_call::reply(&head, body, call.lane()));
+    let Some(reply) = unless_given_up(reply, &mut respond).await else { return };
     let max_bytes = call.lane().serving.options.grpc.max_send_bytes;
     let reply = reply.and_then(|message| message::bounded(message, max_bytes));
     // A failure to send means that the client has left.
@@ -150,6 +151,19 @@ async fn answer(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, 
         Ok(message) => status::send_message(&mut respond, message),
         Err(error) => status::send_error(&mut respond, &error),
     };
+}
+
+/// What `work` gives; `None` if the client gives the call up before. Work that is dropped leaves the queue for a run.
+async fn unless_given_up<T>(work: impl Future<Output = T>, respond: &mut SendResponse<Bytes>) -> Option<T> {
+    let mut work = pin!(work);
+    // Most calls are done at once, and need not ask.
+    let mut waits = false;
+    poll_fn(|cx| match work.as_mut().poll(cx) {
+        Poll::Ready(result) => Poll::Ready(Some(result)),
+        Poll::Pending if !std::mem::replace(&mut waits, true) => Poll::Pending,
+        Poll::Pending => respond.poll_reset(cx).map(|_| None),
+    })
+    .await
 }
 
 /// Answers one call with a stream of messages.

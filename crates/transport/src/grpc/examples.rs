@@ -98,7 +98,7 @@ pub(super) fn parse(mut message: Reader<'_>) -> Result<Request<'_>, Malformed> {
 /// `tensorflow.serving.Input`. Of a oneof the last member counts, and what came of it in several parts is merged, as
 /// protobuf does.
 #[derive(Debug, Default)]
-pub(super) struct Input {
+pub struct Input {
     /// The number of the member that is set; 0 for none.
     kind: u32,
     examples: Vec<Bytes>,
@@ -110,7 +110,7 @@ impl Input {
     const EXAMPLE_LIST: u32 = 1;
     const EXAMPLE_LIST_WITH_CONTEXT: u32 = 2;
 
-    pub(super) fn merge(&mut self, mut message: Reader<'_>) -> Result<(), Malformed> {
+    pub fn merge(&mut self, mut message: Reader<'_>) -> Result<(), Malformed> {
         while let Some(field) = message.field()? {
             match field.number {
                 Self::EXAMPLE_LIST | Self::EXAMPLE_LIST_WITH_CONTEXT if field.wire_type == LENGTH_DELIMITED => {
@@ -140,7 +140,7 @@ impl Input {
         Ok(())
     }
 
-    pub(super) fn into_examples(mut self) -> Examples {
+    pub fn into_examples(mut self) -> Examples {
         let context = match &mut self.context[..] {
             [] => Bytes::new(),
             [whole] => std::mem::take(whole),

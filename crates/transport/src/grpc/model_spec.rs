@@ -18,7 +18,8 @@ pub(crate) fn parse<'a>(mut message: Reader<'a>, spec: &mut ModelSpec<'a>) -> Re
         match field.number {
             NAME if field.wire_type == LENGTH_DELIMITED => spec.name = message.delimited()?.to_text()?,
             VERSION if field.wire_type == LENGTH_DELIMITED => {
-                spec.version = VersionChoice::Specific(parse_int64_value(message.delimited()?)?);
+                let before = if let VersionChoice::Specific(version) = spec.version { version } else { 0 };
+                spec.version = VersionChoice::Specific(merge_int64_value(message.delimited()?, before)?);
             }
             SIGNATURE_NAME if field.wire_type == LENGTH_DELIMITED => {
                 spec.signature_name = message.delimited()?.to_text()?;
@@ -32,8 +33,8 @@ pub(crate) fn parse<'a>(mut message: Reader<'a>, spec: &mut ModelSpec<'a>) -> Re
     Ok(())
 }
 
-fn parse_int64_value(mut message: Reader<'_>) -> Result<i64, Malformed> {
-    let mut value = 0;
+/// The number in an `Int64Value`; `value` if it has none.
+fn merge_int64_value(mut message: Reader<'_>, mut value: i64) -> Result<i64, Malformed> {
     while let Some(field) = message.field()? {
         match field.number {
             1 if field.wire_type == VARINT => value = message.varint()? as i64,

@@ -36,7 +36,7 @@ pub(super) async fn compress(reply: Reply, accepted: Option<Compression>, lane: 
     let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     let plain = body.clone();
     let job = move || compressed(compression, &plain);
-    let body = match heavy::work(lane, &COST, body.len(), job).await {
+    let body = match heavy::work(lane, &COST, body.len(), None, job).await {
         Ok(smaller) if smaller.len() < body.len() => {
             head.headers.insert(CONTENT_ENCODING, HeaderValue::from_static(compression.name()));
             smaller

@@ -96,6 +96,9 @@ async fn answer(request: Request<Incoming>, peer: Peer, call: CallInHand) -> rep
     if lane.serving.options.rest_cors {
         reply::allow_any_origin(&mut reply);
     }
+    if !lane.serving.options.rest_compression {
+        return reply;
+    }
     match compress::accepted(&head.headers) {
         None => reply,
         accepted => compress::compress(reply, accepted, lane).await,
@@ -131,10 +134,10 @@ async fn read_body(head: &Parts, body: Incoming, lane: &Lane) -> Result<Bytes> {
     let max_bytes = lane.serving.options.max_request_bytes;
     let body = collect(body, max_bytes).await?;
     let encoding = head.headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes).unwrap_or_default();
-    match Compression::from_name(encoding) {
+    match Compression::in_header(encoding) {
         // A few bytes can grow large, so the size says little.
         Some(compression) => {
-            heavy::work(lane, &heavy::INFLATE, body.len(), move || inflate(compression, &[body], max_bytes)).await
+            heavy::work(lane, &heavy::INFLATE, body.len(), None, move || inflate(compression, &[body], max_bytes)).await
         }
         None => Ok(body),
     }

@@ -24,7 +24,7 @@ pub(super) async fn answer<H: Head>(
     let urgency = urgency(headers, serving)?;
     let request = if heavy::is_large(body.len()) {
         let (bytes, body) = (body.len(), body.clone());
-        heavy::work(lane, &heavy::DECODE, bytes, move || decode_examples(&body)).await?
+        heavy::work(lane, &heavy::DECODE, bytes, urgency.deadline, move || decode_examples(&body)).await?
     } else {
         decode_examples(body)?
     };

@@ -2,6 +2,7 @@
 //! Work on large bodies: parsing megabytes of JSON takes milliseconds, which the other requests of a lane must not wait for.
 
 use std::sync::{Arc, LazyLock};
+use std::time::Instant;
 
 use tensorserve_servables::execution::{Request, RunCost};
 use tensorserve_servables::{Result, Urgency};
@@ -25,14 +26,16 @@ pub(super) fn is_large(bytes: usize) -> bool {
     bytes >= SMALL
 }
 
-/// Does `job` on an execution thread, unless work of its kind and size is known to be short.
+/// Does `job` on an execution thread, unless work of its kind and size is known to be short. DEADLINE_EXCEEDED if `deadline`
+/// passes before.
 pub(super) async fn work<R: Send + 'static>(
     lane: &Lane,
     cost: &RunCost,
     bytes: usize,
+    deadline: Option<Instant>,
     job: impl FnOnce() -> Result<R> + Send + 'static,
 ) -> Result<R> {
-    let urgency = Urgency::default();
+    let urgency = Urgency { deadline, ..Urgency::default() };
     let request = Request { cost, input_bytes: bytes, group: &GROUP, company: lane.company(), urgency };
     lane.serving.executor.run(request, |_: &_| job()).await
 }

@@ -12,6 +12,7 @@ pub mod logged;
 pub mod metadata;
 pub mod model_status;
 pub mod openapi;
+mod openapi_examples;
 mod openapi_schema;
 pub mod predict;
 pub mod predict_binary;

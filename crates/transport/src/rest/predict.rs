@@ -10,6 +10,7 @@ use http::header::HeaderMap;
 use smallvec::SmallVec;
 use tensorserve_servables::predict::{Answer, InputValue, Inputs, Prepared, prepare};
 use tensorserve_servables::signature::Endpoint;
+use tensorserve_servables::signature_text::list_signatures;
 use tensorserve_servables::{
     DEFAULT_SIGNATURE, ModelSpec, Resolve, Result, ServableHandle, ServingError, Signature, Urgency,
 };
@@ -35,7 +36,7 @@ pub(super) async fn reply(spec: ModelSpec<'_>, headers: &HeaderMap, body: &Bytes
         let (spec, headers, body) = (spec.into_owned(), headers.clone(), body.clone());
         let serving = Arc::clone(&lane.serving);
         let job = move || prepare_request(given, &spec, &headers, &body, &serving);
-        heavy::work(lane, &heavy::DECODE, bytes, job).await?
+        heavy::work(lane, &heavy::DECODE, bytes, urgency.deadline, job).await?
     } else {
         prepare_request(given, &spec, headers, body, serving)?
     };
@@ -48,7 +49,8 @@ pub(super) async fn reply(spec: ModelSpec<'_>, headers: &HeaderMap, body: &Bytes
     let bytes = answer.outputs().map(|(_, tensor)| tensor.bytes().len()).sum();
     let reply = if heavy::is_large(bytes) {
         let serving = Arc::clone(&lane.serving);
-        heavy::work(lane, &heavy::ENCODE, bytes, move || encode(&answer, reply_format, layout, &serving)).await?
+        let job = move || encode(&answer, reply_format, layout, &serving);
+        heavy::work(lane, &heavy::ENCODE, bytes, urgency.deadline, job).await?
     } else {
         encode(&answer, reply_format, layout, serving)?
     };
@@ -104,11 +106,20 @@ pub(super) fn read_json(spec: &ModelSpec<'_>, body: &[u8], servables: &impl Reso
         let inputs = input_specs(&found.1)?;
         target = Some(found);
         Ok(inputs)
-    })?;
+    });
+    let request = match (request, &target) {
+        (Err(error), Some((_, signature))) if !is_malformed(&error) => return Err(signature.explain(error)),
+        (request, _) => request?,
+    };
     let (handle, signature) =
         target.ok_or_else(|| ServingError::internal("the request was read without its signature"))?;
     let inputs = request.inputs.into_iter().map(|(alias, tensor)| (Cow::Owned(alias), InputValue::Tensor(tensor)));
     Ok(JsonRequest { handle, signature, inputs: inputs.collect(), layout: request.format })
+}
+
+/// Whether the text is not even JSON, so that it does not matter what the signature takes.
+fn is_malformed(error: &ServingError) -> bool {
+    error.message.starts_with("JSON Parse error")
 }
 
 /// The reply's form. One array cannot hold several outputs: without a wish they are sent as named arrays.
@@ -153,7 +164,8 @@ pub(super) fn find(
     let handle = servables.resolve(spec)?;
     let name = signature_name.filter(|name| !name.is_empty()).unwrap_or(DEFAULT_SIGNATURE);
     let signature = handle.servable().signature(name).cloned().ok_or_else(|| {
-        ServingError::invalid_argument(format!("Serving signature name: \"{name}\" not found in signature def"))
+        let known = list_signatures(&handle);
+        ServingError::invalid_argument(format!("Serving signature name: \"{name}\" not found in signature def{known}"))
     })?;
     if signature.inputs.is_empty() {
         let shown = signature_name.filter(|name| !name.is_empty()).unwrap_or("DEFAULT");
