@@ -79,6 +79,10 @@ fuzz:  ## Feed the decoders of requests with bytes that nobody would send, ten m
 	@command -v c++ >/dev/null || { echo 'make fuzz needs a C++ compiler: apt-get install g++' >&2; exit 1; }
 	FUZZ_SECONDS=$(FUZZ_SECONDS) fuzz/run.sh $(FUZZ_TARGETS)
 
+bench-batching: $(STAMPS)/installed-release  ## Compare batches that size themselves with a grid of parameters
+	cargo run --quiet --release --package tensorserve-servables --example queue_cost
+	$(PYTHON) -m benchmarks.batching
+
 docs: $(STAMPS)/installed-$(PROFILE)  ## Write the generated pages: docs/flags.md, docs/benchmarks.md
 	$(PYTHON) -m tensorserve.config.reference > docs/flags.md
 	$(PYTHON) -m benchmarks.report

@@ -54,7 +54,6 @@ fn signature() -> SignatureDef {
             dim: [-1, 8].map(|size| Dim { size, ..Dim::default() }).to_vec(),
             unknown_rank: false,
         }),
-        ..TensorInfo::default()
     };
     SignatureDef {
         inputs: [("x".to_owned(), info("x:0"))].into(),

@@ -7,9 +7,10 @@ the help text and `docs/flags.md` are all derived from it, so adding a flag touc
 
 import dataclasses
 import enum
-import os
 from dataclasses import dataclass
 from typing import Any
+
+from tensorserve.config.cpus import schedulable_cpus as schedulable_cpus
 
 FlagValue = bool | int | float | str
 
@@ -55,12 +56,6 @@ class Flag:
     status: Status
     aliases: tuple[str, ...] = ()
     repeatable: bool = False
-
-
-def schedulable_cpus() -> int:
-    """How many CPUs this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 _EFFECTIVE = Status.EFFECTIVE
