@@ -4,6 +4,7 @@
 Importing this module imports TensorFlow: `tensorflow-serving-api` does.
 """
 
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -127,6 +128,11 @@ def rpc_error(call: Callable[[], Any]) -> tuple[str, str]:
     except grpc.RpcError as error:
         return error.code().name, error.details() or ""
     raise AssertionError(f"the call succeeded: {reply}")
+
+
+def without_explanation(message: str) -> str:
+    """The original's text of an error, without what we say behind it of the signature or of the others there are."""
+    return re.sub(r" \((signature \S+ takes|the model has): .*\)$", "", message, flags=re.DOTALL)
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:

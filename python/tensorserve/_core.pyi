@@ -1,9 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """The typed boundary between the control plane (Python) and the data plane (Rust)."""
 
-from typing import final
+from collections.abc import Iterator
+from typing import Protocol, final, type_check_only
 
-__all__ = ["DataPlane", "Servable", "ServingError", "TensorFlowRuntime", "__version__", "descriptor_set"]
+__all__ = [
+    "ControlReply",
+    "DataPlane",
+    "RequestLog",
+    "Servable",
+    "ServingError",
+    "TensorFlowRuntime",
+    "TfRecordReader",
+    "__version__",
+    "descriptor_set",
+    "tfrecords",
+]
 __version__: str
 
 class ServingError(Exception):
@@ -13,6 +25,19 @@ class ServingError(Exception):
 
 def descriptor_set() -> bytes:
     """The serialized `FileDescriptorSet` of every definition in `proto/`."""
+
+def tfrecords(records: list[bytes]) -> bytes:
+    """The records as they stand in a TFRecord file, one after the other. Frames them without holding the GIL."""
+
+@final
+class TfRecordReader(Iterator[bytes]):
+    """Reads the records of a TFRecord file, one at a time."""
+
+    def __new__(cls, path: str) -> TfRecordReader:
+        """Opens the file. Raises OSError."""
+    def __iter__(self) -> TfRecordReader: ...
+    def __next__(self) -> bytes:
+        """The next record. Raises ServingError (DATA_LOSS, with TensorFlow's text) if the file is damaged there."""
 
 @final
 class TensorFlowRuntime:
@@ -36,6 +61,70 @@ class Servable:
 
     @property
     def signature_names(self) -> list[str]: ...
+    def enable_batching(
+        self,
+        parameters: bytes,
+        pad_values: dict[str, str] | None = None,
+        auto: bool = False,
+        latency_slo_ms: int = 0,
+        execution_threads: int = 0,
+    ) -> None:
+        """From now on requests share batches; to be called once, before the servable is published.
+
+        `parameters` is a serialized `tensorflow.serving.BatchingParameters`, `pad_values` what inputs are padded
+        with, by alias. With `auto` batches size themselves, if `latency_slo_ms` is above 0 for answers within that
+        time, and at most `execution_threads` (0 for the default) run at once.
+        Raises ServingError (INVALID_ARGUMENT), ValueError if the bytes are no such message.
+        """
+    def method_name(self, signature: str) -> str | None:
+        """The `method_name` of a signature; None if there is no such signature."""
+    def replay(
+        self,
+        path: str,
+        *,
+        iterations: int = 1,
+        max_records: int = 1000,
+        signature_method_name_check: bool = False,
+    ) -> list[tuple[int, list[float]]]:
+        """Runs the requests of a TFRecord file of PredictionLogs, one after the other, without holding the GIL.
+
+        Gives for each record the number of its `log_type` field (0 if it has none) and the seconds that each run took.
+        Raises ServingError with the original's codes and texts; the error of a request that fails is raised as it is.
+        """
+    def synthesize_warmup(self, seconds_each: float, seconds: float) -> list[tuple[str, str, float | None]]:
+        """Runs each signature that clients may ask once, with made-up inputs, without holding the GIL.
+
+        Gives for each its name and the seconds that it took, or why it was not run or failed.
+        """
+    def prediction_log(self, verb: str, model: str, body: bytes) -> bytes:
+        """A REST request as a serialized PredictionLog; `verb` is predict, classify or regress. Raises ServingError."""
+
+@final
+class ControlReply:
+    """How one question to the control plane is answered, from any thread. Dropped without an answer it is an error."""
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether the client still waits."""
+    def send(self, body: bytes, status: int = 200, content_type: str = "application/json") -> None:
+        """Answers; `status` and `content_type` are for HTTP."""
+    def fail(self, code: int, message: str) -> None:
+        """Answers with an error; `code` is a canonical status code number."""
+
+@type_check_only
+class _ControlPlane(Protocol):
+    """Decides what is served. Both methods must return at once; they are called from one thread."""
+
+    def reload_config(self, request: bytes, reply: ControlReply, /) -> None:
+        """Answers a `ReloadConfigRequest` with a `ReloadConfigResponse`."""
+    def admin(
+        self, method: str, target: str, headers: dict[str, str], peer: str, body: bytes, reply: ControlReply, /
+    ) -> None:
+        """Answers a request below `/v1/admin/`; `peer` is loopback, socket or remote.
+
+        `headers` has those that decide who may do what, in lower case: authorization, content-type, host, origin,
+        sec-fetch-site, forwarded, via, x-real-ip, and x-forwarded for any that begins like this.
+        """
 
 @final
 class DataPlane:
@@ -48,16 +137,25 @@ class DataPlane:
         execution_threads: int = 0,
         rest_timeout_ms: int = 30000,
         rest_cors: bool = False,
+        rest_compression: bool = True,
         signature_method_name_check: bool = False,
         session_service: bool = False,
         serialize_as_tensor_content: bool = False,
         max_request_bytes: int = 2147483647,
         grpc_options: dict[str, int] | None = None,
+        batch_threads: tuple[int, str] | None = None,
+        model_weights: dict[str, float] | None = None,
+        max_in_flight: int = 0,
+        max_in_flight_per_model: int = 0,
     ) -> DataPlane:
         """0 threads means: chosen from the CPUs this process may use.
 
         `grpc_options` may have max_streams, max_header_bytes, max_receive_bytes, max_send_bytes, keepalive_time_ms,
         keepalive_timeout_ms, max_age_ms and max_age_grace_ms; a negative number means no limit. Raises ValueError.
+        `batch_threads` are the number and the name of threads for batches alone; without them batches share those of
+        other runs. `model_weights` are the models' shares of execution time under load, 1 for those that it does
+        not name. More requests at once than `max_in_flight` or, for one model, `max_in_flight_per_model` are
+        UNAVAILABLE; 0 means no limit.
         """
     def publish(self, model: str, version: int, servable: Servable) -> None:
         """Makes a version answer requests at once. Replaces a version of the same number."""
@@ -71,6 +169,15 @@ class DataPlane:
         """What GetModelStatus reports of a version; `state` is a `ModelVersionStatus.State` number."""
     def set_labels(self, model: str, labels: dict[str, int]) -> None:
         """Replaces all version labels of a model."""
+    def batching_report(self, model: str) -> str:
+        """How a model's requests are batched and why, as JSON. Raises ServingError (NOT_FOUND)."""
+    def withdraw(self, model: str) -> None:
+        """Health does not depend on this model any more, until one of its versions starts."""
+    def set_control_plane(self, control: _ControlPlane) -> None:
+        """Who answers config reloads and admin requests, until `shutdown`. Without one they are refused."""
+    @property
+    def request_log(self) -> RequestLog:
+        """Where answered requests wait that shall be logged."""
     def secure_grpc(self, key: str, certificates: str, client_authorities: str | None = None) -> None:
         """Puts new gRPC connections within TLS; again, with another identity, it replaces the one before.
 
@@ -88,3 +195,20 @@ class DataPlane:
         """Starts to answer HTTP on `HOST:PORT` or `unix:PATH`; gives the bound port. Raises OSError."""
     def shutdown(self, drain_seconds: float) -> bool:
         """Refuses new connections, lets requests in flight finish, then stops. False if some were cut off."""
+
+@final
+class RequestLog:
+    """The queue of answered requests of a data plane that shall be logged."""
+
+    def set_loggers(self, loggers: dict[str, tuple[int, float, list[str]]]) -> None:
+        """Replaces what is logged: by model the collector's number, the sampling rate, and the tags to note."""
+    def set_max_bytes(self, max_bytes: int) -> None:
+        """Bytes of records that may wait; what comes while more do is dropped."""
+    def take(self, timeout_seconds: float, max_bytes: int) -> list[tuple[int, list[bytes]]]:
+        """Waits (without the GIL) for records, then takes about `max_bytes` of them.
+
+        Gives for each collector its records, serialized PredictionLogs; nothing if none came in time.
+        """
+    @property
+    def dropped(self) -> int:
+        """Records dropped since the start because too much waited."""

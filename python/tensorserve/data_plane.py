@@ -5,12 +5,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from tensorserve.config.batching import batching, model_weights
 from tensorserve.config.channel_arguments import grpc_options
 from tensorserve.config.flags import ServerOptions
 from tensorserve.lifecycle.loader import ServableTable
+from tensorserve.services.control_plane import ControlPlane
 
 if TYPE_CHECKING:
-    from tensorserve._core import Servable  # noqa: F401  # used in a quoted type
+    from tensorserve._core import (
+        RequestLog,
+        Servable,  # noqa: F401  # used in a quoted type
+    )
 
 
 class DataPlane(ServableTable["Servable"], Protocol):
@@ -21,6 +26,16 @@ class DataPlane(ServableTable["Servable"], Protocol):
 
     def set_labels(self, model: str, labels: dict[str, int], /) -> None:
         """Replaces all version labels of a model."""
+
+    def withdraw(self, model: str, /) -> None:
+        """A model is not configured any more; health does not depend on it."""
+
+    def set_control_plane(self, control: ControlPlane, /) -> None:
+        """Who answers config reloads and admin requests until the shutdown."""
+
+    @property
+    def request_log(self) -> RequestLog:
+        """Where answered requests wait that shall be logged."""
 
     def secure_grpc(self, key: str, certificates: str, client_authorities: str | None, /) -> None:
         """Puts new gRPC connections within TLS, or replaces what those use. Raises the data plane's error."""
@@ -42,14 +57,20 @@ def open_data_plane(options: ServerOptions) -> DataPlane:
     """Makes the data plane that the flags describe. It listens nowhere yet."""
     from tensorserve import _core
 
+    threads = batching(options).threads
     return _core.DataPlane(
         io_threads=options.io_threads,
         execution_threads=options.execution_threads,
         rest_timeout_ms=options.rest_api_timeout_in_ms,
         rest_cors=options.rest_api_enable_cors_support,
+        rest_compression=options.rest_api_compression,
         signature_method_name_check=options.enable_signature_method_name_check,
         session_service=options.enable_session_service,
         serialize_as_tensor_content=options.enable_serialization_as_tensor_content,
         max_request_bytes=options.max_request_bytes,
         grpc_options=grpc_options(options.grpc_channel_arguments),
+        batch_threads=None if threads is None else (threads.number, threads.name),
+        model_weights=model_weights(options.model_weights),
+        max_in_flight=options.max_in_flight,
+        max_in_flight_per_model=options.max_in_flight_per_model,
     )

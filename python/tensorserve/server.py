@@ -3,43 +3,59 @@
 
 ```
 FileSystemSource -> Manager -> Runtime's loader -> DataPlane
-                       `-> EventBus -> states, labels, Startup
+   ^                   `-> EventBus -> states, labels, Startup
+ModelCatalog <- config file, reload requests, admin API, `reload`
 ```
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import cache
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from tensorserve.config.flags import ServerOptions, schedulable_cpus
+from tensorserve.config.flags import ServerOptions
 from tensorserve.config.model_config import checked, model_configs
 from tensorserve.config.parser import check_keywords
 from tensorserve.config.validation import check_options
 from tensorserve.data_plane import DataPlane, open_data_plane
 from tensorserve.errors import Code, ServingError, UnknownFlagError
-from tensorserve.lifecycle import version_policy
-from tensorserve.lifecycle.events import Event, EventBus, SourceProblem, StateChange
+from tensorserve.lifecycle.events import Event, EventBus, SourceProblem, StateChange, VersionsIncomplete
 from tensorserve.lifecycle.labels import LabelKeeper
 from tensorserve.lifecycle.loader import Loader
-from tensorserve.lifecycle.manager import Manager, ManagerOptions
+from tensorserve.lifecycle.manager import Manager
 from tensorserve.lifecycle.memory_budget import MemoryBudget
 from tensorserve.lifecycle.startup import Startup
 from tensorserve.listeners import BoundPorts, Endpoints, check_endpoints, open_ports
+from tensorserve.request_log.request_logs import RequestLogs
 from tensorserve.runtimes.registry import RuntimeFactory, RuntimeRegistry
 from tensorserve.security import Security
+from tensorserve.services.catalog import Bookkeeping, ModelCatalog, ModelReport, Origin, Wait
+from tensorserve.services.config_file import FileFollower, Followed, ModelConfigFile, OptionsFile
+from tensorserve.services.control_plane import ControlPlane
+from tensorserve.services.manager_options import manager_options
+from tensorserve.services.model_states import ModelStates
+from tensorserve.services.reload_plan import ReloadPlan
+from tensorserve.services.repository_follower import FollowedRepository
 from tensorserve.sources.file_system import FileSystemSource
-from tensorserve.types import AspiredVersion, ModelConfig
+from tensorserve.sources.places import ModelPlaces
+from tensorserve.sources.storages import is_object_store
+from tensorserve.types import TENSORFLOW_PLATFORM, AspiredVersion, ModelConfig
+from tensorserve.warmup.model_warmup import warming
 
 if TYPE_CHECKING:
     from tensorserve._core import Servable
+    from tensorserve.services.admin_service import AdminService
 
 logger = logging.getLogger(__name__)
 
 # In Python 0 and None mean something else than on the command line, so the gRPC port has a name of its own.
 _PORT_FLAGS = {"port": "grpc_port", "rest_api_port": "rest_api_port"}
+
+# Files whose options runtimes can take in again.
+_OPTION_FILES = ("tensorflow_session_config_file", "platform_config_file", "batching_parameters_file")
 
 
 class ModelServer:
@@ -140,10 +156,15 @@ class ModelServer:
         check_endpoints(self._endpoints)
         options = check_options(self._options)
         registry = RuntimeRegistry(options, self._runtime_factories)
-        models = self._models(options, registry)
-        loaders = {model.name: registry.runtime(model.platform).loader for model in models}
-        self._running = _Running(options, models, loaders, self._open_data_plane(options))
+        # What a plug-in or a test loads has files that only it knows.
+        checked_platforms = frozenset() if self._runtime_factories else frozenset({TENSORFLOW_PLATFORM})
+        places = ModelPlaces.open(options, checked_platforms)
+        models = self._models(options, registry, places)
+        for model in models:
+            registry.runtime(model.platform)
+        self._running = _Running(options, models, registry, places, self._open_data_plane(options))
         try:
+            self._running.open_control_plane(options)
             self._running.load(timeout_seconds)
         except BaseException:
             self.stop(0.0)
@@ -161,7 +182,32 @@ class ModelServer:
 
     def wait_until_available(self, timeout_seconds: float | None = None) -> bool:
         """Waits until every model has a version that answers. False if that took longer than the timeout."""
-        return self._running is not None and self._running.startup.wait_until_available(timeout_seconds)
+        return self._running is not None and self._running.catalog.wait_until_ready(timeout_seconds)
+
+    def models(self) -> tuple[ModelReport, ...]:
+        """Every model that is configured, and how it does."""
+        return () if self._running is None else self._running.catalog.reports()
+
+    def reload(
+        self, models: Iterable[ModelConfig] | None = None, timeout_seconds: float | None = None
+    ) -> ReloadPlan | None:
+        """Serves exactly these models from now on, and waits until those that are new answer.
+
+        Args:
+            models: The complete list; None takes the configuration files in again.
+            timeout_seconds: How long new models may take; None means for ever.
+
+        Returns:
+            What that changed; None if there is no `model_config_file` to take in.
+
+        Raises:
+            ServingError: The list is refused, and nothing has changed; or, UNKNOWN: new models do not answer.
+        """
+        if self._running is None:
+            raise ServingError(Code.FAILED_PRECONDITION, "The server is not running.")
+        if models is None:
+            return self._running.reload_files(Wait(timeout_seconds))
+        return self._running.catalog.replace(models, Origin.REQUEST, Wait(timeout_seconds))
 
     def stop(self, drain_seconds: float | None = None) -> bool:
         """Refuses new connections, lets the requests in flight finish, and unloads everything.
@@ -186,43 +232,90 @@ class ModelServer:
     ) -> None:
         self.stop()
 
-    def _models(self, options: ServerOptions, registry: RuntimeRegistry) -> tuple[ModelConfig, ...]:
+    def _models(
+        self, options: ServerOptions, registry: RuntimeRegistry, places: ModelPlaces
+    ) -> tuple[ModelConfig, ...]:
         if self._given_models is not None:
             return checked(self._given_models, registry.knows)
+        if places.repository is not None:
+            return checked(places.repository.models(), registry.knows)
         return model_configs(options, registry.knows)
 
 
 class _Running:
-    """What exists from start to stop. Listens to the source on behalf of the manager."""
+    """What exists from start to stop. Listens to the source on behalf of the manager; acts on the list of models."""
 
     def __init__(
         self,
         options: ServerOptions,
         models: tuple[ModelConfig, ...],
-        loaders: Mapping[str, Callable[[str], Loader[Servable]]],
+        registry: RuntimeRegistry,
+        places: ModelPlaces,
         data_plane: DataPlane,
     ) -> None:
         self.data_plane = data_plane
         self._security = Security(options, data_plane)
+        self._request_logs = RequestLogs(data_plane.request_log, options)
         self.startup = Startup(model.name for model in models)
-        self._models = models
-        self._loaders = loaders
+        self._registry = registry
+        self._options = options
+        self._loaders: dict[str, Callable[[str], Loader[Servable]]] = {}
+        self.prepare(models)
         self._bus = EventBus()
         self._labels = LabelKeeper(
             models, data_plane.set_labels, allow_unavailable=options.allow_version_labels_for_unavailable_models
         )
         # The data plane comes first: who hears of a state from another subscriber can rely on it.
-        for subscriber in (self._report_state, self._labels, self.startup):
+        states = ModelStates()
+        for subscriber in (self._report_state, self._labels, states, self.startup):
             self._bus.subscribe(subscriber)
         self._budget = MemoryBudget(options.model_memory_limit_mb * 1_000_000)
         self._bus.subscribe(self._budget)
-        self._manager: Manager[Servable] = Manager(data_plane, self._bus, _manager_options(options))
-        self._source = FileSystemSource(models, self, options.file_system_poll_wait_seconds)
+        self._manager: Manager[Servable] = Manager(data_plane, self._bus, manager_options(options))
+        self._source = FileSystemSource(models, self, options.file_system_poll_wait_seconds, places.storages)
+        self._places = places
+        self._bus.subscribe(places.remote)
+        self.catalog = ModelCatalog(
+            models,
+            self,
+            Bookkeeping(self._bus, self._labels, states),
+            allow_unavailable=options.allow_version_labels_for_unavailable_models,
+        )
+        self._config_file = (
+            ModelConfigFile(options.model_config_file, self.catalog, self.check) if options.model_config_file else None
+        )
+        self._follower = FileFollower(self._followed(options), options.model_config_file_poll_wait_seconds)
+        repository = places.repository
+        followed = [FollowedRepository(repository.models, self.catalog)] if repository else []
+        self._repository_follower = FileFollower(followed, places.repository_poll_wait_seconds)
+        self._control: ControlPlane | None = None
+
+    def _followed(self, options: ServerOptions) -> list[Followed]:
+        files: list[Followed] = [
+            OptionsFile(path, self._registry.refresh) for flag in _OPTION_FILES if (path := getattr(options, flag))
+        ]
+        return [*files, self._config_file] if self._config_file else files
+
+    def open_control_plane(self, options: ServerOptions) -> None:
+        """From here on reloads and admin requests are answered. Raises ServingError: the token file cannot be used."""
+
+        @cache
+        def admin_service() -> AdminService:
+            from tensorserve.services.admin_service import AdminService
+
+            batching_report = getattr(self.data_plane, "batching_report", None)
+            return AdminService.open(options, self.catalog, self, batching_report)
+
+        if options.admin_token_file:
+            admin_service()
+        self._control = ControlPlane(self.catalog, admin_service)
+        self.data_plane.set_control_plane(self._control)
 
     def load(self, timeout_seconds: float | None) -> None:
+        self._request_logs.update(self.catalog.models.values())
         logger.info("Adding/updating models.")
-        for model in self._models:
-            logger.info(" (Re-)adding model: %s", model.name)
+        for name in self.catalog.models:
+            logger.info(" (Re-)adding model: %s", name)
         self._manager.start()
         self._source.start()
         self.startup.wait(timeout_seconds)
@@ -230,34 +323,70 @@ class _Running:
         for refusal in self._labels.refusals():
             logger.error("%s; the label is set once it is.", refusal.message)
         logger.info("Finished adding/updating models")
+        self._follower.start()
+        self._repository_follower.start()
 
     def stop(self, drain_seconds: float) -> bool:
+        self._follower.stop()
+        self._repository_follower.stop()
+        if self._control is not None:
+            self._control.stop()
         self._source.stop()
         self._security.stop()
         drained = self.data_plane.shutdown(drain_seconds)
-        return self._manager.stop(drain_seconds) and drained
+        self._request_logs.stop()
+        unloaded = self._manager.stop(drain_seconds)
+        self._places.remote.close()
+        return unloaded and drained
+
+    def reload_files(self, wait: Wait | None) -> ReloadPlan | None:
+        """Takes the configuration files in again, and looks for new versions; None if no file names models."""
+        plan = None if self._config_file is None else self._config_file.reload(wait)
+        self._follower.poll()
+        self._repository_follower.poll()
+        self._source.poll_now()
+        return plan
+
+    def check(self, models: Iterable[ModelConfig]) -> tuple[ModelConfig, ...]:
+        accepted = checked(models, self._registry.knows)
+        self._request_logs.check(accepted)
+        return accepted
+
+    def prepare(self, models: Collection[ModelConfig]) -> None:
+        added = {model.name: warming(self._registry.runtime(model.platform).loader, self._options) for model in models}
+        self._loaders = {**self._loaders, **added}
+
+    def watch(self, models: Sequence[ModelConfig]) -> None:
+        self._request_logs.update(models)
+        self._source.update(models)
+
+    def withdraw(self, model: str) -> None:
+        self._loaders = {name: loader for name, loader in self._loaders.items() if name != model}
+        self.data_plane.withdraw(model)
+
+    def versions(self, model: ModelConfig) -> Collection[int]:
+        return self._places.storages.storage(model).list_versions(model).paths.keys()
 
     def aspire(self, model: str, versions: tuple[AspiredVersion, ...]) -> None:
-        loader = self._loaders[model]
-        budgeted = {v.id.version: self._budget.loader(v.id, v.path, loader(v.path)) for v in versions}
-        self._manager.set_aspired(model, budgeted)
+        self._manager.set_aspired(model, {version.id.version: self._loader(version) for version in versions})
+
+    def _loader(self, version: AspiredVersion) -> Loader[Servable]:
+        loader = self._loaders[version.id.name]
+
+        def load_local(path: str) -> Loader[Servable]:
+            return self._budget.loader(version.id, path, loader(path))
+
+        if is_object_store(version.path):
+            return self._places.remote.loader(version, load_local)
+        return load_local(version.path)
 
     def report_problem(self, model: str, error: ServingError) -> None:
         self._bus.publish(SourceProblem(model, error))
+
+    def report_incomplete(self, model: str, reasons: Mapping[int, str]) -> None:
+        self._bus.publish(VersionsIncomplete(model, reasons))
 
     def _report_state(self, event: Event) -> None:
         if isinstance(event, StateChange):
             code, message = (event.error.code, event.error.message) if event.error else (Code.OK, "")
             self.data_plane.set_version_state(event.id.name, event.id.version, int(event.state), int(code), message)
-
-
-def _manager_options(options: ServerOptions) -> ManagerOptions:
-    resource_preserving = options.version_transition_policy == "resource_preserving"
-    return ManagerOptions(
-        policy=version_policy.resource_preserving if resource_preserving else version_policy.availability_preserving,
-        load_threads=max(options.num_load_threads, 1),
-        initial_load_threads=4 * schedulable_cpus(),
-        unload_threads=options.num_unload_threads if options.num_unload_threads > 0 else None,
-        max_load_retries=options.max_num_load_retries,
-        load_retry_interval_seconds=options.load_retry_interval_micros / 1e6,
-    )

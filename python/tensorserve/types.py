@@ -61,6 +61,21 @@ VersionPolicy = Latest | All | Specific
 
 
 @dataclass(frozen=True, slots=True)
+class LoggingConfig:
+    """Which requests of a model are logged, and where.
+
+    Attributes:
+        collector_type: What keeps the records; empty means TFRecord files.
+        filename_prefix: Where it keeps them; for files the first part of their names.
+        sampling_rate: Share of the requests that is logged, from 0 to 1.
+    """
+
+    collector_type: str = ""
+    filename_prefix: str = ""
+    sampling_rate: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class ModelConfig:
     """A model to serve.
 
@@ -70,6 +85,7 @@ class ModelConfig:
         platform: Which runtime loads it.
         policy: Which of its versions to serve.
         version_labels: Names for versions, such as `stable` and `canary`.
+        logging_config: How its requests are logged; None means not at all.
     """
 
     name: str
@@ -77,3 +93,4 @@ class ModelConfig:
     platform: str = TENSORFLOW_PLATFORM
     policy: VersionPolicy = Latest()
     version_labels: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    logging_config: LoggingConfig | None = None

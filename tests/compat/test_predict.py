@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2
 
-from tests.clients import GrpcClient, predict_request, rpc_error, tensor
+from tests.clients import GrpcClient, predict_request, rpc_error, tensor, without_explanation
 
 MATRIX = [[1.0, 2.0], [3.0, 4.0]]
 
@@ -169,7 +169,33 @@ ERRORS: dict[str, tuple[str, dict[str, Any], dict[str, Any], str, str]] = {
 @pytest.mark.parametrize("case", ERRORS)
 def test_refuses(grpc_client: GrpcClient, case: str) -> None:
     model, inputs, options, code, message = ERRORS[case]
-    assert rpc_error(lambda: grpc_client.predict(model, inputs, **options)) == (code, message)
+    found = rpc_error(lambda: grpc_client.predict(model, inputs, **options))
+    assert (found[0], without_explanation(found[1])) == (code, message)
+
+
+EXPLAINED = {
+    "no input": "takes: x (float [-1]); given: none",
+    "too many inputs": "takes: x (float [-1]); given: a (float [1]), x (float [1]), z (float [1])",
+    "too few inputs": "takes: a (float [-1,-1]), b (float [-1,-1]); given: a (float [2,2])",
+    "wrong name": "takes: x (float [-1]); given: images (float [1])",
+    "wrong shape": "takes: a (float [-1,-1]), b (float [-1,-1]); given: a (float [2,3]), b (float [4,2])",
+    "wrong dtype": "takes: a (float [-1,-1]), b (float [-1,-1]); given: a (double [2,2]), b (float [2,2])",
+    "string for a float": "takes: x (float [-1]); given: x (string [1])",
+}
+
+
+@pytest.mark.parametrize("case", EXPLAINED)
+def test_says_what_the_signature_takes_and_what_was_given(grpc_client: GrpcClient, case: str) -> None:
+    model, inputs, options, _code, message = ERRORS[case]
+    _code, found = rpc_error(lambda: grpc_client.predict(model, inputs, **options))
+    assert found == f"{message} (signature serving_default {EXPLAINED[case]})"
+
+
+def test_the_explanation_of_many_inputs_is_short(grpc_client: GrpcClient) -> None:
+    inputs = {f"x{i}": [1.0] for i in range(200)}
+    code, message = rpc_error(lambda: grpc_client.predict("half_plus_two", inputs))
+    assert code == "INVALID_ARGUMENT"
+    assert len(message) == 1024 + len("...TRUNCATED")
 
 
 def test_left_over_input_beside_a_default(grpc_client: GrpcClient) -> None:

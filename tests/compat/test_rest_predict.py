@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.clients import RestClient
+from tests.clients import RestClient, without_explanation
 
 MATRIX = [[1, 2], [3, 4]]
 
@@ -19,7 +19,7 @@ def answer(client: RestClient, model: str, body: Any) -> Any:
 
 def refusal(client: RestClient, model: str, body: Any) -> tuple[int, str]:
     reply = client.predict(model, body)
-    return reply.status_code, reply.json()["error"]
+    return reply.status_code, without_explanation(reply.json()["error"])
 
 
 GOOD: dict[str, tuple[str, Any, Any]] = {
@@ -246,6 +246,23 @@ BAD: dict[str, tuple[str, str, str]] = {
 def test_refuses(rest_client: RestClient, case: str) -> None:
     model, body, message = BAD[case]
     assert refusal(rest_client, model, body) == (400, message)
+
+
+EXPLAINED = {
+    "neither key": "takes: x (float [-1])",
+    "missing column": "takes: a (float [-1,-1]), b (float [-1,-1])",
+    "unknown key in a row": "takes: x (float [-1])",
+    "rows of different sizes": "takes: x (float [-1])",
+    "ragged column": "takes: x (float [-1])",
+    "wrong shape": "takes: a (float [-1,-1]), b (float [-1,-1]); given: a (float [1,3]), b (float [1,2])",
+}
+
+
+@pytest.mark.parametrize("case", EXPLAINED)
+def test_says_what_the_signature_takes(rest_client: RestClient, case: str) -> None:
+    model, body, message = BAD[case]
+    error = rest_client.predict(model, body).json()["error"]
+    assert error == f"{message} (signature serving_default {EXPLAINED[case]})"
 
 
 def test_uneven_outputs_say_which(rest_client: RestClient) -> None:

@@ -36,6 +36,11 @@ def without_model_file(version: Path) -> None:
     (version / "saved_model.pb").unlink()
 
 
+def without_model(version: Path) -> None:
+    without_model_file(version)
+    shutil.rmtree(version / "variables")
+
+
 def with_other_tags(version: Path) -> None:
     file = version / "saved_model.pb"
     file.write_bytes(file.read_bytes().replace(b"\x22\x05serve", b"\x22\x05other"))
@@ -44,11 +49,16 @@ def with_other_tags(version: Path) -> None:
 # What the load error says, by the way in which a model is broken.
 DAMAGES: dict[Callable[[Path], None], str] = {
     corrupt: "saved_model.pb",
-    truncated: "",
-    without_variables: "",
-    without_variables_data: "variables.data",
-    without_model_file: "Could not find SavedModel",
+    without_model: "Could not find SavedModel",
     with_other_tags: "Could not find meta graph def matching supplied tags: { serve }",
+}
+
+# What the log says of a model that looks like one that is still being copied; it is not loaded.
+HALVES: dict[Callable[[Path], None], str] = {
+    truncated: "saved_model.pb ends too early, after",
+    without_variables: "there is no variables/variables.index, although the graph has variables",
+    without_variables_data: "there is no variables/variables.data-00000-of-00001",
+    without_model_file: "there is no saved_model.pb",
 }
 
 
@@ -80,8 +90,7 @@ def client(running: ServerProcess) -> Iterator[GrpcClient]:
 def test_a_broken_new_version_leaves_the_old_one_serving(
     client: GrpcClient, models: Path, base_path: Path, tmp_path: Path
 ) -> None:
-    # Not `without_variables`: TensorFlow loads a model without an index and fails only when it is run.
-    for number, damage in enumerate((d for d in DAMAGES if d is not without_variables), start=2):
+    for number, damage in enumerate(DAMAGES, start=2):
         broken_version(models, tmp_path / "copying", damage).rename(base_path / str(number))
         wait_until(lambda n=number: client.states("changing").get(n) == "END")  # type: ignore[misc]
         failed = client.status("changing", version=number).model_version_status[0].status
@@ -92,34 +101,28 @@ def test_a_broken_new_version_leaves_the_old_one_serving(
     assert client.states("changing")[1] == "AVAILABLE"
 
 
-@pytest.mark.parametrize("damage", [d for d in DAMAGES if d is not without_variables])
-def test_a_broken_model_at_the_start(
-    serve_models: ServeModels, models: Path, tmp_path: Path, damage: Callable[[Path], None]
-) -> None:
-    (tmp_path / "broken").mkdir()
-    broken_version(models, tmp_path / "broken" / "1", damage)
-    server = serve_models(
-        {"broken": tmp_path / "broken", "steady": models / "half_plus_two"}, "--max_num_load_retries=0"
-    )
+def test_a_broken_model_at_the_start(serve_models: ServeModels, models: Path, tmp_path: Path) -> None:
+    entries = {"steady": models / "half_plus_two"}
+    for damage in (*DAMAGES, *HALVES):
+        entries[damage.__name__] = tmp_path / damage.__name__
+        entries[damage.__name__].mkdir()
+        broken_version(models, entries[damage.__name__] / "1", damage)
+    server = serve_models(entries, "--max_num_load_retries=0")
     client = GrpcClient(server.grpc_target)
     assert list(client.predict("steady", {"x": [1.0]}).outputs["y"].float_val) == [5.5]
-    assert client.states("broken") == {1: "END"}
-    code, message = rpc_error(lambda: client.predict("broken", {"x": [1.0]}))
-    assert (code, message) == ("NOT_FOUND", "Servable not found for request: Latest(broken)")
-    assert DAMAGES[damage] in server.log
-    client.close()
-
-
-def test_a_model_without_variables_fails_alone(serve_models: ServeModels, models: Path, tmp_path: Path) -> None:
-    (tmp_path / "broken").mkdir()
-    broken_version(models, tmp_path / "broken" / "1", without_variables)
-    server = serve_models(
-        {"broken": tmp_path / "broken", "steady": models / "half_plus_two"}, "--max_num_load_retries=0"
-    )
-    client = GrpcClient(server.grpc_target)
-    code, _message = rpc_error(lambda: client.predict("broken", {"x": [1.0]}))
-    assert code in ("NOT_FOUND", "FAILED_PRECONDITION")
-    assert list(client.predict("steady", {"x": [1.0]}).outputs["y"].float_val) == [5.5]
+    for damage, reason in DAMAGES.items():
+        name = damage.__name__
+        wait_until(lambda n=name: f"Servable {{name: {n} version: 1}} cannot be loaded" in server.log)  # type: ignore[misc]
+        assert client.states(name) == {1: "END"}
+        assert reason in server.log
+    for damage, reason in HALVES.items():
+        assert (
+            f"Version 1 of {damage.__name__} at {entries[damage.__name__]}/1 is not loaded yet: {reason}" in server.log
+        )
+        assert rpc_error(lambda d=damage: client.status(d.__name__))[0] == "NOT_FOUND"  # type: ignore[misc]
+    for damage in (*DAMAGES, *HALVES):
+        code, message = rpc_error(lambda d=damage: client.predict(d.__name__, {"x": [1.0]}))  # type: ignore[misc]
+        assert (code, message) == ("NOT_FOUND", f"Servable not found for request: Latest({damage.__name__})")
     client.close()
 
 

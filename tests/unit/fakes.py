@@ -59,6 +59,9 @@ class FakeDataPlane:
         self.busy: dict[ServableId, threading.Event] = {}
         self.refused_publications = 0
         self.shutdowns: list[float] = []
+        self.withdrawn: list[str] = []
+        self.control: Any = None
+        self.request_log: Any = None
         self.on_retire: Callable[[ServableId], None] = lambda retired: None
         self._lock = threading.Lock()
 
@@ -82,6 +85,12 @@ class FakeDataPlane:
 
     def set_labels(self, model: str, labels: dict[str, int]) -> None:
         self.labels[model] = dict(labels)
+
+    def withdraw(self, model: str) -> None:
+        self.withdrawn.append(model)
+
+    def set_control_plane(self, control: Any) -> None:
+        self.control = control
 
     def secure_grpc(self, key: str, certificates: str, client_authorities: str | None = None) -> None:
         self.identities["grpc"] = (key, certificates, client_authorities)

@@ -186,3 +186,31 @@ def test_keywords_are_checked(make) -> None:
         make(port=8500)
     with pytest.raises(FlagValueError):
         make(model_name=1)
+
+
+def test_a_model_repository_is_followed(make, plane: FakeDataPlane, tmp_path: Path, caplog) -> None:
+    add_version(tmp_path / "a", 1)
+    with make(model_repository=tmp_path) as server:
+        assert plane.versions("a") == {1}
+        add_version(tmp_path / "b", 3)
+        assert eventually(lambda: plane.versions("b") == {3})
+        (tmp_path / "a").rename(tmp_path / ".a")
+        assert eventually(lambda: plane.versions("a") == set())
+        assert [report.config.name for report in server.models()] == ["b"]
+        tmp_path.rename(tmp_path.with_name("away"))
+        assert eventually(lambda: f"Could not list model repository {tmp_path}" in caplog.text)
+        assert plane.versions("b") == {3}
+        tmp_path.with_name("away").rename(tmp_path)
+
+
+def test_an_empty_model_repository_is_enough_to_start(make, plane: FakeDataPlane, tmp_path: Path) -> None:
+    with make(model_repository=tmp_path, file_system_poll_wait_seconds=0) as server:
+        add_version(tmp_path / "a", 1)
+        server.reload()
+        assert eventually(lambda: plane.versions("a") == {1})
+
+
+def test_a_model_repository_excludes_other_models(make, tmp_path: Path) -> None:
+    for other in ("model_base_path", "model_config_file"):
+        with pytest.raises(ServingError, match="--model_repository takes the place of"):
+            make(model_repository=tmp_path, **{other: tmp_path}).start()

@@ -8,14 +8,16 @@ use std::time::Duration;
 
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use tensorserve_servables::{Code, VersionState};
+use tensorserve_servables::{Code, InFlightLimits, VersionState, batching_report};
 use tensorserve_tensors::proto::TensorEncoding;
 use tensorserve_transport::grpc::options::GrpcOptions;
 use tensorserve_transport::tls::Identity;
-use tensorserve_transport::{Protocol, Server, ServerOptions, Serving, ServingOptions};
+use tensorserve_transport::{BatchThreads, Protocol, Server, ServerOptions, Serving, ServingOptions};
 
+use crate::control::PythonControlPlane;
 use crate::error::to_python;
-use crate::tensorflow::Servable;
+use crate::request_log::RequestLog;
+use crate::servable::Servable;
 
 #[pyclass(frozen, module = "tensorserve._core")]
 pub(crate) struct DataPlane {
@@ -28,19 +30,25 @@ pub(crate) struct DataPlane {
 impl DataPlane {
     #[new]
     #[pyo3(signature = (*, io_threads = 0, execution_threads = 0, rest_timeout_ms = 30000, rest_cors = false,
-        signature_method_name_check = false, session_service = false, serialize_as_tensor_content = false,
-        max_request_bytes = 2147483647, grpc_options = None))]
+        rest_compression = true, signature_method_name_check = false, session_service = false,
+        serialize_as_tensor_content = false, max_request_bytes = 2147483647, grpc_options = None, batch_threads = None,
+        model_weights = None, max_in_flight = 0, max_in_flight_per_model = 0))]
     #[expect(clippy::too_many_arguments, reason = "they are keyword arguments")]
     fn new(
         io_threads: usize,
         execution_threads: usize,
         rest_timeout_ms: u64,
         rest_cors: bool,
+        rest_compression: bool,
         signature_method_name_check: bool,
         session_service: bool,
         serialize_as_tensor_content: bool,
         max_request_bytes: usize,
         grpc_options: Option<HashMap<String, i64>>,
+        batch_threads: Option<(usize, String)>,
+        model_weights: Option<HashMap<String, f64>>,
+        max_in_flight: usize,
+        max_in_flight_per_model: usize,
     ) -> PyResult<Self> {
         let tensor_encoding =
             if serialize_as_tensor_content { TensorEncoding::Content } else { TensorEncoding::TypedValues };
@@ -53,13 +61,19 @@ impl DataPlane {
         let serving = ServingOptions {
             rest_timeout_ms,
             rest_cors,
+            rest_compression,
             signature_method_name_check,
             session_service,
             tensor_encoding,
             max_request_bytes,
             grpc,
         };
-        let server = Server::start(ServerOptions { io_threads, execution_threads }, serving)?;
+        let batch_threads = batch_threads.map(|(number, name)| BatchThreads { number, name });
+        let model_weights = model_weights.unwrap_or_default();
+        let limit = |number: usize| (number > 0).then_some(number);
+        let limits = InFlightLimits { all: limit(max_in_flight), per_model: limit(max_in_flight_per_model) };
+        let threads = ServerOptions { io_threads, execution_threads, batch_threads, model_weights, limits };
+        let server = Server::start(threads, serving)?;
         Ok(DataPlane { serving: Arc::clone(server.serving()), server: Mutex::new(Some(server)) })
     }
 
@@ -81,8 +95,26 @@ impl DataPlane {
         Ok(())
     }
 
+    fn withdraw(&self, model: &str) {
+        self.serving.status.withdraw(model);
+    }
+
     fn set_labels(&self, model: &str, labels: HashMap<String, i64>) {
         self.serving.table.set_labels(model, labels);
+    }
+
+    fn batching_report(&self, py: Python<'_>, model: &str) -> PyResult<String> {
+        py.detach(|| batching_report::report(&self.serving.table, model)).map_err(to_python)
+    }
+
+    #[getter]
+    fn request_log(&self) -> RequestLog {
+        RequestLog { serving: Arc::clone(&self.serving) }
+    }
+
+    fn set_control_plane(&self, control: Py<PyAny>) -> PyResult<()> {
+        self.serving.control.set(Some(Arc::new(PythonControlPlane::start(control)?)));
+        Ok(())
     }
 
     #[pyo3(signature = (key, certificates, client_authorities = None))]
@@ -106,6 +138,8 @@ impl DataPlane {
     fn shutdown(&self, py: Python<'_>, drain_seconds: f64) -> PyResult<bool> {
         let drain = duration(drain_seconds)?;
         let server = self.server.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // It may refer to this object.
+        py.detach(|| self.serving.control.set(None));
         Ok(py.detach(|| server.is_none_or(|server| server.stop(drain))))
     }
 }
@@ -138,7 +172,7 @@ impl Drop for DataPlane {
 }
 
 /// An OSError with its number, so that Python can tell the kinds apart.
-fn os_error(error: io::Error) -> PyErr {
+pub(crate) fn os_error(error: io::Error) -> PyErr {
     match error.raw_os_error() {
         None => error.into(),
         Some(number) => {
@@ -149,6 +183,6 @@ fn os_error(error: io::Error) -> PyErr {
     }
 }
 
-fn duration(seconds: f64) -> PyResult<Duration> {
+pub(crate) fn duration(seconds: f64) -> PyResult<Duration> {
     Duration::try_from_secs_f64(seconds).map_err(|error| PyValueError::new_err(error.to_string()))
 }

@@ -3,9 +3,14 @@
 //!
 //! Its typed description is `python/tensorserve/_core.pyi`.
 
+mod batching;
+mod control;
 mod data_plane;
 mod error;
+mod request_log;
+mod servable;
 mod tensorflow;
+mod tfrecord;
 
 use pyo3::prelude::*;
 
@@ -19,9 +24,17 @@ mod _core {
     use pyo3::types::PyBytes;
 
     #[pymodule_export]
+    use super::control::ControlReply;
+    #[pymodule_export]
     use super::data_plane::DataPlane;
     #[pymodule_export]
-    use super::tensorflow::{Servable, TensorFlowRuntime};
+    use super::request_log::RequestLog;
+    #[pymodule_export]
+    use super::servable::Servable;
+    #[pymodule_export]
+    use super::tensorflow::TensorFlowRuntime;
+    #[pymodule_export]
+    use super::tfrecord::{TfRecordReader, tfrecords};
 
     #[pyfunction]
     fn descriptor_set(py: Python<'_>) -> Bound<'_, PyBytes> {

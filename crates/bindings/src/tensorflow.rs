@@ -9,6 +9,7 @@ use tensorserve_runtimes::tensorflow::TensorFlow;
 use tensorserve_runtimes::{LoadRequest, Runtime};
 
 use crate::error::to_python;
+use crate::servable::Servable;
 
 #[pyclass(frozen, module = "tensorserve._core")]
 pub(crate) struct TensorFlowRuntime {
@@ -47,18 +48,5 @@ impl TensorFlowRuntime {
             Ok(Arc::new(tensorserve_servables::Servable::new(session)))
         });
         Ok(Servable { servable: servable.map_err(to_python)? })
-    }
-}
-
-#[pyclass(frozen, module = "tensorserve._core")]
-pub(crate) struct Servable {
-    pub(crate) servable: Arc<tensorserve_servables::Servable>,
-}
-
-#[pymethods]
-impl Servable {
-    #[getter]
-    fn signature_names(&self) -> Vec<String> {
-        self.servable.signature_defs().keys().cloned().collect()
     }
 }

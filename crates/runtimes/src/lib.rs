@@ -86,6 +86,28 @@ pub trait Session: Send + Sync {
         false
     }
 
+    /// Whether a run of the signature with this key may do more than compute: change a variable, write a file, wait for
+    /// other runs. Nobody runs such a signature unasked.
+    fn has_effects(&self, _signature: &str) -> bool {
+        true
+    }
+
+    /// A serialized `tensorflow.Example` of zeros and empty strings with every feature that this signature requires, empty
+    /// if it parses none; `None` if that is not known.
+    fn made_up_example(&self, _signature: &str) -> Option<&[u8]> {
+        None
+    }
+
+    /// As [`Session::run`], for runs whose errors nobody needs to understand: an engine need not spend anything on them.
+    fn run_unexplained(
+        &self,
+        feeds: &[(TensorHandle, Tensor)],
+        fetches: &[TensorHandle],
+        options: &RunOptions,
+    ) -> Result<Vec<Tensor>> {
+        self.run(feeds, fetches, options)
+    }
+
     /// Whether requests for this signature may be merged along dimension 0: every input and output declares a known
     /// rank with an open leading dimension.
     fn may_batch(&self, signature: &SignatureDef) -> bool {

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //! One run of a model's session, which is what every verb ends in.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use smallvec::SmallVec;
+use tensorserve_batching::stats::add;
+use tensorserve_batching::{Pool, Task};
 use tensorserve_runtimes::TensorHandle;
 use tensorserve_tensors::{Tensor, TensorData};
 
-use crate::execution::{Company, RunCost};
+use crate::execution::{Company, Request, RunCost, Urgency};
+use crate::run_queue::RunQueue;
 use crate::{Executor, Result, ServableHandle};
 
 /// What a string costs in TensorFlow beside its bytes.
@@ -35,19 +39,63 @@ impl Computation {
     /// Computes the fetches; `cost` is what runs of this kind are known to take. Errors of the engine keep their code and
     /// text.
     pub(crate) async fn compute(
-        self,
+        mut self,
         cost: &RunCost,
         executor: &Executor,
         company: Company,
-        deadline: Option<Instant>,
+        urgency: Urgency,
     ) -> Result<Fetched> {
-        let input_bytes = self.feeds.iter().map(|(_, tensor)| byte_len(tensor)).sum();
+        let handle = self.handle.clone();
+        let _admitted = executor.admit(handle.group())?;
+        let queue = handle.servable().batcher().and_then(|batcher| batcher.queue(&mut self));
+        let Some((queue, rows)) = queue else { return self.run_alone(None, cost, executor, (company, urgency)).await };
+        let pool = match queue.auto() {
+            None => executor.batch_threads(),
+            Some(auto) => {
+                let in_hand = auto.enter(rows, company).inspect_err(|_| add(&queue.stats().rejected, 1))?;
+                if !in_hand.together {
+                    let of = Some((Arc::clone(&queue), rows));
+                    let done = self.run_alone(of, cost, executor, (company, urgency)).await;
+                    auto.ran_alone(rows, company);
+                    add(&queue.stats().alone, 1);
+                    return done;
+                }
+                let tensors = self.run_together(&queue, rows, urgency, executor.threads()).await?;
+                drop(in_hand);
+                return Ok(tensors);
+            }
+        };
+        self.run_together(&queue, rows, urgency, pool).await
+    }
+
+    async fn run_together(self, queue: &Arc<RunQueue>, rows: usize, urgency: Urgency, pool: &Pool) -> Result<Fetched> {
+        let (handle, fetches) = (self.handle.clone(), self.fetches.clone());
+        let Urgency { deadline, priority } = urgency;
+        let task = Task { rows, priority, enqueued: Instant::now(), deadline, payload: () };
+        let tensors = queue.compute(self, task, pool).await?;
+        Ok(Fetched { handle, fetches, tensors })
+    }
+
+    /// Runs it on its own. The time that it takes is noted for its queue, if it is of one.
+    async fn run_alone(
+        self,
+        of: Option<(Arc<RunQueue>, usize)>,
+        cost: &RunCost,
+        executor: &Executor,
+        (company, urgency): (Company, Urgency),
+    ) -> Result<Fetched> {
+        let input_bytes = input_bytes(&self.feeds);
+        let group = Arc::clone(self.handle.group());
         let job = move |options: &_| {
             let Computation { handle, feeds, fetches } = self;
+            let start = Instant::now();
             let tensors = handle.servable().session().run(&feeds, &fetches, options)?;
+            if let Some((auto, rows)) = of.as_ref().and_then(|(queue, rows)| Some((queue.auto()?, rows))) {
+                auto.cost.record(*rows, start.elapsed());
+            }
             Ok(Fetched { handle, fetches, tensors })
         };
-        executor.run(cost, input_bytes, company, deadline, job).await
+        executor.run(Request { cost, input_bytes, group: &group, company, urgency }, job).await
     }
 }
 
@@ -56,6 +104,11 @@ impl Fetched {
     pub(crate) fn get(&self, tensor: TensorHandle) -> Option<&Tensor> {
         self.fetches.iter().position(|fetch| *fetch == tensor).and_then(|at| self.tensors.get(at))
     }
+}
+
+/// What the inputs of a run take in memory.
+pub(crate) fn input_bytes(feeds: &Feeds) -> usize {
+    feeds.iter().map(|(_, tensor)| byte_len(tensor)).sum()
 }
 
 fn byte_len(tensor: &Tensor) -> usize {

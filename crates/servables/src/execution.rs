@@ -10,9 +10,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use tensorserve_batching::{Pool, Priority};
 use tensorserve_runtimes::{RunOptions, Threading};
-use tokio::sync::Semaphore;
+use tokio::sync::oneshot;
 
+use crate::admission::{Admission, Admitted, InFlightLimits};
 use crate::{Code, Result, ServingError};
 
 /// Runs below this always happen on the thread that read the request.
@@ -101,33 +103,81 @@ impl RunCost {
     }
 }
 
+/// How many runs may happen at once if nothing else is said: two for each CPU that this process may use, by its
+/// affinity and its control group.
+pub fn default_threads() -> usize {
+    2 * std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// How a client wants its request treated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Urgency {
+    /// When it stops waiting.
+    pub deadline: Option<Instant>,
+    pub priority: Priority,
+}
+
+/// What is known of a job before it runs.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    /// What jobs of its kind took.
+    pub cost: &'a RunCost,
+    pub input_bytes: usize,
+    /// The model whose share of the execution threads it takes from.
+    pub group: &'a Arc<str>,
+    pub company: Company,
+    pub urgency: Urgency,
+}
+
 /// Runs jobs, long ones on a bounded number of execution threads.
 #[derive(Clone)]
 pub struct Executor {
-    slots: Arc<Semaphore>,
-    threads: tokio::runtime::Handle,
+    threads: Pool,
+    batch_threads: Pool,
+    admission: Arc<Admission>,
 }
 
 impl Executor {
-    /// At most `slots` runs happen at once on execution threads, which belong to `threads`.
-    pub fn new(slots: usize, threads: tokio::runtime::Handle) -> Self {
-        Executor { slots: Arc::new(Semaphore::new(slots.max(1))), threads }
+    /// At most `threads.limit()` jobs run at once on execution threads; batches with fixed parameters run on
+    /// `batch_threads`.
+    pub fn new(threads: Pool, batch_threads: Pool) -> Self {
+        Executor { threads, batch_threads, admission: Arc::default() }
     }
 
-    /// Runs `job` and learns its cost. DEADLINE_EXCEEDED if `deadline` passes before it starts or before it ends; a job
-    /// whose deadline passed, or whose request was dropped, before it got a slot is never started.
-    pub async fn run<R, J>(
-        &self,
-        cost: &RunCost,
-        input_bytes: usize,
-        company: Company,
-        deadline: Option<Instant>,
-        job: J,
-    ) -> Result<R>
+    /// The same, with limits to how many requests may be in flight.
+    pub fn with_limits(self, limits: InFlightLimits) -> Self {
+        Executor { admission: Arc::new(Admission::new(limits)), ..self }
+    }
+
+    /// Counts a request for a model as in flight. UNAVAILABLE if there are as many as may be.
+    pub(crate) fn admit(&self, model: &Arc<str>) -> Result<Option<Admitted>> {
+        self.admission.admit(model)
+    }
+
+    /// The threads of long runs.
+    pub(crate) fn threads(&self) -> &Pool {
+        &self.threads
+    }
+
+    /// The threads of batches with fixed parameters.
+    pub(crate) fn batch_threads(&self) -> &Pool {
+        &self.batch_threads
+    }
+
+    /// Drops the jobs that wait; those that run go on, and no further ones do.
+    pub fn stop(&self) {
+        self.threads.stop();
+        self.batch_threads.stop();
+    }
+
+    /// Runs `job` and learns its cost. DEADLINE_EXCEEDED if the deadline passes before it starts or before it ends; a job
+    /// whose deadline passed, or whose request was dropped, before it got a thread is never started.
+    pub async fn run<R, J>(&self, request: Request<'_>, job: J) -> Result<R>
     where
         R: Send + 'static,
         J: FnOnce(&RunOptions) -> Result<R> + Send + 'static,
     {
+        let Request { cost, input_bytes, company, urgency: Urgency { deadline, .. }, .. } = request;
         let estimate = cost.estimate(input_bytes).unwrap_or(Duration::MAX);
         if estimate < TINY || estimate < SHORT && company == Company::Alone {
             timeout_left(deadline)?;
@@ -137,48 +187,60 @@ impl Executor {
             cost.record_expected_short(input_bytes, start.elapsed());
             return result;
         }
-        let threading = if estimate < SHORT { Threading::Caller } else { Threading::Pool };
-        let (result, took) = self.run_on_thread(threading, deadline, job).await?;
+        let (result, took) = self.run_on_thread(request, threading_for(estimate), job).await?;
         cost.record_on_thread(input_bytes, took);
         result
     }
 
     async fn run_on_thread<R, J>(
         &self,
+        request: Request<'_>,
         threading: Threading,
-        deadline: Option<Instant>,
         job: J,
     ) -> Result<(Result<R>, Duration)>
     where
         R: Send + 'static,
         J: FnOnce(&RunOptions) -> Result<R> + Send + 'static,
     {
-        let work = async {
-            let slots = Arc::clone(&self.slots);
-            let slot = slots.acquire_owned().await.map_err(|_| ServingError::internal("the server is stopping"))?;
-            let timeout = timeout_left(deadline)?;
-            let run = self.threads.spawn_blocking(move || {
+        let deadline = request.urgency.deadline;
+        let (reply, answer) = oneshot::channel();
+        let run = move || {
+            if reply.is_closed() {
+                return;
+            }
+            let start = Instant::now();
+            let result = timeout_left(deadline).and_then(|timeout| {
                 let options = RunOptions { timeout, threading };
-                let start = Instant::now();
-                let result = guarded(|| job(&options));
-                drop(slot);
-                (result, start.elapsed())
+                guarded(|| job(&options))
             });
-            run.await.map_err(|error| ServingError::internal(format!("the run was lost: {error}")))
+            // An error means that the client has left.
+            let _ = reply.send((result, start.elapsed()));
         };
-        match deadline {
-            None => work.await,
-            Some(deadline) => tokio::time::timeout_at(deadline.into(), work).await.unwrap_or_else(|_| Err(timed_out())),
-        }
+        self.threads.submit(request.group, request.urgency.priority, Box::new(run));
+        await_reply(answer, deadline).await
     }
 }
 
+/// The engine's threads for a run that takes this long: its pool costs more than a short run can gain.
+pub(crate) fn threading_for(estimate: Duration) -> Threading {
+    if estimate < SHORT { Threading::Caller } else { Threading::Pool }
+}
+
+/// What a thread sends. DEADLINE_EXCEEDED if it does not by the deadline.
+pub(crate) async fn await_reply<R>(answer: oneshot::Receiver<R>, deadline: Option<Instant>) -> Result<R> {
+    let answered = match deadline {
+        None => answer.await,
+        Some(deadline) => tokio::time::timeout_at(deadline.into(), answer).await.map_err(|_| timed_out())?,
+    };
+    answered.map_err(|_| ServingError::new(Code::Unavailable, "the server is stopping"))
+}
+
 /// Turns a panic of one run into an error of its request.
-fn guarded<R>(job: impl FnOnce() -> Result<R>) -> Result<R> {
+pub(crate) fn guarded<R>(job: impl FnOnce() -> Result<R>) -> Result<R> {
     catch_unwind(AssertUnwindSafe(job)).unwrap_or_else(|_| Err(ServingError::internal("the run failed unexpectedly")))
 }
 
-fn timeout_left(deadline: Option<Instant>) -> Result<Option<Duration>> {
+pub(crate) fn timeout_left(deadline: Option<Instant>) -> Result<Option<Duration>> {
     let Some(deadline) = deadline else { return Ok(None) };
     match deadline.checked_duration_since(Instant::now()) {
         Some(left) if !left.is_zero() => Ok(Some(left)),
@@ -193,9 +255,24 @@ fn timed_out() -> ServingError {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+    use std::sync::LazyLock;
+
     use super::*;
 
     const MICRO: Duration = Duration::from_micros(1);
+
+    static GROUP: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from("model"));
+
+    fn executor() -> Executor {
+        let pool = Pool::new("test", 1, HashMap::new());
+        Executor::new(pool.clone(), pool)
+    }
+
+    fn request(cost: &RunCost, deadline: Option<Instant>) -> Request<'_> {
+        let urgency = Urgency { deadline, ..Urgency::default() };
+        Request { cost, input_bytes: 0, group: &GROUP, company: Company::Alone, urgency }
+    }
 
     #[test]
     fn sizes_are_learned_apart() {
@@ -235,12 +312,12 @@ mod tests {
     #[test]
     fn an_expired_request_is_never_run() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        let executor = Executor::new(1, runtime.handle().clone());
+        let executor = executor();
         for cost in [RunCost::new(true), RunCost::new(false)] {
             cost.record(0, MICRO);
             let expired = Instant::now() - Duration::from_millis(1);
             let job = |_: &RunOptions| -> Result<()> { panic!("it must not run") };
-            let result = runtime.block_on(executor.run(&cost, 0, Company::Alone, Some(expired), job));
+            let result = runtime.block_on(executor.run(request(&cost, Some(expired)), job));
             assert_eq!(result.unwrap_err(), timed_out());
         }
     }
@@ -248,11 +325,11 @@ mod tests {
     #[test]
     fn a_panic_is_an_error_of_its_request() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        let executor = Executor::new(1, runtime.handle().clone());
+        let executor = executor();
         for cost in [RunCost::new(true), RunCost::new(false)] {
             cost.record(0, MICRO);
             let job = |_: &RunOptions| -> Result<()> { panic!("on purpose") };
-            let result = runtime.block_on(executor.run(&cost, 0, Company::Alone, None, job));
+            let result = runtime.block_on(executor.run(request(&cost, None), job));
             assert_eq!(result.unwrap_err().code, Code::Internal);
         }
     }

@@ -36,7 +36,7 @@ impl StatusBoard {
     /// server. While the server drains, nothing serves.
     pub fn health(&self, service: &str) -> Option<Health> {
         let health = if INFERENCE_SERVICES.contains(&service) {
-            self.with_models(|models| Health::when(all_serve(models.values())))
+            Health::when(self.all_serve())
         } else if OTHER_SERVICES.contains(&service) {
             Health::Serving
         } else {
@@ -51,20 +51,24 @@ impl StatusBoard {
         names.extend(INFERENCE_SERVICES.iter().chain(&OTHER_SERVICES).map(|&name| name.to_owned()));
         names.into_iter().filter_map(|name| self.health(&name).map(|health| (name, health))).collect()
     }
+
+    /// Every model has a version that answers, not counting those that were taken away on purpose, unless that is all
+    /// there is. A server that was given no model at all does what it was told to.
+    fn all_serve(&self) -> bool {
+        self.with_models(|models| {
+            let is_wanted =
+                |(name, versions): &(&String, &Versions)| !was_taken_away(versions) && !self.is_withdrawn(name);
+            let mut wanted = models.iter().filter(is_wanted).peekable();
+            models.is_empty()
+                || wanted.peek().is_some() && wanted.all(|(_, versions)| model_health(versions) == Health::Serving)
+        })
+    }
 }
 
 type Versions = BTreeMap<i64, VersionStatus>;
 
 fn model_health(versions: &Versions) -> Health {
     Health::when(versions.values().any(|v| v.state == VersionState::Available))
-}
-
-/// Every model has a version that answers, not counting those that were taken away on purpose, unless that is all there
-/// is. A server that was given no model at all does what it was told to.
-fn all_serve<'a>(models: impl ExactSizeIterator<Item = &'a Versions>) -> bool {
-    let none_known = models.len() == 0;
-    let mut wanted = models.filter(|versions| !was_taken_away(versions)).peekable();
-    none_known || wanted.peek().is_some() && wanted.all(|versions| model_health(versions) == Health::Serving)
 }
 
 fn was_taken_away(versions: &Versions) -> bool {
@@ -140,5 +144,17 @@ mod tests {
         changes.mark_unchanged();
         board.drain();
         assert!(changes.has_changed().unwrap());
+    }
+
+    #[test]
+    fn a_model_that_failed_and_was_taken_away_is_not_waited_for() {
+        let board = StatusBoard::default();
+        set(&board, "good", 1, VersionState::Available);
+        board.set("bad", 1, VersionState::End, Code::DataLoss, "corrupt".to_owned());
+        assert_eq!(board.health(""), Some(Health::NotServing));
+        board.withdraw("bad");
+        assert_eq!(board.health(""), Some(Health::Serving));
+        set(&board, "bad", 2, VersionState::Start);
+        assert_eq!(board.health(""), Some(Health::NotServing));
     }
 }

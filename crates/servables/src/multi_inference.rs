@@ -3,19 +3,18 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Instant;
 
 use tensorserve_runtimes::TensorHandle;
 
 use crate::classify::{Classification, Classifier};
 use crate::computation::{Computation, Feeds, Fetched, Fetches};
 use crate::examples::Examples;
-use crate::execution::Company;
+use crate::execution::{Company, Urgency};
 use crate::head::{Declared, Head, declared};
 use crate::regress::{Regression, Regressor};
 use crate::signature::Signature;
 use crate::signature_text::list_signatures;
-use crate::{Code, Executor, ModelSpec, Result, ServableHandle, ServableTable, ServingError};
+use crate::{Code, Executor, ModelSpec, Resolve, Result, ServableHandle, ServingError};
 
 /// One head that a request wants.
 #[derive(Clone, Debug, Default)]
@@ -54,12 +53,20 @@ enum AnyHead {
 
 /// Checks the tasks, in the order of the original, and brings the examples to every distinct input of theirs.
 /// `check_method` is `--enable_signature_method_name_check`.
-pub fn prepare(table: &ServableTable, tasks: &[Task<'_>], examples: Examples, check_method: bool) -> Result<Prepared> {
+pub fn prepare(
+    servables: &impl Resolve,
+    tasks: &[Task<'_>],
+    examples: Examples,
+    check_method: bool,
+) -> Result<Prepared> {
     let Some(first) = tasks.first() else {
         // The error for a request that names no model.
-        return Err(table.resolve(&ModelSpec::default()).err().unwrap_or_else(|| ServingError::internal("no tasks")));
+        return Err(servables
+            .resolve(&ModelSpec::default())
+            .err()
+            .unwrap_or_else(|| ServingError::internal("no tasks")));
     };
-    let handle = table.resolve(&first.spec)?;
+    let handle = servables.resolve(&first.spec)?;
     let mut heads: Vec<(Arc<Signature>, AnyHead)> = Vec::new();
     for task in tasks {
         check_names(task, first, &heads)?;
@@ -103,11 +110,11 @@ fn check_names(task: &Task<'_>, first: &Task<'_>, earlier: &[(Arc<Signature>, An
 impl Prepared {
     /// Computes the results of all tasks. Errors of the engine keep their code and text; one head that fails its checks
     /// fails the request.
-    pub async fn run(self, executor: &Executor, company: Company, deadline: Option<Instant>) -> Result<Answer> {
+    pub async fn run(self, executor: &Executor, company: Company, urgency: Urgency) -> Result<Answer> {
         let Prepared { run, heads, examples } = self;
         let handle = run.handle.clone();
         let cost = handle.servable().multi_inference_cost();
-        let fetched = run.compute(cost, executor, company, deadline).await?;
+        let fetched = run.compute(cost, executor, company, urgency).await?;
         let result = |(signature, head): (_, AnyHead)| Ok((signature, head.read(&fetched, examples)?));
         let results = heads.into_iter().map(result).collect::<Result<_>>()?;
         Ok(Answer { handle, results })

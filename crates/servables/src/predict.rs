@@ -4,14 +4,14 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::Instant;
 
 use smallvec::SmallVec;
 use tensorserve_tensors::proto::TensorView;
 use tensorserve_tensors::{Code, Result, ServingError, Tensor};
 
 use crate::computation::{Computation, Feeds};
-use crate::execution::Company;
+use crate::execution::{Company, Urgency};
+use crate::input_text::{Fed, explain_inputs};
 use crate::signature::{Endpoint, Signature};
 use crate::{Executor, ServableHandle};
 
@@ -59,8 +59,9 @@ pub fn prepare(
     inputs: Inputs<'_>,
     output_filter: &[std::borrow::Cow<'_, str>],
 ) -> Result<Prepared> {
-    check_input_count(&signature, &inputs)?;
-    let feeds = feeds(&signature, &inputs)?;
+    let feeds = check_input_count(&signature, &inputs)
+        .and_then(|()| feeds(&signature, &inputs))
+        .map_err(|error| explain_inputs(error, &signature, &inputs))?;
     let fetched = select_outputs(&signature, output_filter)?;
     let fetches = fetched.iter().map(|&at| signature.outputs[usize::from(at)].handle).collect();
     Ok(Prepared { run: Computation { handle, feeds, fetches }, signature, fetched })
@@ -77,9 +78,11 @@ impl Prepared {
     }
 
     /// Computes the outputs. Errors of the engine keep their code and text.
-    pub async fn run(self, executor: &Executor, company: Company, deadline: Option<Instant>) -> Result<Answer> {
+    pub async fn run(self, executor: &Executor, company: Company, urgency: Urgency) -> Result<Answer> {
         let Prepared { run, signature, fetched } = self;
-        let done = run.compute(&signature.cost, executor, company, deadline).await?;
+        let fed = Fed::of(&run.feeds);
+        let done = run.compute(&signature.cost, executor, company, urgency).await;
+        let done = done.map_err(|error| fed.explain(error, &signature))?;
         if done.tensors.len() != fetched.len() {
             return Err(ServingError::new(Code::Unknown, "Predict internal error"));
         }

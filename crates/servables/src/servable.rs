@@ -2,13 +2,15 @@
 //! One loaded version of a model.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tensorserve_protos::tensorflow::SignatureDef;
 use tensorserve_runtimes::Session;
 
+use crate::batcher::{Batcher, Batching};
 use crate::execution::RunCost;
 use crate::signature::Signature;
+use crate::signature_text::list_signatures;
 use crate::{Result, ServingError};
 
 /// A loaded model: its session, and its signatures resolved for requests.
@@ -16,6 +18,8 @@ pub struct Servable {
     session: Arc<dyn Session>,
     signatures: BTreeMap<String, Arc<Signature>>,
     multi_inference_cost: RunCost,
+    /// Set if requests are to be merged.
+    batcher: OnceLock<Batcher>,
 }
 
 impl Servable {
@@ -28,7 +32,7 @@ impl Servable {
             .filter_map(|(name, def)| Some((name.clone(), Arc::new(Signature::resolve(name, def, &*session).ok()?))))
             .collect();
         let multi_inference_cost = RunCost::new(session.is_bounded());
-        Servable { session, signatures, multi_inference_cost }
+        Servable { session, signatures, multi_inference_cost, batcher: OnceLock::new() }
     }
 
     pub fn session(&self) -> &dyn Session {
@@ -38,6 +42,21 @@ impl Servable {
     /// The signature of this name, if requests can use it.
     pub fn signature(&self, name: &str) -> Option<&Arc<Signature>> {
         self.signatures.get(name)
+    }
+
+    pub(crate) fn signatures(&self) -> impl Iterator<Item = &Arc<Signature>> {
+        self.signatures.values()
+    }
+
+    /// From now on requests are merged in this way; done once, before the version is published. INVALID_ARGUMENT for
+    /// parameters that no queue can have.
+    pub fn enable_batching(&self, batching: Batching) -> Result<()> {
+        let batcher = Batcher::new(batching, self)?;
+        self.batcher.set(batcher).map_err(|_| ServingError::failed_precondition("batching is set up already"))
+    }
+
+    pub(crate) fn batcher(&self) -> Option<&Batcher> {
+        self.batcher.get()
     }
 
     /// What runs for several signatures at once cost so far.
@@ -69,6 +88,11 @@ impl ServableHandle {
         &self.entry.model
     }
 
+    /// The share of the execution threads that the model's runs take from.
+    pub(crate) fn group(&self) -> &Arc<str> {
+        &self.entry.model
+    }
+
     pub fn version(&self) -> i64 {
         self.entry.version
     }
@@ -79,9 +103,9 @@ impl ServableHandle {
 
     /// The signature for a Predict request.
     pub fn predict_signature(&self, name: &str) -> Result<Arc<Signature>> {
-        self.servable()
-            .signature(name)
-            .cloned()
-            .ok_or_else(|| ServingError::failed_precondition(format!("Serving signature key \"{name}\" not found.")))
+        self.servable().signature(name).cloned().ok_or_else(|| {
+            let known = list_signatures(self);
+            ServingError::failed_precondition(format!("Serving signature key \"{name}\" not found.{known}"))
+        })
     }
 }

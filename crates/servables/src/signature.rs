@@ -8,6 +8,7 @@ use tensorserve_tensors::proto::{Reader, TensorView};
 use tensorserve_tensors::{DataType, Tensor};
 
 use crate::execution::RunCost;
+use crate::signature_text::list_tensors;
 use crate::{Result, ServingError};
 
 /// Names that `SignatureDef.method_name` may have for Predict when the check is on.
@@ -32,6 +33,8 @@ pub struct Signature {
     pub method_name: String,
     pub inputs: Vec<Endpoint>,
     pub outputs: Vec<Endpoint>,
+    /// The inputs in error texts: `a (float [-1,2]), b (string [])`.
+    pub takes: String,
     /// Values for inputs that a gRPC request may leave out, sorted by alias.
     pub defaults: Vec<(String, Tensor)>,
     /// Whether requests may be merged along dimension 0.
@@ -47,6 +50,7 @@ impl Signature {
             method_name: def.method_name.clone(),
             inputs: endpoints(def.inputs.iter(), session)?,
             outputs: endpoints(def.outputs.iter(), session)?,
+            takes: list_tensors(&def.inputs),
             defaults: def.defaults.iter().map(default_value).collect::<Result<_>>()?,
             may_batch: session.may_batch(def),
             cost: RunCost::new(session.is_bounded()),
@@ -66,9 +70,19 @@ impl Signature {
         Some(&self.defaults[at].1)
     }
 
+    /// Whether the signature says that it is for one of the verbs.
+    pub(crate) fn has_known_method(&self) -> bool {
+        PREDICT_METHODS.contains(&self.method_name.as_str())
+    }
+
+    /// The error of a request that does not suit the signature, with the inputs that it has behind the text.
+    pub fn explain(&self, error: ServingError) -> ServingError {
+        ServingError::new(error.code, format!("{} (signature {} takes: {})", error.message, self.name, self.takes))
+    }
+
     /// The check of `--enable_signature_method_name_check`.
     pub fn check_predict_method(&self) -> Result<()> {
-        if PREDICT_METHODS.contains(&self.method_name.as_str()) {
+        if self.has_known_method() {
             return Ok(());
         }
         Err(ServingError::internal(format!(

@@ -9,6 +9,7 @@ use tensorserve_protos::tensorflow::{SignatureDef, TensorInfo, TensorShapeProto}
 use tensorserve_tensors::DataType;
 
 use crate::ServableHandle;
+use crate::input_text::list;
 
 /// The definition as protobuf prints it for debugging; default inputs, which are whole tensors, are left out.
 pub(crate) fn debug_text(def: &SignatureDef) -> String {
@@ -52,20 +53,16 @@ fn put_info(out: &mut String, info: &TensorInfo) {
     out.push_str("    }\n");
 }
 
-/// `a (float [-1,2]), b (string [])`
+/// `a (float [-1,2]), b (string [])`, cut off when it gets long.
 pub(crate) fn list_tensors(infos: &BTreeMap<String, TensorInfo>) -> String {
-    if infos.is_empty() {
-        return "none".to_owned();
-    }
-    let entry = |(alias, info): (&String, &TensorInfo)| {
+    list(infos.iter().map(|(alias, info)| {
         let shape = info.tensor_shape.as_ref().map_or_else(|| "of any shape".to_owned(), shape_text);
-        format!("{alias} ({} {shape})", dtype_text(info.dtype, DataType::name))
-    };
-    infos.iter().map(entry).collect::<Vec<_>>().join(", ")
+        (alias.as_str(), format!("{} {shape}", dtype_text(info.dtype, DataType::name)))
+    }))
 }
 
 /// ` (the model has: a, b)`, with the signatures that requests can use.
-pub(crate) fn list_signatures(handle: &ServableHandle) -> String {
+pub fn list_signatures(handle: &ServableHandle) -> String {
     let servable = handle.servable();
     let names = servable.signature_defs().keys().map(String::as_str);
     let usable: Vec<&str> = names.filter(|name| servable.signature(name).is_some()).collect();

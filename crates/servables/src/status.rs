@@ -3,7 +3,7 @@
 //!
 //! Kept here and not asked for in Python, so that probes are answered even while Python is busy.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{PoisonError, RwLock};
 
 use tokio::sync::watch;
@@ -41,6 +41,8 @@ pub struct VersionStatus {
 #[derive(Default)]
 pub struct StatusBoard {
     models: RwLock<HashMap<String, BTreeMap<i64, VersionStatus>>>,
+    /// Models that are not wanted any more, however their versions ended.
+    withdrawn: RwLock<HashSet<String>>,
     /// Tells of every change; the value says whether the server drains.
     changes: watch::Sender<bool>,
 }
@@ -52,7 +54,18 @@ impl StatusBoard {
         let mut models = self.models.write().unwrap_or_else(PoisonError::into_inner);
         models.entry(model.to_owned()).or_default().insert(version, VersionStatus { version, state, error });
         drop(models);
+        if state == VersionState::Start {
+            self.withdrawn.write().unwrap_or_else(PoisonError::into_inner).remove(model);
+        }
         self.changes.send_modify(|_| ());
+    }
+
+    /// A model was taken away: health does not depend on it, until one of its versions starts again.
+    pub fn withdraw(&self, model: &str) {
+        if self.with_models(|models| models.contains_key(model)) {
+            self.withdrawn.write().unwrap_or_else(PoisonError::into_inner).insert(model.to_owned());
+            self.changes.send_modify(|_| ());
+        }
     }
 
     /// From here on the server finishes what it has begun, and health checks are told so.
@@ -63,6 +76,10 @@ impl StatusBoard {
     /// Hears of every change from now on. Its value says whether the server drains.
     pub fn changes(&self) -> watch::Receiver<bool> {
         self.changes.subscribe()
+    }
+
+    pub(crate) fn is_withdrawn(&self, model: &str) -> bool {
+        self.withdrawn.read().unwrap_or_else(PoisonError::into_inner).contains(model)
     }
 
     pub(crate) fn is_draining(&self) -> bool {

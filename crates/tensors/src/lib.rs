@@ -13,6 +13,7 @@ pub mod npy;
 pub mod proto;
 pub mod shape;
 pub mod tensor;
+pub mod tfrecord;
 
 pub use buffer::AlignedBuffer;
 pub use dtype::DataType;

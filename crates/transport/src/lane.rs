@@ -17,6 +17,8 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
 use crate::Serving;
+use crate::control::Peer;
+use crate::grpc::authority::PlainAuthority;
 use crate::listener::{Accepted, Connection};
 use crate::server::Protocol;
 use crate::shutdown::ShutdownWatch;
@@ -123,8 +125,8 @@ impl Lanes {
         let open = OpenConnection(Arc::clone(lane));
         handle.spawn(async move {
             match accepted {
-                Accepted::Tcp(stream) => serve_tcp(protocol, stream, security, &open.0, stop).await,
-                Accepted::Unix(stream) => serve_unix(protocol, stream, security, &open.0, stop).await,
+                Accepted::Tcp(stream, peer) => serve_tcp((protocol, peer), stream, security, &open.0, stop).await,
+                Accepted::Unix(stream) => serve_unix((protocol, Peer::Socket), stream, security, &open.0, stop).await,
             }
         });
     }
@@ -132,8 +134,11 @@ impl Lanes {
 
 // The stream is registered with the event loop of the lane that it is served on.
 
+/// What a client speaks, and where it is.
+type Client = (Protocol, Peer);
+
 async fn serve_tcp(
-    protocol: Protocol,
+    client: Client,
     stream: TcpStream,
     security: Option<Arc<ServerConfig>>,
     lane: &Arc<Lane>,
@@ -141,13 +146,13 @@ async fn serve_tcp(
 ) {
     let Ok(stream) = tokio::net::TcpStream::from_std(stream) else { return };
     match security {
-        None => serve_stream(protocol, stream, lane, stop).await,
-        Some(config) => serve_secured(protocol, config, Box::new(stream), lane, stop).await,
+        None => serve_stream(client, stream, lane, stop).await,
+        Some(config) => serve_secured(client, config, Box::new(stream), lane, stop).await,
     }
 }
 
 async fn serve_unix(
-    protocol: Protocol,
+    client: Client,
     stream: UnixStream,
     security: Option<Arc<ServerConfig>>,
     lane: &Arc<Lane>,
@@ -155,26 +160,28 @@ async fn serve_unix(
 ) {
     let Ok(stream) = tokio::net::UnixStream::from_std(stream) else { return };
     match security {
-        None => serve_stream(protocol, stream, lane, stop).await,
-        Some(config) => serve_secured(protocol, config, Box::new(stream), lane, stop).await,
+        None if client.0 == Protocol::Grpc => serve_stream(client, PlainAuthority::new(stream), lane, stop).await,
+        None => serve_stream(client, stream, lane, stop).await,
+        Some(config) => serve_secured(client, config, Box::new(stream), lane, stop).await,
     }
 }
 
 async fn serve_secured(
-    protocol: Protocol,
+    client: Client,
     config: Arc<ServerConfig>,
     stream: Box<dyn Connection>,
     lane: &Arc<Lane>,
     mut stop: ShutdownWatch,
 ) {
     if let Some(stream) = tls::accept(config, stream, &mut stop).await {
-        serve_stream(protocol, stream, lane, stop).await;
+        serve_stream(client, stream, lane, stop).await;
     }
 }
 
-async fn serve_stream(protocol: Protocol, stream: impl Connection, lane: &Arc<Lane>, stop: ShutdownWatch) {
+async fn serve_stream(client: Client, stream: impl Connection, lane: &Arc<Lane>, stop: ShutdownWatch) {
+    let (protocol, peer) = client;
     match protocol {
         Protocol::Grpc => grpc::connection::serve(stream, lane, stop).await,
-        Protocol::Rest => rest::connection::serve(stream, lane, stop).await,
+        Protocol::Rest => rest::connection::serve(stream, peer, lane, stop).await,
     }
 }

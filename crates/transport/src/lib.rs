@@ -6,16 +6,21 @@
 //! first.
 
 pub(crate) mod answers;
+pub mod control;
 pub mod grpc;
 pub(crate) mod inflate;
 pub mod lane;
 pub mod listener;
-pub(crate) mod predict_wire;
+pub mod predict_wire;
+pub mod prediction_log;
+pub(crate) mod priority;
+pub mod request_log;
 pub mod rest;
 pub mod server;
 pub mod serving;
 pub mod shutdown;
 pub mod tls;
 
-pub use server::{Protocol, Server, ServerOptions};
+pub use control::{AdminReply, AdminRequest, ControlPlane};
+pub use server::{BatchThreads, Protocol, Server, ServerOptions};
 pub use serving::{Serving, ServingOptions};

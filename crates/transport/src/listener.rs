@@ -11,6 +11,8 @@ use socket2::{Domain, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 
+use crate::control::Peer;
+
 const BACKLOG: i32 = 1024;
 
 /// Pause after a failed accept (out of file descriptors, say), so that the server neither spins nor stops.
@@ -28,7 +30,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection for T {}
 
 /// An accepted connection, not yet registered with an event loop.
 pub enum Accepted {
-    Tcp(TcpStream),
+    Tcp(TcpStream, Peer),
     Unix(UnixStream),
 }
 
@@ -53,10 +55,10 @@ impl Listener {
     pub async fn accept(&self) -> Accepted {
         loop {
             let accepted = match self {
-                Listener::Tcp(listener) => listener.accept().await.and_then(|(stream, _)| {
+                Listener::Tcp(listener) => listener.accept().await.and_then(|(stream, address)| {
                     // Small replies must not wait for the acknowledgement of earlier ones.
                     let _ = stream.set_nodelay(true);
-                    stream.into_std().map(Accepted::Tcp)
+                    stream.into_std().map(|stream| Accepted::Tcp(stream, peer(address)))
                 }),
                 Listener::Unix(listener, _) => {
                     listener.accept().await.and_then(|(stream, _)| stream.into_std().map(Accepted::Unix))
@@ -76,6 +78,10 @@ impl Drop for Listener {
             let _ = std::fs::remove_file(path);
         }
     }
+}
+
+fn peer(address: SocketAddr) -> Peer {
+    if address.ip().to_canonical().is_loopback() { Peer::Loopback } else { Peer::Remote }
 }
 
 fn bind_tcp(address: &str) -> io::Result<Listener> {

@@ -1,26 +1,41 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The data plane's threads and ports: starts them, and stops them gracefully.
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tensorserve_servables::{Executor, Result, ServableTable, StatusBoard};
-use tokio::runtime::{Builder, Runtime};
+use tensorserve_servables::execution::default_threads;
+use tensorserve_servables::{Executor, InFlightLimits, Pool, Result, ServableTable, StatusBoard};
 
+use crate::control::ControlSlot;
 use crate::lane::{LaneThread, Lanes};
 use crate::listener::Listener;
+use crate::request_log::RequestLog;
 use crate::shutdown::{Shutdown, ShutdownWatch};
 use crate::tls::{Identity, Security};
 use crate::{Serving, ServingOptions};
 
 /// How many threads a server has; 0 lets it choose by the CPUs that this process may use.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct ServerOptions {
     /// Threads that read requests, run short models and write replies. 0: one for every two CPUs.
     pub io_threads: usize,
     /// Runs of long models that may happen at once. 0: two a CPU.
     pub execution_threads: usize,
+    /// Threads of their own for batches with fixed parameters.
+    pub batch_threads: Option<BatchThreads>,
+    /// Shares of the execution threads by model; 1 for those that are not named.
+    pub model_weights: HashMap<String, f64>,
+    pub limits: InFlightLimits,
+}
+
+/// `num_batch_threads` and `thread_pool_name`.
+#[derive(Clone, Debug)]
+pub struct BatchThreads {
+    pub number: usize,
+    pub name: String,
 }
 
 /// What is spoken on a port.
@@ -33,8 +48,6 @@ pub enum Protocol {
 /// A running data plane. Dropping it stops it at once.
 pub struct Server {
     lanes: Vec<LaneThread>,
-    /// The threads of long runs.
-    execution: Option<Runtime>,
     serving: Arc<Serving>,
     security: Arc<Security>,
     shutdown: Option<Shutdown>,
@@ -45,26 +58,26 @@ impl Server {
     pub fn start(options: ServerOptions, serving: ServingOptions) -> io::Result<Self> {
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         let or_default = |chosen: usize, default: usize| if chosen == 0 { default } else { chosen };
-        let slots = or_default(options.execution_threads, 2 * cpus);
-        let execution =
-            Builder::new_current_thread().max_blocking_threads(slots).thread_name("tensorserve-run").build()?;
+        let slots = or_default(options.execution_threads, default_threads());
+        let weights = options.model_weights.iter().map(|(model, weight)| (Arc::from(&**model), *weight)).collect();
+        let threads = Pool::new("tensorserve-run", slots, weights);
+        let batch_threads = match options.batch_threads {
+            Some(BatchThreads { number, name }) => Pool::new(name, number, HashMap::new()),
+            None => threads.clone(),
+        };
         let serving = Arc::new(Serving {
             table: ServableTable::default(),
             status: StatusBoard::default(),
-            executor: Executor::new(slots, execution.handle().clone()),
+            request_log: RequestLog::default(),
+            control: ControlSlot::default(),
+            executor: Executor::new(threads, batch_threads).with_limits(options.limits),
             options: serving,
         });
         // More of them would sleep and wake more often for the same work; long runs have threads of their own.
         let lanes = (0..or_default(options.io_threads, cpus.div_ceil(2)))
             .map(|number| LaneThread::start(number, Arc::clone(&serving)))
             .collect::<io::Result<_>>()?;
-        Ok(Server {
-            lanes,
-            execution: Some(execution),
-            serving,
-            security: Arc::default(),
-            shutdown: Some(Shutdown::new()),
-        })
+        Ok(Server { lanes, serving, security: Arc::default(), shutdown: Some(Shutdown::new()) })
     }
 
     pub fn serving(&self) -> &Arc<Serving> {
@@ -103,9 +116,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.lanes.drain(..).for_each(LaneThread::stop);
-        if let Some(execution) = self.execution.take() {
-            execution.shutdown_background();
-        }
+        self.serving.executor.stop();
     }
 }
 

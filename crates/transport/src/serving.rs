@@ -4,7 +4,9 @@
 use tensorserve_servables::{Executor, ServableTable, StatusBoard};
 use tensorserve_tensors::proto::TensorEncoding;
 
+use crate::control::ControlSlot;
 use crate::grpc::options::GrpcOptions;
+use crate::request_log::RequestLog;
 
 /// How requests are answered.
 #[derive(Clone, Debug)]
@@ -13,6 +15,8 @@ pub struct ServingOptions {
     pub rest_timeout_ms: u64,
     /// Whether REST answers carry CORS headers.
     pub rest_cors: bool,
+    /// Whether REST answers are compressed for clients that ask for it.
+    pub rest_compression: bool,
     /// Whether `SignatureDef.method_name` must suit the verb.
     pub signature_method_name_check: bool,
     /// Whether SessionRun is served.
@@ -29,5 +33,8 @@ pub struct Serving {
     pub table: ServableTable,
     pub status: StatusBoard,
     pub executor: Executor,
+    pub request_log: RequestLog,
+    /// Answers what no request handler can.
+    pub control: ControlSlot,
     pub options: ServingOptions,
 }

@@ -7,8 +7,12 @@ from contextlib import suppress
 from typing import NoReturn
 
 OK = 0
+REFUSED = 1
+"""A server that was asked for something answered with an error."""
 USAGE = 2
 """The command line cannot be understood."""
+UNREACHABLE = 3
+"""There is no server at the address."""
 FAILURE = 255
 """The server cannot start; TensorFlow Serving's status for every error."""
 

@@ -8,7 +8,11 @@ from importlib import import_module
 from tensorserve.cli.exit_status import OK, USAGE, end_process
 
 # Each sub-command is a module with a function `run(words) -> exit status`, imported only when it is used.
-_COMMANDS = {"serve": "Serve models over gRPC and HTTP/REST."}
+_COMMANDS = {
+    "serve": "Serve models over gRPC and HTTP/REST.",
+    "models": "Look at and change the models of a running server.",
+    "warmup": "Make, show and try warm-up files.",
+}
 
 
 def main(words: Sequence[str] | None = None) -> None:

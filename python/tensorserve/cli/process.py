@@ -5,6 +5,7 @@ import logging
 import signal
 import threading
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
 from typing import TextIO
 
@@ -25,12 +26,16 @@ _LOOK_SECONDS = 0.1
 class _Signals:
     """SIGTERM and SIGINT end the process at once, until there is something to drain.
 
-    From then on the first one asks the server to stop, and the second one ends the process.
+    From then on the first one asks the server to stop, and the second one ends the process. SIGHUP asks for another
+    reading of the configuration files.
     """
 
     def __init__(self) -> None:
         self._received = threading.Event()
         self._deferred = False
+        self._hung_up = False
+        if hasattr(signal, "SIGHUP"):
+            signal.signal(signal.SIGHUP, self._hang_up)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._handle)
 
@@ -38,10 +43,12 @@ class _Signals:
         """From here on there is something to drain."""
         self._deferred = True
 
-    def wait(self) -> None:
-        """Waits for the first signal."""
+    def wait(self, reload: Callable[[], None]) -> None:
+        """Waits for the first signal that ends the process; calls `reload` when SIGHUP has come."""
         while not self._received.wait(_LOOK_SECONDS):
-            pass
+            if self._hung_up:
+                self._hung_up = False
+                reload()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self._received.is_set():
@@ -49,6 +56,9 @@ class _Signals:
         if not self._deferred:
             end_process(OK)
         self._received.set()
+
+    def _hang_up(self, number: int, frame: FrameType | None) -> None:
+        self._hung_up = True
 
 
 def run_server(
@@ -76,9 +86,22 @@ def run_server(
     except ServingError as error:
         print(f"Failed to start server. Error: {error}", file=errors, flush=True)
         return FAILURE
-    signals.wait()
+    signals.wait(partial(_reload_in_background, server))
     _drain(server)
     return OK
+
+
+def _reload_in_background(server: ModelServer) -> None:
+    """In a thread of its own, so that a stop needs not wait for a model that loads."""
+    threading.Thread(target=_reload, args=(server,), name="reload", daemon=True).start()
+
+
+def _reload(server: ModelServer) -> None:
+    logger.info("Reading the configuration files again.")
+    try:
+        server.reload()
+    except ServingError as error:
+        logger.error("The configuration stays as it is, or its new models do not answer: %s", error)
 
 
 def _drain(server: ModelServer) -> None:

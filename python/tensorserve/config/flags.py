@@ -111,21 +111,33 @@ class ServerOptions:
         _INT32, 30000, "Longest run of a model for one HTTP/REST request, if above 0.", _EFFECTIVE
     )
     rest_api_enable_cors_support: bool = _row(_BOOL, False, "Add CORS headers to HTTP/REST responses.", _EFFECTIVE)
-    enable_batching: bool = _row(_BOOL, False, "Merge concurrent requests into batches.")
+    enable_batching: bool = _row(
+        _BOOL,
+        False,
+        "Merge concurrent requests into batches. Without a parameters file batches are sized by measurement.",
+        _EFFECTIVE,
+    )
     allow_version_labels_for_unavailable_models: bool = _row(
         _BOOL, False, "Let a new version label point to a version that is not available yet.", _EFFECTIVE
     )
     batching_parameters_file: str = _row(
-        _STRING, "", "Text BatchingParameters message with batching options. Implies --enable_batching."
+        _STRING, "", "Text BatchingParameters message with batching options. Implies --enable_batching.", _EFFECTIVE
     )
     enable_per_model_batching_parameters: bool = _row(
-        _BOOL, False, "Read batching_params.pbtxt from each version directory; needs --enable_batching."
+        _BOOL,
+        False,
+        "Read batching_params.pbtxt from each version directory; needs --enable_batching. Versions without one are not "
+        "batched.",
+        _EFFECTIVE,
     )
     model_config_file: str = _row(
         _STRING, "", "Text ModelServerConfig message: the models to serve. Takes the place of --model_name.", _EFFECTIVE
     )
     model_config_file_poll_wait_seconds: int = _row(
-        _INT32, 0, "Seconds between two readings of --model_config_file. 0 reads it once, at the start."
+        _INT32,
+        0,
+        "Seconds between two readings of --model_config_file. 0 reads it at the start, and when SIGHUP comes.",
+        _EFFECTIVE,
     )
     model_name: str = _row(_STRING, "default", "Name of the only model; see --model_base_path.", _EFFECTIVE)
     model_base_path: str = _row(
@@ -211,8 +223,12 @@ class ServerOptions:
         "Most threads that answer gRPC; here a few serve any number of clients. See --io_threads.",
         default_text="4 x CPUs",
     )
-    enable_model_warmup: bool = _row(_BOOL, True, "Replay a version's recorded requests before it is served.")
-    num_request_iterations_for_warmup: int = _row(_INT32, 0, "How often each warm-up request is replayed, if above 0.")
+    enable_model_warmup: bool = _row(
+        _BOOL, True, "Replay a version's recorded requests before it is served. See --synthesize_warmup.", _EFFECTIVE
+    )
+    num_request_iterations_for_warmup: int = _row(
+        _INT32, 0, "How often each warm-up request is replayed, if above 0.", _EFFECTIVE
+    )
     version: bool = _row(_BOOL, False, "Print the versions of the server and of TensorFlow, and exit.", _EFFECTIVE)
     monitoring_config_file: str = _row(_STRING, "", "Text MonitoringConfig message.")
     remove_unused_fields_from_bundle_metagraph: bool = _row(
@@ -254,12 +270,43 @@ class ServerOptions:
     host: str = _row(_STRING, "", "Address to listen on. Empty: every address, IPv4 for gRPC, both for REST.", _OURS)
     io_threads: int = _row(_INT32, 0, "Threads that read and write sockets. 0 chooses from the CPUs.", _OURS)
     execution_threads: int = _row(_INT32, 0, "Threads that run models. 0 chooses from the CPUs.", _OURS)
+    batching: str = _row(
+        _STRING,
+        "",
+        "How requests are batched: auto (by measurement), fixed (by parameters) or off. Empty: off, or with "
+        "--enable_batching fixed if there are parameters, else auto.",
+        _OURS,
+    )
+    batching_pad_values: str = _row(
+        _STRING,
+        "",
+        "Comma-separated alias=value: what inputs are padded with where pad_variable_length_inputs is set, instead of "
+        "their first element.",
+        _OURS,
+    )
+    latency_slo_ms: int = _row(
+        _INT32,
+        0,
+        "With --batching=auto, milliseconds within which requests are answered; those that cannot be are refused at "
+        "once. 0 means no objective.",
+        _OURS,
+    )
+    max_in_flight: int = _row(
+        _INT32, 0, "Requests that may be in flight; further ones are UNAVAILABLE. 0 means no limit.", _OURS
+    )
+    max_in_flight_per_model: int = _row(_INT32, 0, "The same for each model.", _OURS)
+    model_weights: str = _row(
+        _STRING, "", "Comma-separated model=number: shares of the execution threads under load; 1 for others.", _OURS
+    )
     max_request_bytes: int = _row(_INT64, 2147483647, "Largest request that is read.", _OURS)
     drain_timeout_seconds: float = _row(
         _FLOAT, 30.0, "How long a server that was told to stop waits for the requests it still works on.", _OURS
     )
     rest_ssl_config_file: str = _row(
         _STRING, "", "Text SSLConfig message: serve HTTP/REST over TLS. Read again when the file changes.", _OURS
+    )
+    rest_api_compression: bool = _row(
+        _BOOL, True, "Compress HTTP/REST replies of 1 KiB and more for clients that accept it.", _OURS
     )
     rest_socket_path: str = _row(_STRING, "", "UNIX socket path on which HTTP/REST is served as well.", _OURS)
     enable_session_service: bool = _row(
@@ -268,8 +315,34 @@ class ServerOptions:
         "Serve SessionService.SessionRun. It lets clients run any part of a graph, those that write files too.",
         _OURS,
     )
+    admin_api: str = _row(
+        _STRING,
+        "loopback",
+        "Who may use /v1/admin/ over HTTP: loopback (programs of this machine, and whoever has a token), "
+        "token (whoever has a token), off (nobody).",
+        _OURS,
+    )
+    admin_token_file: str = _row(
+        _STRING, "", "File with a token on each line, of 16 characters at least, for clients of /v1/admin/.", _OURS
+    )
     tensorflow_library: str = _row(
         _STRING, "", "Path of libtensorflow_cc. Empty: the one of the installed TensorFlow package.", _OURS
+    )
+    model_repository: str = _row(
+        _STRING,
+        "",
+        "Directory or URL whose sub-folders are the models, found and dropped while the server runs. Takes the place "
+        "of --model_base_path and --model_config_file.",
+        _OURS,
+    )
+    model_cache_dir: str = _row(
+        _STRING,
+        "",
+        "Local folder for versions from object stores. Empty: tensorserve/models in the user's cache folder.",
+        _OURS,
+    )
+    object_store_poll_wait_seconds: float = _row(
+        _FLOAT, 60.0, "Least seconds between two looks at a base path in an object store.", _OURS
     )
     load_op_library: str = _row(
         _STRING,
@@ -305,6 +378,21 @@ class ServerOptions:
         "How a version follows another: availability_preserving loads the new one first, resource_preserving unloads "
         "the old one first.",
         _OURS,
+    )
+    synthesize_warmup: bool = _row(
+        _BOOL, True, "Run a version without recorded requests once with made-up ones before it is served.", _OURS
+    )
+    request_log_max_file_mb: int = _row(
+        _INT64, 256, "MiB that a file of a request log may have; then a new one is begun.", _OURS
+    )
+    request_log_max_file_seconds: int = _row(
+        _INT64, 3600, "Seconds after which a new file of a request log is begun.", _OURS
+    )
+    request_log_max_files: int = _row(
+        _INT32, 0, "How many files of a request log stay; older ones are removed. 0 keeps all.", _OURS
+    )
+    request_log_buffer_mb: int = _row(
+        _INT64, 64, "MiB of request log records that may wait to be written; more are dropped.", _OURS
     )
     log_level: str = _row(_STRING, "info", "Least important log lines to write: debug, info, warning or error.", _OURS)
 

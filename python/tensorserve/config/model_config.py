@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which models to serve: from `--model_config_file` or from `--model_name` and `--model_base_path`."""
 
+import dataclasses
 import logging
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -8,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from tensorserve.config.flags import ServerOptions
+from tensorserve.config.logging_config import logging_config
 from tensorserve.config.text_format import read_text_message
 from tensorserve.errors import Code, ServingError
 from tensorserve.types import TENSORFLOW_PLATFORM, All, Latest, ModelConfig, Specific, VersionPolicy
@@ -28,8 +30,7 @@ def model_configs(options: ServerOptions, knows_platform: Callable[[str], bool])
         ServingError: INVALID_ARGUMENT with TensorFlow Serving's text, or why the file cannot be read.
     """
     if options.model_config_file:
-        message = read_text_message(options.model_config_file, "tensorflow.serving.ModelServerConfig")
-        return checked(from_message(message), knows_platform)
+        return checked(read_model_config(options.model_config_file) or (), knows_platform)
     if not options.model_base_path:
         raise _invalid("Both server_options.model_base_path and server_options.model_config_file are empty!")
     logger.info(
@@ -40,12 +41,21 @@ def model_configs(options: ServerOptions, knows_platform: Callable[[str], bool])
     return checked([ModelConfig(options.model_name, options.model_base_path)], knows_platform)
 
 
-def from_message(message: Any) -> list[ModelConfig]:
-    """Reads a `tensorflow.serving.ModelServerConfig`."""
+def read_model_config(path: str) -> list[ModelConfig] | None:
+    """Reads a file that holds a text `tensorflow.serving.ModelServerConfig`; see `from_message`."""
+    return from_message(read_text_message(path, "tensorflow.serving.ModelServerConfig"))
+
+
+def from_message(message: Any) -> list[ModelConfig] | None:
+    """The models of a `tensorflow.serving.ModelServerConfig`; None for one that says nothing at all.
+
+    Raises:
+        ServingError: INVALID_ARGUMENT with TensorFlow Serving's text.
+    """
     kind = message.WhichOneof("config")
     if kind is None:
         logger.info("Taking no action for empty config.")
-        return []
+        return None
     if kind != "model_config_list":
         raise _invalid("ModelServer does not yet support custom model config.")
     return [_model(model) for model in message.model_config_list.config]
@@ -70,6 +80,7 @@ def _model(message: Any) -> ModelConfig:
         platform=_platform(message),
         policy=_policy(message.model_version_policy),
         version_labels=_labels(message.version_labels),
+        logging_config=logging_config(message),
     )
 
 
@@ -112,7 +123,7 @@ def _with_absolute_path(config: ModelConfig) -> ModelConfig:
     if "://" in config.base_path or os.path.isabs(config.base_path):
         return config
     path = os.path.abspath(config.base_path)
-    return ModelConfig(config.name, path, config.platform, config.policy, config.version_labels)
+    return dataclasses.replace(config, base_path=path)
 
 
 def _invalid(message: str) -> ServingError:

@@ -10,8 +10,24 @@ from tensorserve.errors import Code, ServingError
 
 logger = logging.getLogger(__name__)
 
-TRANSITION_POLICIES = ("availability_preserving", "resource_preserving")
 LOG_LEVELS = ("debug", "info", "warning", "error")
+
+_CHOICES = {
+    "log_level": LOG_LEVELS,
+    "admin_api": ("loopback", "token", "off"),
+    "version_transition_policy": ("availability_preserving", "resource_preserving"),
+}
+_NOT_NEGATIVE = (
+    "io_threads",
+    "execution_threads",
+    "max_in_flight",
+    "max_in_flight_per_model",
+    "latency_slo_ms",
+    "drain_timeout_seconds",
+    "model_memory_limit_mb",
+    "object_store_poll_wait_seconds",
+)
+_POSITIVE = ("max_request_bytes", "request_log_max_file_mb", "request_log_max_file_seconds", "request_log_buffer_mb")
 
 
 def check_options(options: ServerOptions) -> ServerOptions:
@@ -24,6 +40,7 @@ def check_options(options: ServerOptions) -> ServerOptions:
     _check_parallelism(options)
     _check_security(options)
     _check_ranges(options)
+    _check_models(options)
     if options.batching_parameters_file and not options.enable_batching:
         logger.info("--batching_parameters_file is given without --enable_batching; batching is enabled.")
         options = dataclasses.replace(options, enable_batching=True)
@@ -58,17 +75,26 @@ def _check_security(options: ServerOptions) -> None:
 def _check_ranges(options: ServerOptions) -> None:
     if not 0 <= options.per_process_gpu_memory_fraction <= 1:
         raise _invalid("per_process_gpu_memory_fraction must be between 0 and 1.")
-    if options.log_level not in LOG_LEVELS:
-        raise _invalid(f"log_level must be one of {', '.join(LOG_LEVELS)}.")
     if not 0 <= options.load_niceness <= 19:
         raise _invalid("load_niceness must be between 0 and 19.")
-    if options.version_transition_policy not in TRANSITION_POLICIES:
-        raise _invalid(f"version_transition_policy must be one of {', '.join(TRANSITION_POLICIES)}.")
-    for name in ("io_threads", "execution_threads", "drain_timeout_seconds", "model_memory_limit_mb"):
+    for name, choices in _CHOICES.items():
+        if getattr(options, name) not in choices:
+            raise _invalid(f"{name} must be one of {', '.join(choices)}.")
+    for name in _NOT_NEGATIVE:
         if getattr(options, name) < 0:
             raise _invalid(f"{name} must not be negative.")
-    if options.max_request_bytes <= 0:
-        raise _invalid("max_request_bytes must be above 0.")
+    for name in _POSITIVE:
+        if getattr(options, name) <= 0:
+            raise _invalid(f"{name} must be above 0.")
+
+
+def _check_models(options: ServerOptions) -> None:
+    if options.admin_api == "token" and not options.admin_token_file:
+        raise _invalid("admin_api=token needs admin_token_file.")
+    if options.model_repository and (options.model_base_path or options.model_config_file):
+        raise _invalid(
+            "--model_repository takes the place of --model_base_path and --model_config_file; give only one."
+        )
 
 
 def _invalid(message: str) -> ServingError:

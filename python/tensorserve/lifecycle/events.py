@@ -3,7 +3,7 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from tensorserve.errors import ServingError
@@ -46,7 +46,15 @@ class SourceProblem:
     error: ServingError
 
 
-Event = StateChange | LoadAttemptFailed | VersionsAspired | SourceProblem
+@dataclass(frozen=True, slots=True)
+class VersionsIncomplete:
+    """Why versions of a model that lie in its base path are not aspired yet: the complete list, empty when all are."""
+
+    model: str
+    reasons: Mapping[int, str]
+
+
+Event = StateChange | LoadAttemptFailed | VersionsAspired | SourceProblem | VersionsIncomplete
 Subscriber = Callable[[Event], None]
 
 
@@ -63,6 +71,11 @@ class EventBus:
     def subscribe(self, subscriber: Subscriber) -> None:
         with self._lock:
             self._subscribers = (*self._subscribers, subscriber)
+
+    def unsubscribe(self, subscriber: Subscriber) -> None:
+        """An event that is being published now may still come."""
+        with self._lock:
+            self._subscribers = tuple(other for other in self._subscribers if other is not subscriber)
 
     def publish(self, event: Event) -> None:
         for subscriber in self._subscribers:

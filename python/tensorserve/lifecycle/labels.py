@@ -1,14 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """Gives names to versions, once they may have them."""
 
-import logging
+import threading
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 
 from tensorserve.errors import Code, ServingError
 from tensorserve.lifecycle.events import Event, StateChange
 from tensorserve.types import ModelConfig, VersionState
 
-logger = logging.getLogger(__name__)
+
+@dataclass(frozen=True, slots=True)
+class LabelState:
+    """What labels of a model are judged by.
+
+    Attributes:
+        given: The labels that are set, and where each points.
+        available: The versions that answer.
+    """
+
+    given: Mapping[str, int] = field(default_factory=dict)
+    available: frozenset[int] = frozenset()
 
 
 def check_label(
@@ -41,10 +53,11 @@ def check_label(
 
 
 class LabelKeeper:
-    """Gives each model its configured labels as soon as the rules allow; subscribe it to the bus.
+    """Sets the labels of models; subscribe it to the bus.
 
-    A label of a version that is still loading, or that fails and is tried again, is given when that version becomes
-    available. A label stays when its version goes.
+    A label that a model is configured with from the start is given as soon as the rules allow: one of a version that is
+    still loading, or that fails and is tried again, when that version becomes available. A label stays when its version
+    goes.
 
     Args:
         models: The models with the labels they shall have.
@@ -59,39 +72,75 @@ class LabelKeeper:
         *,
         allow_unavailable: bool,
     ) -> None:
-        self._wanted: dict[str, Mapping[str, int]] = {m.name: m.version_labels for m in models if m.version_labels}
         self._set_labels = set_labels
         self._allow_unavailable = allow_unavailable
-        self._available: dict[str, set[int]] = {name: set() for name in self._wanted}
-        self._given: dict[str, dict[str, int]] = {name: {} for name in self._wanted}
-        for name in self._wanted:
-            self._give(name)
+        self._lock = threading.Lock()
+        self._wanted: dict[str, Mapping[str, int]] = {}
+        self._given: dict[str, dict[str, int]] = {}
+        self._available: dict[str, set[int]] = {}
+        for model in models:
+            self.add(model.name, model.version_labels)
 
     def __call__(self, event: Event) -> None:
         """Takes in one event of the bus."""
-        if not isinstance(event, StateChange) or event.id.name not in self._wanted:
+        if not isinstance(event, StateChange):
             return
-        if event.state is VersionState.AVAILABLE:
-            self._available[event.id.name].add(event.id.version)
-            self._give(event.id.name)
-        else:
-            self._available[event.id.name].discard(event.id.version)
+        name, version = event.id.name, event.id.version
+        with self._lock:
+            if event.state is VersionState.AVAILABLE:
+                self._available.setdefault(name, set()).add(version)
+                self._give(name)
+            elif name in self._available:
+                self._available[name].discard(version)
+                if not self._available[name]:
+                    del self._available[name]
+
+    def add(self, name: str, labels: Mapping[str, int]) -> None:
+        """Gives a model that starts its labels, each as soon as it may have it."""
+        with self._lock:
+            if labels:
+                self._wanted[name] = labels
+                self._give(name)
+
+    def replace(self, name: str, labels: Mapping[str, int]) -> None:
+        """Sets these labels instead of those before, all at once.
+
+        One that may not be set, though whoever calls has checked that, is given once it may.
+        """
+        with self._lock:
+            before = self._given.get(name, {})
+            given = {
+                label: version
+                for label, version in labels.items()
+                if before.get(label) == version or self._refusal(name, label, version) is None
+            }
+            self._wanted.pop(name, None)
+            self._given.pop(name, None)
+            if labels:
+                self._wanted[name], self._given[name] = labels, given
+            self._set_labels(name, given)
+
+    def state(self, name: str) -> LabelState:
+        """What new labels of a model are judged by."""
+        with self._lock:
+            return LabelState(dict(self._given.get(name, {})), frozenset(self._available.get(name, ())))
 
     def refusals(self) -> list[ServingError]:
         """Why each label that is wanted but not given is not given."""
-        reasons = [
-            self._refusal(name, label, version)
-            for name, wanted in self._wanted.items()
-            for label, version in wanted.items()
-            if label not in self._given[name]
-        ]
+        with self._lock:
+            reasons = [
+                self._refusal(name, label, version)
+                for name, wanted in self._wanted.items()
+                for label, version in wanted.items()
+                if label not in self._given.get(name, {})
+            ]
         return [reason for reason in reasons if reason is not None]
 
     def _give(self, name: str) -> None:
-        wanted = self._wanted[name].items()
-        labels = {label: version for label, version in wanted if self._refusal(name, label, version) is None}
-        labels = self._given[name] | labels
-        if labels != self._given[name]:
+        wanted = self._wanted.get(name, {}).items()
+        given = self._given.get(name, {})
+        labels = given | {label: version for label, version in wanted if self._refusal(name, label, version) is None}
+        if labels != given:
             self._given[name] = labels
             self._set_labels(name, labels)
 
@@ -99,7 +148,7 @@ class LabelKeeper:
         return check_label(
             name,
             version,
-            current=self._given[name].get(label),
-            available=self._available[name],
+            current=self._given.get(name, {}).get(label),
+            available=self._available.get(name, ()),
             allow_unavailable=self._allow_unavailable,
         )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from tensorserve.config.flags import ServerOptions
 from tensorserve.errors import Code, ServingError
-from tensorserve.runtimes.runtime import Runtime
+from tensorserve.runtimes.runtime import Refreshable, Runtime
 from tensorserve.types import TENSORFLOW_PLATFORM
 
 ENTRY_POINT_GROUP = "tensorserve.runtimes"
@@ -43,6 +43,12 @@ class RuntimeRegistry:
                 raise ServingError(Code.INVALID_ARGUMENT, f"No runtime for platform {platform}")
             self._runtimes[platform] = self._factories[platform](self._options)
         return self._runtimes[platform]
+
+    def refresh(self) -> None:
+        """Makes the open runtimes read the files that the flags name again. Raises ServingError."""
+        for runtime in self._runtimes.values():
+            if isinstance(runtime, Refreshable):
+                runtime.refresh(self._options)
 
     def _find_plug_in(self, platform: str) -> bool:
         # Reading the metadata of every installed package takes long, and almost nobody needs it.

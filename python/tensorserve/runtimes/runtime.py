@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from tensorserve.config.flags import ServerOptions
 from tensorserve.lifecycle.loader import Loader
 
 if TYPE_CHECKING:
@@ -16,3 +17,15 @@ class Runtime(Protocol):
 
     def loader(self, path: str) -> Loader[Servable]:
         """Gives what loads the version in a directory. Must be quick: nothing is read yet."""
+
+
+@runtime_checkable
+class Refreshable(Protocol):
+    """A runtime whose options can change while it is in use."""
+
+    def refresh(self, options: ServerOptions) -> None:
+        """Reads the files that the flags name again; what they say counts for versions that are loaded from now on.
+
+        Raises:
+            ServingError: A file cannot be used; then nothing has changed.
+        """

@@ -7,6 +7,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tensorserve.config.batching import Batching, batching
 from tensorserve.config.flags import ServerOptions
 from tensorserve.config.session_config import session_config
 from tensorserve.errors import ServingError
@@ -38,16 +39,19 @@ class SavedModelOptions:
         tags: The tag set of the meta graph to load.
         session_config: A serialized `tensorflow.ConfigProto`.
         niceness: How much lower than requests' the priority of loading and freeing is.
+        batching: How requests are merged.
     """
 
     tags: tuple[str, ...]
     session_config: bytes
-    niceness: int = 0
+    niceness: int
+    batching: Batching
 
     @classmethod
     def of(cls, options: ServerOptions) -> SavedModelOptions:
         """What the flags say."""
-        return cls(tuple(options.saved_model_tags.split(",")), session_config(options), options.load_niceness)
+        tags = tuple(options.saved_model_tags.split(","))
+        return cls(tags, session_config(options), options.load_niceness, batching(options))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,15 @@ class SavedModelLoader:
     op_libraries: OpLibraries
 
     def load(self) -> Servable:
+        batching = self.options.batching
+        parameters = batching.parameters_for(self.path)
+        servable = self._load_with_ops()
+        if parameters is not None:
+            batching.enable(servable, parameters)
+            logger.info("Wrapping session to perform batch processing")
+        return servable
+
+    def _load_with_ops(self) -> Servable:
         try:
             try:
                 return self._load()
@@ -99,6 +112,10 @@ class TensorFlow:
         op_libraries = OpLibraries(runtime, load_installed=options.load_installed_op_libraries)
         op_libraries.load_named(options.load_op_library)
         return cls(runtime, how, op_libraries)
+
+    def refresh(self, options: ServerOptions) -> None:
+        """Versions are loaded as these flags and the files that they name say from now on."""
+        self._options = SavedModelOptions.of(options)
 
     def loader(self, path: str) -> SavedModelLoader:
         return SavedModelLoader(self._runtime, path, self._options, self._op_libraries)

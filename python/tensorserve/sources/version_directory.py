@@ -3,10 +3,11 @@
 
 import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
 
 from tensorserve.errors import Code, ServingError
+from tensorserve.sources.completeness import inspect_saved_model
+from tensorserve.sources.storage import Completeness, Inspection, VersionListing
+from tensorserve.types import TENSORFLOW_PLATFORM, ModelConfig
 
 _VERSION = re.compile(r"[ \t\n\v\f\r]*[+-]?[0-9]+[ \t\n\v\f\r]*")
 _INT64 = 2**63
@@ -23,20 +24,7 @@ def version_number(name: str) -> int | None:
     return number if -_INT64 <= number < _INT64 else None
 
 
-@dataclass(frozen=True, slots=True)
-class VersionListing:
-    """What lies under a base path.
-
-    Attributes:
-        paths: Directory by version.
-        warnings: What an operator should know about it.
-    """
-
-    paths: Mapping[int, str]
-    warnings: tuple[str, ...] = ()
-
-
-def list_versions(model: str, base_path: str) -> VersionListing:
+def list_versions(model: str, base_path: str, known: VersionListing | None = None) -> VersionListing:
     """Lists the versions under a base path.
 
     Files count like directories: they fail when they are loaded, where the reason is visible. Of several names for one
@@ -47,14 +35,25 @@ def list_versions(model: str, base_path: str) -> VersionListing:
     """
     try:
         folder = _local_path(base_path)
-        names = sorted(os.listdir(folder))
+        names = tuple(os.listdir(folder))
     except (OSError, ServingError) as error:
-        cause = ServingError.wrap(error)
-        text = f"Could not find base path {base_path} for servable {model} with error {cause}"
-        raise ServingError(cause.code, text) from error
+        raise base_path_error(model, base_path, error) from error
+    if known is not None and known.names == names:
+        return known
+    return version_listing(model, base_path, folder, names)
+
+
+def base_path_error(model: str, base_path: str, error: BaseException) -> ServingError:
+    """That a base path cannot be listed, in TensorFlow Serving's words."""
+    cause = ServingError.wrap(error)
+    return ServingError(cause.code, f"Could not find base path {base_path} for servable {model} with error {cause}")
+
+
+def version_listing(model: str, base_path: str, folder: str, names: tuple[str, ...]) -> VersionListing:
+    """Chooses the versions among the names in a folder."""
     paths: dict[int, str] = {}
     warnings: list[str] = []
-    for name in names:
+    for name in sorted(names):
         number = version_number(name)
         if number is None:
             continue
@@ -70,7 +69,26 @@ def list_versions(model: str, base_path: str) -> VersionListing:
             f"No versions of servable {model} found under base path {base_path}. "
             "Did you forget to name your leaf directory as a number (eg. '/1/')?"
         )
-    return VersionListing(paths, tuple(warnings))
+    return VersionListing(paths, tuple(warnings), names)
+
+
+class LocalStorage:
+    """Directories that the operating system knows.
+
+    Args:
+        checked_platforms: The platforms whose models are SavedModels, so that half copies can be recognized.
+    """
+
+    def __init__(self, checked_platforms: frozenset[str] = frozenset({TENSORFLOW_PLATFORM})) -> None:
+        self._checked_platforms = checked_platforms
+
+    def list_versions(self, config: ModelConfig, known: VersionListing | None = None) -> VersionListing:
+        return list_versions(config.name, config.base_path, known)
+
+    def inspect(self, config: ModelConfig, path: str) -> Inspection:
+        if config.platform not in self._checked_platforms:
+            return Inspection(Completeness.WHOLE)
+        return inspect_saved_model(path)
 
 
 def _local_path(base_path: str) -> str:

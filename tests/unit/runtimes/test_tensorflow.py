@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
+from tensorserve.config.batching import Batching
 from tensorserve.errors import Code, ServingError
 from tensorserve.runtimes.op_libraries import OpLibraries
 from tensorserve.runtimes.tensorflow import SavedModelOptions, TensorFlow
@@ -17,7 +18,7 @@ class Library:
 
 def test_a_loader_hands_on_the_path_and_the_options() -> None:
     runtime = runtime_over(Library())
-    assert runtime.loader("/m/1").load() == ("/m/1", ["serve", "gpu"], b"config", 7)
+    assert runtime.loader("/m/1").load() == ("/m/1", ["serve", "gpu"], b"config", 7, Batching())
 
 
 class LibraryWithoutOp(Library):
@@ -39,7 +40,7 @@ class LibraryWithoutOp(Library):
 
 def runtime_over(library: Library, *, load_installed: bool = True) -> TensorFlow:
     operations = OpLibraries(library, load_installed=load_installed)
-    return TensorFlow(library, SavedModelOptions(("serve", "gpu"), b"config", 7), operations)
+    return TensorFlow(library, SavedModelOptions(("serve", "gpu"), b"config", 7, Batching()), operations)
 
 
 def test_a_missing_op_is_looked_for_in_installed_packages(package: str) -> None:

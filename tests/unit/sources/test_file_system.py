@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
+import dataclasses
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from tensorserve.errors import ServingError
+from tensorserve.sources import file_system, version_directory
 from tensorserve.sources.file_system import FileSystemSource
+from tensorserve.sources.storage import VersionListing
+from tensorserve.sources.storages import Storages
+from tensorserve.sources.version_directory import LocalStorage, list_versions
 from tensorserve.types import All, AspiredVersion, Latest, ModelConfig
 from tests.unit.fakes import PATIENCE_SECONDS, eventually
 
@@ -14,6 +20,7 @@ class Listener:
     def __init__(self) -> None:
         self.aspired: list[tuple[str, list[int]]] = []
         self.problems: list[tuple[str, str]] = []
+        self.incomplete: list[tuple[str, dict[int, str]]] = []
         self.failures = 0
         self.told = threading.Event()
 
@@ -27,6 +34,9 @@ class Listener:
     def report_problem(self, model: str, error: ServingError) -> None:
         self.problems.append((model, error.code.name))
 
+    def report_incomplete(self, model: str, reasons: Mapping[int, str]) -> None:
+        self.incomplete.append((model, dict(reasons)))
+
 
 def make(base: Path, *versions: int) -> Path:
     for version in versions:
@@ -35,7 +45,7 @@ def make(base: Path, *versions: int) -> Path:
 
 
 def source_of(listener: Listener, *models: ModelConfig, wait: float = 0) -> FileSystemSource:
-    return FileSystemSource(models, listener, wait)
+    return FileSystemSource(models, listener, wait, Storages(LocalStorage(frozenset())))
 
 
 def test_tells_what_changed_and_only_that(tmp_path: Path) -> None:
@@ -120,3 +130,101 @@ def test_polls_once_or_never(tmp_path: Path, wait: int, expected: list) -> None:
     assert not threading.Event().wait(0.05)
     source.stop()
     assert listener.aspired == expected
+
+
+@pytest.mark.parametrize("wait", [0, -1, 3600])
+def test_update_looks_at_once(tmp_path: Path, wait: int) -> None:
+    listener = Listener()
+    kept, removed = (ModelConfig(name, str(make(tmp_path / name, 1, 2))) for name in ("kept", "removed"))
+    source = source_of(listener, kept, removed, wait=wait)
+    source.start()
+    expected = [] if wait < 0 else [("kept", [2]), ("removed", [2])]
+    assert eventually(lambda: listener.aspired == expected)
+    listener.aspired.clear()
+    added = ModelConfig("added", str(make(tmp_path / "added", 7)))
+    source.update([dataclasses.replace(kept, policy=All()), added])
+    assert listener.aspired[0] == ("removed", [])
+    assert eventually(lambda: sorted(listener.aspired[1:]) == [("added", [7]), ("kept", [1, 2])])
+    source.update([dataclasses.replace(kept, base_path=added.base_path), removed])
+    for told in (("added", []), ("kept", [7]), ("removed", [2])):
+        assert eventually(lambda told=told: told in listener.aspired)
+    source.stop()
+
+
+def test_update_before_start(tmp_path: Path) -> None:
+    listener = Listener()
+    source = source_of(listener)
+    source.update([ModelConfig("m", str(make(tmp_path, 1)))])
+    source.start()
+    assert eventually(lambda: listener.aspired == [("m", [1])])
+    source.stop()
+
+
+@pytest.mark.parametrize("wait", [0, -1])
+def test_poll_now(tmp_path: Path, wait: int) -> None:
+    listener = Listener()
+    source = source_of(listener, ModelConfig("m", str(make(tmp_path, 1)), policy=All()), wait=wait)
+    source.start()
+    make(tmp_path, 2)
+    source.poll_now()
+    assert eventually(lambda: ("m", [1, 2]) in listener.aspired)
+    source.stop()
+
+
+class HangingFolder:
+    """Replaces `list_versions`: reading one model's folder ends only when it is told to."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, model: str) -> None:
+        self.over = threading.Event()
+        self.looks = 0
+        self._model = model
+        monkeypatch.setattr(version_directory, "list_versions", self._list)
+
+    def _list(self, model: str, base_path: str, known: VersionListing | None) -> VersionListing:
+        if model == self._model:
+            self.looks += 1
+            self.over.wait()
+        return list_versions(model, base_path, known)
+
+
+def test_a_base_path_that_hangs_holds_up_no_other_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file_system, "_HANGING_SECONDS", 0.3)
+    folder = HangingFolder(monkeypatch, "hangs")
+    listener = Listener()
+    models = [ModelConfig(name, str(make(tmp_path / name, 1))) for name in ("hangs", "a", "b")]
+    source = source_of(listener, *models, wait=0.05)
+    source.start()
+    assert eventually(lambda: sorted(listener.aspired) == [("a", [1]), ("b", [1])])
+    assert eventually(lambda: listener.problems == [("hangs", "DEADLINE_EXCEEDED")])
+    make(tmp_path / "a", 2)
+    assert eventually(lambda: ("a", [2]) in listener.aspired)
+    assert folder.looks == 1
+    folder.over.set()
+    assert eventually(lambda: ("hangs", [1]) in listener.aspired)
+    assert listener.problems == [("hangs", "DEADLINE_EXCEEDED")]
+    source.stop()
+
+
+def test_what_a_removed_model_finds_later_is_not_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = HangingFolder(monkeypatch, "m")
+    listener = Listener()
+    source = source_of(listener, ModelConfig("m", str(make(tmp_path, 1))))
+    source.start()
+    assert eventually(lambda: folder.looks == 1)
+    source.update([])
+    folder.over.set()
+    assert not threading.Event().wait(0.05)
+    assert listener.aspired == [("m", [])]
+    source.stop()
+
+
+def test_stopping_does_not_wait_for_a_base_path_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = HangingFolder(monkeypatch, "m")
+    listener = Listener()
+    source = source_of(listener, ModelConfig("m", str(make(tmp_path, 1))), wait=0.01)
+    source.start()
+    assert eventually(lambda: folder.looks == 1)
+    source.stop()
+    folder.over.set()
+    assert not threading.Event().wait(0.05)
+    assert listener.aspired == []

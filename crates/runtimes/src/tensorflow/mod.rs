@@ -12,14 +12,18 @@ use tensorserve_tensors::Result;
 
 use crate::{LoadRequest, Runtime, Session, background};
 
+mod effects;
+mod example_parser;
 mod executor;
 mod explainer;
 mod functions;
 mod graph;
 mod handles;
 mod library;
+mod made_up;
 mod metagraph;
 mod ops;
+mod reach;
 mod rehearsal;
 mod run_options;
 mod session;

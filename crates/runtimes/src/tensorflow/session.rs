@@ -15,6 +15,7 @@ use super::explainer::{self, Explainer};
 use super::functions::{Functions, TfBuffer, TfOutput, TfSession, TfSessionOptions};
 use super::graph::Graph;
 use super::handles::Handles;
+use super::made_up::{self, Harmless};
 use super::metagraph;
 use super::ops;
 use super::rehearsal;
@@ -34,6 +35,7 @@ pub(super) struct SavedModelSession {
     signature_defs: BTreeMap<String, SignatureDef>,
     /// The time of a run may depend on values.
     unbounded: bool,
+    harmless: Harmless,
     /// Results must be copied, because a later run may write into their memory.
     copy_results: bool,
     /// Completes the error texts of the single-threaded executor.
@@ -74,14 +76,38 @@ impl SavedModelSession {
             let _ = handles.resolve(&graph, name);
         }
         let unbounded = ops::is_unbounded(meta_graph_def.bytes()).unwrap_or(true);
+        let harmless = made_up::harmless(meta_graph_def.bytes(), &signature_defs).unwrap_or_default();
         let copy_results = graph.changes_results();
         let explainer = None;
         let _reclaim = Reclaim { bytes: version_directory::file_bytes(&request.path) };
-        Ok(SavedModelSession { running, graph, handles, signature_defs, unbounded, copy_results, explainer, _reclaim })
+        Ok(SavedModelSession {
+            running,
+            graph,
+            handles,
+            signature_defs,
+            unbounded,
+            harmless,
+            copy_results,
+            explainer,
+            _reclaim,
+        })
     }
 }
 
 impl SavedModelSession {
+    fn compute(&self, call: &Call, options: &RunOptions) -> Result<TensorList> {
+        let asked = if self.explainer.is_some() { &executor::LEAN_RUN } else { options };
+        self.running.run(call, asked)
+    }
+
+    fn values(&self, mut results: TensorList) -> Result<Vec<Tensor>> {
+        let value = |result: Option<OwnedTensor>| {
+            let result = result.ok_or_else(|| ServingError::internal("A result of the run has no value"))?;
+            tensor::fetched(result, self.copy_results)
+        };
+        results.drain().map(value).collect()
+    }
+
     #[cold]
     fn explained(
         &self,
@@ -115,6 +141,14 @@ impl Session for SavedModelSession {
         !self.unbounded
     }
 
+    fn has_effects(&self, signature: &str) -> bool {
+        !self.harmless.contains_key(signature)
+    }
+
+    fn made_up_example(&self, signature: &str) -> Option<&[u8]> {
+        self.harmless.get(signature)?.as_deref()
+    }
+
     fn resolve(&self, tensor_name: &str) -> Result<TensorHandle> {
         self.handles.resolve(&self.graph, tensor_name)
     }
@@ -126,14 +160,17 @@ impl Session for SavedModelSession {
         options: &RunOptions,
     ) -> Result<Vec<Tensor>> {
         let call = self.prepare(feeds, fetches)?;
-        let asked = if self.explainer.is_some() { &executor::LEAN_RUN } else { options };
-        let mut results =
-            self.running.run(&call, asked).map_err(|error| self.explained(error, feeds, fetches, options))?;
-        let value = |result: Option<OwnedTensor>| {
-            let result = result.ok_or_else(|| ServingError::internal("A result of the run has no value"))?;
-            tensor::fetched(result, self.copy_results)
-        };
-        results.drain().map(value).collect()
+        let results = self.compute(&call, options);
+        self.values(results.map_err(|error| self.explained(error, feeds, fetches, options))?)
+    }
+
+    fn run_unexplained(
+        &self,
+        feeds: &[(TensorHandle, Tensor)],
+        fetches: &[TensorHandle],
+        options: &RunOptions,
+    ) -> Result<Vec<Tensor>> {
+        self.values(self.compute(&self.prepare(feeds, fetches)?, options)?)
     }
 }
 

@@ -56,7 +56,7 @@ pub(super) fn values_of(dtype: DataType) -> Option<(u32, Values)> {
         T::Qint8 | T::Quint8 | T::Qint16 | T::Quint16 | T::Qint32 => (INT_VAL, Values::Varint),
         T::Int4 | T::Uint4 | T::Int2 | T::Uint2 => (INT_VAL, Values::Varint),
         T::Float8E5m2 | T::Float8E4m3fn | T::Float8E4m3fnuz => (FLOAT8_VAL, Values::Raw),
-        T::Float8E4m3b11fnuz | T::Float8E5m2fnuz => (FLOAT8_VAL, Values::Raw),
+        T::Float8E4m3b11fnuz | T::Float8E5m2fnuz | T::Float4E2m1fn => (FLOAT8_VAL, Values::Raw),
         T::String => (STRING_VAL, Values::Strings),
         T::Resource | T::Variant => return None,
     })
@@ -74,19 +74,21 @@ pub struct TensorView<'a> {
 impl<'a> TensorView<'a> {
     /// Reads type, shape and the place of the values; the values themselves are checked by [`TensorView::to_tensor`].
     pub fn parse(message: Reader<'a>) -> Result<Self, Malformed> {
-        let (mut dtype, mut shape, mut content) = (0, Some(Shape::scalar()), None);
+        let (mut dtype, mut shape, mut content) = (0, ShapeMessage::default(), None);
         let mut fields = message;
         while let Some(field) = fields.field()? {
             match field.number {
                 DTYPE if field.wire_type == wire::VARINT => dtype = fields.varint()? as i32,
-                TENSOR_SHAPE if field.wire_type == wire::LENGTH_DELIMITED => shape = parse_shape(fields.delimited()?)?,
+                TENSOR_SHAPE if field.wire_type == wire::LENGTH_DELIMITED => shape.merge(fields.delimited()?)?,
                 TENSOR_CONTENT if field.wire_type == wire::LENGTH_DELIMITED => content = Some(fields.delimited()?),
                 _ => fields.skip(field)?,
             }
         }
         Ok(TensorView {
             dtype: DataType::from_i32(dtype).ok_or(Malformed("the tensor's dtype is not one that has values"))?,
-            shape: shape.ok_or(Malformed("the tensor's shape has a negative dimension or too many elements"))?,
+            shape: shape
+                .value()
+                .ok_or(Malformed("the tensor's shape has a negative dimension or too many elements"))?,
             content: content.filter(|c| !c.is_empty()),
             message,
         })
@@ -133,11 +135,14 @@ impl<'a> TensorView<'a> {
         let (number, form) = values_of(self.dtype).ok_or(Malformed("tensors of this dtype cannot be sent"))?;
         let filled = match form {
             Values::Fixed(width) => self.fill_bytes(number, width, out)?,
-            Values::Raw => self.fill_bytes(number, 1, out)?,
+            Values::Raw => self.fill_raw(number, out)?,
             Values::Varint => self.fill_varints(number, out)?,
             Values::Strings => return Err(Malformed("string tensors have no fixed element size")),
         };
-        repeat_last(out, filled / self.dtype.size() * self.dtype.size(), self.dtype.size());
+        let whole = filled / self.dtype.size() * self.dtype.size();
+        // The real part of a complex number without an imaginary one is no value.
+        out[whole..filled].fill(0);
+        repeat_last(out, whole, self.dtype.size());
         Ok(())
     }
 
@@ -160,6 +165,22 @@ impl<'a> TensorView<'a> {
             Ok(())
         })?;
         Ok(at)
+    }
+
+    /// Copies the bytes of a field that is not repeated: the last one counts. Gives the number of bytes written.
+    fn fill_raw(&self, number: u32, out: &mut [u8]) -> Result<usize, Malformed> {
+        let mut last = None;
+        self.for_each_value_field(number, |field, values| {
+            if field.wire_type != wire::LENGTH_DELIMITED {
+                return values.skip(field);
+            }
+            last = Some(values.delimited()?);
+            Ok(())
+        })?;
+        let Some(mut values) = last else { return Ok(0) };
+        let n = values.len().min(out.len());
+        values.copy_to(&mut out[..n])?;
+        Ok(n)
     }
 
     fn fill_varints(&self, number: u32, out: &mut [u8]) -> Result<usize, Malformed> {
@@ -224,28 +245,36 @@ impl<'a> TensorView<'a> {
     }
 }
 
-/// The dimensions; a scalar for an unknown rank, `None` for dimensions that no value can have.
-fn parse_shape(mut message: Reader<'_>) -> Result<Option<Shape>, Malformed> {
-    const DIM: u32 = 2;
-    const UNKNOWN_RANK: u32 = 3;
-    let mut dims = SmallVec::<[i64; 8]>::new();
-    let mut unknown_rank = false;
-    while let Some(field) = message.field()? {
-        match field.number {
-            DIM if field.wire_type == wire::LENGTH_DELIMITED => dims.push(parse_dim(message.delimited()?)?),
-            UNKNOWN_RANK if field.wire_type == wire::VARINT => unknown_rank = message.varint()? != 0,
-            _ => message.skip(field)?,
+/// A `TensorShapeProto`; parts of it that come one after the other are one message.
+#[derive(Default)]
+struct ShapeMessage {
+    dims: SmallVec<[i64; 8]>,
+    unknown_rank: bool,
+}
+
+impl ShapeMessage {
+    fn merge(&mut self, mut message: Reader<'_>) -> Result<(), Malformed> {
+        const DIM: u32 = 2;
+        const UNKNOWN_RANK: u32 = 3;
+        while let Some(field) = message.field()? {
+            match field.number {
+                DIM if field.wire_type == wire::LENGTH_DELIMITED => self.dims.push(parse_dim(message.delimited()?)?),
+                UNKNOWN_RANK if field.wire_type == wire::VARINT => self.unknown_rank = message.varint()? != 0,
+                _ => message.skip(field)?,
+            }
         }
+        Ok(())
     }
-    // TensorFlow's own limit; beyond it its library refuses the tensor in a less readable way.
-    const MAX_RANK: usize = 254;
-    Ok(if unknown_rank {
-        Some(Shape::scalar())
-    } else if dims.len() > MAX_RANK {
-        None
-    } else {
-        Shape::new(&dims)
-    })
+
+    /// The dimensions; a scalar for an unknown rank, `None` for dimensions that no value can have.
+    fn value(&self) -> Option<Shape> {
+        // TensorFlow's own limit; beyond it its library refuses the tensor in a less readable way.
+        const MAX_RANK: usize = 254;
+        if self.unknown_rank {
+            return Some(Shape::scalar());
+        }
+        if self.dims.len() > MAX_RANK { None } else { Shape::new(&self.dims) }
+    }
 }
 
 fn parse_dim(mut message: Reader<'_>) -> Result<i64, Malformed> {

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Classify: `ClassificationRequest` in, `ClassificationResponse` out.
 
-use std::time::Instant;
-
 use bytes::Bytes;
-use tensorserve_servables::Result;
 use tensorserve_servables::classify::{Classification, Classifier};
+use tensorserve_servables::{Result, Urgency};
 use tensorserve_tensors::proto::wire::{FIXED32, delimited_len, put_bytes, put_delimited_header, put_tag, tag_len};
 
 use super::examples::{self, ResultEncoder};
 use crate::lane::Lane;
+use crate::prediction_log::LogType;
 
 /// Field numbers of `ClassificationResult`, `Classifications` and `Class`.
 const CLASSIFICATIONS: u32 = 1;
@@ -17,13 +16,15 @@ const CLASSES: u32 = 1;
 const LABEL: u32 = 1;
 const SCORE: u32 = 2;
 
-pub(super) async fn reply(pieces: &[Bytes], lane: &Lane, deadline: Option<Instant>) -> Result<Bytes> {
-    let answer = examples::answer::<Classifier>("ClassificationRequest", pieces, lane, deadline).await?;
-    examples::respond(&answer, &ClassificationEncoder::new(&answer.result))
+pub(super) async fn reply(pieces: &[Bytes], lane: &Lane, urgency: Urgency) -> Result<Bytes> {
+    let answer = examples::answer::<Classifier>("ClassificationRequest", pieces, lane, urgency).await?;
+    let reply = examples::respond(&answer, &ClassificationEncoder::new(&answer.result))?;
+    examples::log(LogType::Classify, pieces, &answer, &reply, lane);
+    Ok(reply)
 }
 
 /// Writes a `ClassificationResult`. Labels go out byte for byte, even if they are no UTF-8.
-pub(super) struct ClassificationEncoder<'a> {
+pub(crate) struct ClassificationEncoder<'a> {
     result: &'a Classification,
     /// Bytes of each example's `Classifications`.
     rows: Vec<usize>,
@@ -31,7 +32,7 @@ pub(super) struct ClassificationEncoder<'a> {
 }
 
 impl<'a> ClassificationEncoder<'a> {
-    pub(super) fn new(result: &'a Classification) -> Self {
+    pub(crate) fn new(result: &'a Classification) -> Self {
         let class_len = |(label, score): (&[u8], f32)| delimited_len(CLASSES, self::class_len(label, score));
         let rows: Vec<usize> = (0..result.rows()).map(|row| result.row(row).map(class_len).sum()).collect();
         let len = rows.iter().map(|&len| delimited_len(CLASSIFICATIONS, len)).sum();

@@ -17,7 +17,7 @@ use http::Request;
 use http::request::Parts;
 
 use super::stream::{self, Method};
-use super::{call as grpc_call, lifetime, message, status};
+use super::{call as grpc_call, lifetime, message, reload_config, status};
 use crate::lane::{CallInHand, Lane};
 use crate::listener::Connection;
 use crate::shutdown::ShutdownWatch;
@@ -137,7 +137,13 @@ async fn answer(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, 
         // In a box, so that the calls that matter stay small.
         return Box::pin(answer_stream(method, head, body, respond, lane)).await;
     }
-    let reply = guarded(grpc_call::reply(&head, body, call.lane())).await;
+    if head.uri.path() == reload_config::PATH {
+        let lane = Arc::clone(call.lane());
+        drop(call);
+        return Box::pin(answer_reload(head, body, respond, lane)).await;
+    }
+    let reply = guarded(grpc_call::reply(&head, body, call.lane()));
+    let Some(reply) = unless_given_up(reply, &mut respond).await else { return };
     let max_bytes = call.lane().serving.options.grpc.max_send_bytes;
     let reply = reply.and_then(|message| message::bounded(message, max_bytes));
     // A failure to send means that the client has left.
@@ -145,6 +151,19 @@ async fn answer(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, 
         Ok(message) => status::send_message(&mut respond, message),
         Err(error) => status::send_error(&mut respond, &error),
     };
+}
+
+/// What `work` gives; `None` if the client gives the call up before. Work that is dropped leaves the queue for a run.
+async fn unless_given_up<T>(work: impl Future<Output = T>, respond: &mut SendResponse<Bytes>) -> Option<T> {
+    let mut work = pin!(work);
+    // Most calls are done at once, and need not ask.
+    let mut waits = false;
+    poll_fn(|cx| match work.as_mut().poll(cx) {
+        Poll::Ready(result) => Poll::Ready(Some(result)),
+        Poll::Pending if !std::mem::replace(&mut waits, true) => Poll::Pending,
+        Poll::Pending => respond.poll_reset(cx).map(|_| None),
+    })
+    .await
 }
 
 /// Answers one call with a stream of messages.
@@ -164,6 +183,16 @@ async fn answer_stream(
         // It fails if the stream had begun, which then ends with it.
         let _ = status::send_error(&mut respond, &error);
     }
+}
+
+/// Answers one call that waits for models to load; meanwhile it does not count as in hand.
+async fn answer_reload(head: Parts, body: RecvStream, mut respond: SendResponse<Bytes>, lane: Arc<Lane>) {
+    let reply = guarded(reload_config::reply(&head, body, &mut respond, &lane.serving)).await;
+    // A failure to send means that the client has left.
+    let _ = match reply {
+        Ok(message) => status::send_message(&mut respond, message),
+        Err(error) => status::send_error(&mut respond, &error),
+    };
 }
 
 /// Turns a panic into INTERNAL.

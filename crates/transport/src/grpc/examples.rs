@@ -4,20 +4,19 @@
 //!
 //! Examples are slices of the message as it came; no Example is decoded here.
 
-use std::time::Instant;
-
 use bytes::Bytes;
 use tensorserve_servables::examples::Examples;
 use tensorserve_servables::head::{Answer, Head, prepare};
-use tensorserve_servables::{ModelSpec, Result, ServingError, metadata::missing_model_spec};
+use tensorserve_servables::{ModelSpec, Result, ServingError, Urgency, metadata::missing_model_spec};
 use tensorserve_tensors::proto::wire::{LENGTH_DELIMITED, delimited_len, put_delimited_header};
 use tensorserve_tensors::proto::{Malformed, Reader};
 
 use super::{message, model_spec};
 use crate::lane::Lane;
+use crate::prediction_log::LogType;
 
 /// A result in wire form: `ClassificationResult` or `RegressionResult`.
-pub(super) trait ResultEncoder {
+pub(crate) trait ResultEncoder {
     /// Bytes of the message.
     fn len(&self) -> usize;
 
@@ -26,9 +25,9 @@ pub(super) trait ResultEncoder {
 
 /// A `ClassificationRequest` or `RegressionRequest`; both have the same fields.
 #[derive(Default)]
-struct Request<'a> {
-    spec: Option<ModelSpec<'a>>,
-    input: Input,
+pub(super) struct Request<'a> {
+    pub(super) spec: Option<ModelSpec<'a>>,
+    pub(super) input: Input,
 }
 
 /// Reads the request (`name` is its message's) and gives the answer of the head that it means.
@@ -36,7 +35,7 @@ pub(super) async fn answer<H: Head>(
     name: &str,
     pieces: &[Bytes],
     lane: &Lane,
-    deadline: Option<Instant>,
+    urgency: Urgency,
 ) -> Result<Answer<H::Output>> {
     let serving = &*lane.serving;
     let Request { spec, input } = parse(Reader::new(pieces)).map_err(|malformed| unreadable(name, malformed))?;
@@ -44,7 +43,14 @@ pub(super) async fn answer<H: Head>(
     let handle = serving.table.resolve(&spec)?;
     let check_method = serving.options.signature_method_name_check;
     let prepared = prepare::<H>(handle, spec.resolved_signature(), input.into_examples(), check_method)?;
-    prepared.run(&serving.executor, lane.company(), deadline).await
+    prepared.run(&serving.executor, lane.company(), urgency).await
+}
+
+/// Leaves request and framed reply to the request log, if they are to be logged.
+pub(super) fn log<R>(log_type: LogType, pieces: &[Bytes], answer: &Answer<R>, reply: &Bytes, lane: &Lane) {
+    if let Some(sample) = lane.serving.request_log.sample(answer.handle.model()) {
+        sample.hand_over(message::exchange(log_type, &answer.handle, &answer.signature.name, pieces, reply));
+    }
 }
 
 /// The error for bytes that are not the message that they should be.
@@ -54,19 +60,28 @@ pub(super) fn unreadable(name: &str, malformed: Malformed) -> ServingError {
 
 /// The framed `ClassificationResponse` or `RegressionResponse`; both have the same fields.
 pub(super) fn respond<R>(answer: &Answer<R>, result: &impl ResultEncoder) -> Result<Bytes> {
+    put_response(answer, result, message::start).map(Bytes::from)
+}
+
+/// The response, behind what `start` puts before a message of the length that it is given.
+pub(crate) fn put_response<R>(
+    answer: &Answer<R>,
+    result: &impl ResultEncoder,
+    start: impl FnOnce(usize) -> Result<Vec<u8>>,
+) -> Result<Vec<u8>> {
     const RESULT: u32 = 1;
     const MODEL_SPEC: u32 = 2;
     let (name, version, signature) = (answer.handle.model(), answer.handle.version(), &answer.signature.name);
     let spec_len = model_spec::len(name, version, signature);
-    let mut out = message::start(delimited_len(RESULT, result.len()) + delimited_len(MODEL_SPEC, spec_len))?;
+    let mut out = start(delimited_len(RESULT, result.len()) + delimited_len(MODEL_SPEC, spec_len))?;
     put_delimited_header(&mut out, RESULT, result.len());
     result.put(&mut out);
     put_delimited_header(&mut out, MODEL_SPEC, spec_len);
     model_spec::put(&mut out, name, version, signature);
-    Ok(out.into())
+    Ok(out)
 }
 
-fn parse(mut message: Reader<'_>) -> Result<Request<'_>, Malformed> {
+pub(super) fn parse(mut message: Reader<'_>) -> Result<Request<'_>, Malformed> {
     let mut request = Request::default();
     while let Some(field) = message.field()? {
         match field.number {
@@ -83,7 +98,7 @@ fn parse(mut message: Reader<'_>) -> Result<Request<'_>, Malformed> {
 /// `tensorflow.serving.Input`. Of a oneof the last member counts, and what came of it in several parts is merged, as
 /// protobuf does.
 #[derive(Debug, Default)]
-pub(super) struct Input {
+pub struct Input {
     /// The number of the member that is set; 0 for none.
     kind: u32,
     examples: Vec<Bytes>,
@@ -95,7 +110,7 @@ impl Input {
     const EXAMPLE_LIST: u32 = 1;
     const EXAMPLE_LIST_WITH_CONTEXT: u32 = 2;
 
-    pub(super) fn merge(&mut self, mut message: Reader<'_>) -> Result<(), Malformed> {
+    pub fn merge(&mut self, mut message: Reader<'_>) -> Result<(), Malformed> {
         while let Some(field) = message.field()? {
             match field.number {
                 Self::EXAMPLE_LIST | Self::EXAMPLE_LIST_WITH_CONTEXT if field.wire_type == LENGTH_DELIMITED => {
@@ -125,7 +140,7 @@ impl Input {
         Ok(())
     }
 
-    pub(super) fn into_examples(mut self) -> Examples {
+    pub fn into_examples(mut self) -> Examples {
         let context = match &mut self.context[..] {
             [] => Bytes::new(),
             [whole] => std::mem::take(whole),

@@ -6,9 +6,11 @@ use h2::RecvStream;
 use http::HeaderValue;
 use http::request::Parts;
 use smallvec::SmallVec;
-use tensorserve_servables::{Code, Result, ServingError};
+use tensorserve_servables::{Code, Result, ServableHandle, ServingError};
 
 use crate::inflate::{Compression, inflate};
+use crate::prediction_log::LogType;
+use crate::request_log::{Exchange, Message};
 
 /// Bytes before each message.
 pub(super) const PREFIX: usize = 5;
@@ -147,6 +149,18 @@ pub(super) fn bounded(framed: Bytes, max_bytes: usize) -> Result<Bytes> {
         return Err(ServingError::new(Code::ResourceExhausted, message));
     }
     Ok(framed)
+}
+
+/// A request and its framed reply, for the request log.
+pub(super) fn exchange<'a>(
+    log_type: LogType,
+    handle: &'a ServableHandle,
+    signature: &'a str,
+    pieces: &[Bytes],
+    framed: &Bytes,
+) -> Exchange<'a> {
+    let response = Message::wire(&[framed.slice(PREFIX.min(framed.len())..)]);
+    Exchange { log_type, handle, signature, request: Message::wire(pieces), response }
 }
 
 /// The pieces of a message as one buffer.

@@ -1,33 +1,40 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Predict: `PredictRequest` in, `PredictResponse` out.
 
-use std::time::Instant;
-
 use bytes::Bytes;
-use tensorserve_servables::predict::{Prepared, prepare};
-use tensorserve_servables::{Result, ServingError, metadata::missing_model_spec};
+use tensorserve_servables::predict::{self, Prepared};
+use tensorserve_servables::{ModelSpec, Resolve, Result, Urgency, metadata::missing_model_spec};
 
+use super::examples::unreadable;
 use super::message;
-use crate::Serving;
 use crate::lane::Lane;
-use crate::predict_wire;
+use crate::predict_wire::{self, PredictRequest};
+use crate::prediction_log::LogType;
 
-pub(super) async fn reply(pieces: &[Bytes], lane: &Lane, deadline: Option<Instant>) -> Result<Bytes> {
+pub(super) async fn reply(pieces: &[Bytes], lane: &Lane, urgency: Urgency) -> Result<Bytes> {
     let serving = &*lane.serving;
-    let prepared = prepare_request(pieces, serving)?;
-    let answer = prepared.run(&serving.executor, lane.company(), deadline).await?;
-    predict_wire::encode(&answer, serving.options.tensor_encoding, message::start)
+    let mut request = predict_wire::parse(pieces).map_err(|malformed| unreadable("PredictRequest", malformed))?;
+    let spec = request.spec.take().ok_or_else(missing_model_spec)?;
+    let prepared = prepare(request, &spec, &serving.table, serving.options.signature_method_name_check)?;
+    let answer = prepared.run(&serving.executor, lane.company(), urgency).await?;
+    let reply = predict_wire::encode(&answer, serving.options.tensor_encoding, message::start)?;
+    if let Some(sample) = serving.request_log.sample(answer.handle.model()) {
+        sample.hand_over(message::exchange(LogType::Predict, &answer.handle, &answer.signature.name, pieces, &reply));
+    }
+    Ok(reply)
 }
 
-fn prepare_request(pieces: &[Bytes], serving: &Serving) -> Result<Prepared> {
-    let request = predict_wire::parse(pieces).map_err(|malformed| {
-        ServingError::internal(format!("the request is not a tensorflow.serving.PredictRequest: {malformed}"))
-    })?;
-    let spec = request.spec.ok_or_else(missing_model_spec)?;
-    let handle = serving.table.resolve(&spec)?;
+/// Finds the signature that the request means, and checks the request against it.
+pub(super) fn prepare(
+    request: PredictRequest<'_>,
+    spec: &ModelSpec<'_>,
+    servables: &impl Resolve,
+    check_method: bool,
+) -> Result<Prepared> {
+    let handle = servables.resolve(spec)?;
     let signature = handle.predict_signature(spec.resolved_signature())?;
-    if serving.options.signature_method_name_check {
+    if check_method {
         signature.check_predict_method()?;
     }
-    prepare(handle, signature, request.inputs, &request.output_filter)
+    predict::prepare(handle, signature, request.inputs, &request.output_filter)
 }

@@ -1,34 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Regress: `RegressionRequest` in, `RegressionResponse` out.
 
-use std::time::Instant;
-
 use bytes::Bytes;
-use tensorserve_servables::Result;
 use tensorserve_servables::regress::{Regression, Regressor};
+use tensorserve_servables::{Result, Urgency};
 use tensorserve_tensors::proto::wire::{delimited_len, put_delimited_header};
 
 use super::classify::{float_len, put_float};
 use super::examples::{self, ResultEncoder};
 use crate::lane::Lane;
+use crate::prediction_log::LogType;
 
 /// Field numbers of `RegressionResult` and `Regression`.
 const REGRESSIONS: u32 = 1;
 const VALUE: u32 = 1;
 
-pub(super) async fn reply(pieces: &[Bytes], lane: &Lane, deadline: Option<Instant>) -> Result<Bytes> {
-    let answer = examples::answer::<Regressor>("RegressionRequest", pieces, lane, deadline).await?;
-    examples::respond(&answer, &RegressionEncoder::new(&answer.result))
+pub(super) async fn reply(pieces: &[Bytes], lane: &Lane, urgency: Urgency) -> Result<Bytes> {
+    let answer = examples::answer::<Regressor>("RegressionRequest", pieces, lane, urgency).await?;
+    let reply = examples::respond(&answer, &RegressionEncoder::new(&answer.result))?;
+    examples::log(LogType::Regress, pieces, &answer, &reply, lane);
+    Ok(reply)
 }
 
 /// Writes a `RegressionResult`.
-pub(super) struct RegressionEncoder<'a> {
+pub(crate) struct RegressionEncoder<'a> {
     result: &'a Regression,
     len: usize,
 }
 
 impl<'a> RegressionEncoder<'a> {
-    pub(super) fn new(result: &'a Regression) -> Self {
+    pub(crate) fn new(result: &'a Regression) -> Self {
         let len = result.values().map(|value| delimited_len(REGRESSIONS, float_len(VALUE, value))).sum();
         RegressionEncoder { result, len }
     }

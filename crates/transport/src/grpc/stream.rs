@@ -67,7 +67,7 @@ fn client_left() -> ServingError {
 }
 
 /// Why a stream ends when the server does: the client shall ask another one.
-pub(super) fn stopping() -> ServingError {
+pub(crate) fn stopping() -> ServingError {
     ServingError::new(Code::Unavailable, "the server is stopping")
 }
 
@@ -101,7 +101,7 @@ pub(super) async fn answer(
 }
 
 /// Completes when the server drains.
-pub(super) async fn drained(serving: &Serving) {
+pub(crate) async fn drained(serving: &Serving) {
     let mut changes: watch::Receiver<bool> = serving.status.changes();
     // An error means that the server is gone, which is a stop as well.
     let _ = changes.wait_for(|draining| *draining).await;

@@ -12,6 +12,7 @@ use tensorserve_servables::execution::RunCost;
 use tensorserve_servables::{Result, ServingError};
 
 use super::format::preferred;
+use super::heavy;
 use super::reply::Reply;
 use crate::inflate::Compression;
 use crate::lane::Lane;
@@ -34,8 +35,8 @@ pub(super) async fn compress(reply: Reply, accepted: Option<Compression>, lane: 
     // The body is in memory already and has no errors.
     let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     let plain = body.clone();
-    let job = move |_: &_| compressed(compression, &plain);
-    let body = match lane.serving.executor.run(&COST, body.len(), lane.company(), None, job).await {
+    let job = move || compressed(compression, &plain);
+    let body = match heavy::work(lane, &COST, body.len(), None, job).await {
         Ok(smaller) if smaller.len() < body.len() => {
             head.headers.insert(CONTENT_ENCODING, HeaderValue::from_static(compression.name()));
             smaller

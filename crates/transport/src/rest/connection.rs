@@ -18,9 +18,10 @@ use tensorserve_servables::{Code, Result, ServingError};
 
 use super::preface::{Version, detect};
 use super::routes::{Route, route};
-use super::{classify, compress, heavy, metadata, model_status, openapi, predict, regress, reply};
+use super::{admin, classify, compress, heavy, metadata, model_status, openapi, predict, regress, reply};
+use crate::control::Peer;
 use crate::inflate::{Compression, inflate};
-use crate::lane::Lane;
+use crate::lane::{CallInHand, Lane};
 use crate::listener::Connection;
 use crate::shutdown::ShutdownWatch;
 
@@ -32,7 +33,7 @@ const STREAM_WINDOW: u32 = 4 << 20;
 const CONNECTION_WINDOW: u32 = 16 << 20;
 
 /// Serves one client until it leaves or the server stops and its request is answered.
-pub(crate) async fn serve(stream: impl Connection, lane: &Arc<Lane>, mut stop: ShutdownWatch) {
+pub(crate) async fn serve(stream: impl Connection, peer: Peer, lane: &Arc<Lane>, mut stop: ShutdownWatch) {
     let (version, stream) = tokio::select! {
         biased;
         detected = detect(stream) => match detected {
@@ -44,7 +45,7 @@ pub(crate) async fn serve(stream: impl Connection, lane: &Arc<Lane>, mut stop: S
     let lane = Arc::clone(lane);
     let service = service_fn(move |request| {
         let call = lane.take_call();
-        async move { Ok::<_, Infallible>(answer(request, call.lane()).await) }
+        async move { Ok::<_, Infallible>(answer(request, peer, call).await) }
     });
     // A connection error means that the client has left or does not speak HTTP; there is no one to answer.
     match version {
@@ -71,19 +72,32 @@ pub(crate) async fn serve(stream: impl Connection, lane: &Arc<Lane>, mut stop: S
     }
 }
 
-async fn answer(request: Request<Incoming>, lane: &Lane) -> reply::Reply {
+async fn answer(request: Request<Incoming>, peer: Peer, call: CallInHand) -> reply::Reply {
     let (head, body) = request.into_parts();
     let path = head.uri.path_and_query().map_or("", |path| path.as_str());
     let route = match route(&head.method, path) {
         Ok(Route::NotFound) => return reply::not_found(),
+        Ok(Route::Admin) => {
+            // It may wait for models to load, and must not count as work in hand then.
+            let lane = Arc::clone(call.lane());
+            drop(call);
+            // In a box, so that the requests that matter stay small. No web page of another origin may read the reply.
+            return Box::pin(admin::reply(&head, body, peer, &lane.serving))
+                .await
+                .unwrap_or_else(|error| reply::error(&error));
+        }
         route => route,
     };
+    let lane = &**call.lane();
     let mut reply = match handle(route, &head, body, lane).await {
         Ok(reply) => reply,
         Err(error) => reply::error(&error),
     };
     if lane.serving.options.rest_cors {
         reply::allow_any_origin(&mut reply);
+    }
+    if !lane.serving.options.rest_compression {
+        return reply;
     }
     match compress::accepted(&head.headers) {
         None => reply,
@@ -100,18 +114,18 @@ async fn handle(route: Result<Route<'_>>, head: &Parts, body: Incoming, lane: &L
         }
         Route::Classify(spec) => {
             let body = read_body(head, body, lane).await?;
-            classify::reply(spec, &body, lane).await
+            classify::reply(spec, &head.headers, &body, lane).await
         }
         Route::Regress(spec) => {
             let body = read_body(head, body, lane).await?;
-            regress::reply(spec, &body, lane).await
+            regress::reply(spec, &head.headers, &body, lane).await
         }
         Route::Status(spec) => model_status::reply(&spec, serving),
         Route::Metadata(spec) => metadata::reply(&spec, serving),
         Route::OpenApi => openapi::reply(&serving.table),
         Route::Docs => Ok(openapi::page()),
         Route::Options => Ok(reply::preflight(&head.headers)),
-        Route::NotFound => Ok(reply::not_found()),
+        Route::Admin | Route::NotFound => Ok(reply::not_found()),
     }
 }
 
@@ -120,16 +134,16 @@ async fn read_body(head: &Parts, body: Incoming, lane: &Lane) -> Result<Bytes> {
     let max_bytes = lane.serving.options.max_request_bytes;
     let body = collect(body, max_bytes).await?;
     let encoding = head.headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes).unwrap_or_default();
-    match Compression::from_name(encoding) {
+    match Compression::in_header(encoding) {
         // A few bytes can grow large, so the size says little.
         Some(compression) => {
-            heavy::work(lane, &heavy::INFLATE, body.len(), move || inflate(compression, &[body], max_bytes)).await
+            heavy::work(lane, &heavy::INFLATE, body.len(), None, move || inflate(compression, &[body], max_bytes)).await
         }
         None => Ok(body),
     }
 }
 
-async fn collect(mut body: Incoming, max_bytes: usize) -> Result<Bytes> {
+pub(super) async fn collect(mut body: Incoming, max_bytes: usize) -> Result<Bytes> {
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > max_bytes {
         return Err(too_large(max_bytes));

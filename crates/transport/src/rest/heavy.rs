@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Work on large bodies: parsing megabytes of JSON takes milliseconds, which the other requests of a lane must not wait for.
 
-use tensorserve_servables::Result;
-use tensorserve_servables::execution::RunCost;
+use std::sync::{Arc, LazyLock};
+use std::time::Instant;
+
+use tensorserve_servables::execution::{Request, RunCost};
+use tensorserve_servables::{Result, Urgency};
 
 use crate::lane::Lane;
 
@@ -15,17 +18,24 @@ pub(super) static ENCODE: RunCost = RunCost::new(true);
 /// The size of a compressed body does not say what it takes.
 pub(super) static INFLATE: RunCost = RunCost::new(false);
 
+/// Its share of the execution threads; no model has an empty name.
+static GROUP: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from(""));
+
 /// Whether a body of this size is better worked on by [`work`].
 pub(super) fn is_large(bytes: usize) -> bool {
     bytes >= SMALL
 }
 
-/// Does `job` on an execution thread, unless work of its kind and size is known to be short.
+/// Does `job` on an execution thread, unless work of its kind and size is known to be short. DEADLINE_EXCEEDED if `deadline`
+/// passes before.
 pub(super) async fn work<R: Send + 'static>(
     lane: &Lane,
     cost: &RunCost,
     bytes: usize,
+    deadline: Option<Instant>,
     job: impl FnOnce() -> Result<R> + Send + 'static,
 ) -> Result<R> {
-    lane.serving.executor.run(cost, bytes, lane.company(), None, |_: &_| job()).await
+    let urgency = Urgency { deadline, ..Urgency::default() };
+    let request = Request { cost, input_bytes: bytes, group: &GROUP, company: lane.company(), urgency };
+    lane.serving.executor.run(request, |_: &_| job()).await
 }

@@ -1,20 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 //! TensorFlow Serving's REST API over HTTP/1.1 and cleartext HTTP/2.
 
+pub mod admin;
 pub mod classify;
 pub mod compress;
 pub mod connection;
 pub mod examples;
 pub mod format;
 mod heavy;
+pub mod logged;
 pub mod metadata;
 pub mod model_status;
 pub mod openapi;
+mod openapi_examples;
 mod openapi_schema;
 pub mod predict;
 pub mod predict_binary;
 pub mod preface;
 pub mod proto_json;
+pub mod recorded;
 pub mod regress;
 pub mod reply;
 pub mod routes;

@@ -11,6 +11,7 @@ use tensorserve_servables::table::ServedModel;
 use tensorserve_servables::{DEFAULT_SIGNATURE, Result, Servable, ServableHandle, ServableTable, ServingError};
 
 use super::format::BodyFormat;
+use super::openapi_examples::{self, VERBS};
 use super::openapi_schema::{request, response};
 use super::reply::{self, Reply};
 
@@ -31,7 +32,8 @@ pub(super) fn page() -> Reply {
 fn document(models: &[ServedModel]) -> Value {
     let mut paths = Map::new();
     let mut bodies = Map::new();
-    let mut responses = Map::from_iter([("Error".to_owned(), error_response())]);
+    let mut responses = openapi_examples::responses();
+    responses.insert("Error".to_owned(), error_response());
     for (index, model) in models.iter().enumerate() {
         let mut keys = BTreeMap::new();
         for version in &model.versions {
@@ -39,9 +41,14 @@ fn document(models: &[ServedModel]) -> Value {
             let signatures = usable_signatures(version.servable());
             bodies.insert(key.clone(), request_body(&signatures));
             responses.insert(key.clone(), predict_response(&signatures));
+            for verb in &VERBS {
+                if let Some(body) = verb.request_body(&signatures) {
+                    bodies.insert(format!("{key}.{}", verb.name), body);
+                }
+            }
             keys.insert(version.version(), key);
         }
-        add_paths(&mut paths, model, &keys);
+        add_paths(&mut paths, model, &keys, &bodies);
     }
     json!({
         "openapi": "3.1.0",
@@ -74,7 +81,13 @@ fn usable_signatures(servable: &Servable) -> Vec<(&str, &SignatureDef)> {
     defs.filter(|(name, def)| servable.signature(name).is_some() && !def.inputs.is_empty()).collect()
 }
 
-fn add_paths(paths: &mut Map<String, Value>, model: &ServedModel, keys: &BTreeMap<i64, String>) {
+/// `bodies` says which verbs a version has.
+fn add_paths(
+    paths: &mut Map<String, Value>,
+    model: &ServedModel,
+    keys: &BTreeMap<i64, String>,
+    bodies: &Map<String, Value>,
+) {
     let name = utf8_percent_encode(&model.name, ESCAPED);
     let mut targets = Vec::new();
     if let Some(latest) = keys.values().next_back() {
@@ -94,6 +107,13 @@ fn add_paths(paths: &mut Map<String, Value>, model: &ServedModel, keys: &BTreeMa
     }
     for (path, shown, key) in targets {
         paths.insert(format!("{path}:predict"), json!({ "post": predict_operation(&path, &shown, &model.name, key) }));
+        for verb in &VERBS {
+            let key = format!("{key}.{}", verb.name);
+            if bodies.contains_key(&key) {
+                let operation = verb.operation(&path, &shown, &model.name, &key);
+                paths.insert(format!("{path}:{}", verb.name), json!({ "post": operation }));
+            }
+        }
         let status = get_operation(&path, "status", format!("State of {shown}"), &model.name);
         let metadata = get_operation(&path, "metadata", format!("Signatures of {shown}"), &model.name);
         paths.insert(format!("{path}/metadata"), json!({ "get": metadata }));
@@ -181,6 +201,7 @@ fn schemas() -> Value {
             "properties": { "b64": { "type": "string", "contentEncoding": "base64" } },
             "additionalProperties": false,
         },
+        "Features": openapi_examples::features_schema(),
     })
 }
 

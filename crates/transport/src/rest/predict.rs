@@ -8,31 +8,35 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::header::HeaderMap;
 use smallvec::SmallVec;
-use tensorserve_servables::predict::{Answer, InputValue, Prepared, prepare};
+use tensorserve_servables::predict::{Answer, InputValue, Inputs, Prepared, prepare};
 use tensorserve_servables::signature::Endpoint;
-use tensorserve_servables::{DEFAULT_SIGNATURE, ModelSpec, Result, ServableHandle, ServingError, Signature};
+use tensorserve_servables::signature_text::list_signatures;
+use tensorserve_servables::{
+    DEFAULT_SIGNATURE, ModelSpec, Resolve, Result, ServableHandle, ServingError, Signature, Urgency,
+};
 use tensorserve_tensors::Tensor;
 use tensorserve_tensors::json::{Format, InputSpec, decode_predict, encode_predict};
 use tensorserve_tensors::npy::{encode_npy, encode_npz};
 
 use super::format::BodyFormat;
+use super::logged::LoggedPredict;
 use super::reply::{self, Reply};
 use super::{heavy, predict_binary};
 use crate::lane::Lane;
-use crate::{Serving, predict_wire};
+use crate::{Serving, predict_wire, priority};
 
 /// Answers in the form that `Accept` prefers, else in that of the request.
 pub(super) async fn reply(spec: ModelSpec<'_>, headers: &HeaderMap, body: &Bytes, lane: &Lane) -> Result<Reply> {
     let serving = &*lane.serving;
-    let deadline = deadline(serving);
+    let urgency = urgency(headers, serving)?;
     let given = BodyFormat::of_request(headers);
     let wanted = BodyFormat::wanted(headers);
     let bytes = body.len();
-    let (prepared, layout) = if heavy::is_large(bytes) {
+    let Ready { prepared, layout, logged } = if heavy::is_large(bytes) {
         let (spec, headers, body) = (spec.into_owned(), headers.clone(), body.clone());
         let serving = Arc::clone(&lane.serving);
         let job = move || prepare_request(given, &spec, &headers, &body, &serving);
-        heavy::work(lane, &heavy::DECODE, bytes, job).await?
+        heavy::work(lane, &heavy::DECODE, bytes, urgency.deadline, job).await?
     } else {
         prepare_request(given, &spec, headers, body, serving)?
     };
@@ -40,44 +44,82 @@ pub(super) async fn reply(spec: ModelSpec<'_>, headers: &HeaderMap, body: &Bytes
         prepared.signature().check_predict_method()?;
     }
     let reply_format = reply_format(given, wanted, &prepared)?;
-    let answer = prepared.run(&serving.executor, lane.company(), deadline).await?;
+    let answer = prepared.run(&serving.executor, lane.company(), urgency).await?;
+    let logged = logged.map(|logged| logged.answered(&answer));
     let bytes = answer.outputs().map(|(_, tensor)| tensor.bytes().len()).sum();
-    if heavy::is_large(bytes) {
+    let reply = if heavy::is_large(bytes) {
         let serving = Arc::clone(&lane.serving);
-        return heavy::work(lane, &heavy::ENCODE, bytes, move || encode(&answer, reply_format, layout, &serving)).await;
+        let job = move || encode(&answer, reply_format, layout, &serving);
+        heavy::work(lane, &heavy::ENCODE, bytes, urgency.deadline, job).await?
+    } else {
+        encode(&answer, reply_format, layout, serving)?
+    };
+    if let Some(logged) = logged {
+        logged.hand_over();
     }
-    encode(&answer, reply_format, layout, serving)
+    Ok(reply)
 }
 
-/// Reads the request in its form; the layout says how a JSON reply to it looks.
+/// A checked request, how a JSON reply to it looks, and what its log shall say.
+struct Ready {
+    prepared: Prepared,
+    layout: Format,
+    logged: Option<LoggedPredict>,
+}
+
+/// Reads the request in its form.
 fn prepare_request(
     given: BodyFormat,
     spec: &ModelSpec<'_>,
     headers: &HeaderMap,
     body: &Bytes,
     serving: &Serving,
-) -> Result<(Prepared, Format)> {
-    let prepared = match given {
+) -> Result<Ready> {
+    let (prepared, logged) = match given {
         BodyFormat::Json => return prepare_json(spec, body, serving),
         BodyFormat::Protobuf => predict_binary::protobuf(spec, body, serving)?,
         BodyFormat::Npy => predict_binary::npy(spec, headers, body, serving)?,
         BodyFormat::Npz => predict_binary::npz(spec, headers, body, serving)?,
     };
-    Ok((prepared, Format::Column))
+    Ok(Ready { prepared, layout: Format::Column, logged })
 }
 
-fn prepare_json(spec: &ModelSpec<'_>, body: &[u8], serving: &Serving) -> Result<(Prepared, Format)> {
+fn prepare_json(spec: &ModelSpec<'_>, body: &[u8], serving: &Serving) -> Result<Ready> {
+    let JsonRequest { handle, signature, inputs, layout } = read_json(spec, body, &serving.table)?;
+    let logged = LoggedPredict::tensors(&serving.request_log, &handle, &inputs, &[]);
+    Ok(Ready { prepared: prepare(handle, signature, inputs, &[])?, layout, logged })
+}
+
+/// A request in JSON with its tensors.
+pub(super) struct JsonRequest {
+    pub(super) handle: ServableHandle,
+    pub(super) signature: Arc<Signature>,
+    pub(super) inputs: Inputs<'static>,
+    layout: Format,
+}
+
+/// Reads the body; the signature that it names says which types its values have.
+pub(super) fn read_json(spec: &ModelSpec<'_>, body: &[u8], servables: &impl Resolve) -> Result<JsonRequest> {
     let mut target = None;
     let request = decode_predict(body, |signature_name| {
-        let found = find(spec, signature_name, serving)?;
+        let found = find(spec, signature_name, servables)?;
         let inputs = input_specs(&found.1)?;
         target = Some(found);
         Ok(inputs)
-    })?;
+    });
+    let request = match (request, &target) {
+        (Err(error), Some((_, signature))) if !is_malformed(&error) => return Err(signature.explain(error)),
+        (request, _) => request?,
+    };
     let (handle, signature) =
         target.ok_or_else(|| ServingError::internal("the request was read without its signature"))?;
     let inputs = request.inputs.into_iter().map(|(alias, tensor)| (Cow::Owned(alias), InputValue::Tensor(tensor)));
-    Ok((prepare(handle, signature, inputs.collect(), &[])?, request.format))
+    Ok(JsonRequest { handle, signature, inputs: inputs.collect(), layout: request.format })
+}
+
+/// Whether the text is not even JSON, so that it does not matter what the signature takes.
+fn is_malformed(error: &ServingError) -> bool {
+    error.message.starts_with("JSON Parse error")
 }
 
 /// The reply's form. One array cannot hold several outputs: without a wish they are sent as named arrays.
@@ -104,24 +146,26 @@ fn encode(answer: &Answer, format: BodyFormat, layout: Format, serving: &Serving
     Ok(reply::binary(format, body))
 }
 
-/// When a request that comes now is given up, by `--rest_api_timeout_in_ms`.
-pub(super) fn deadline(serving: &Serving) -> Option<Instant> {
-    match serving.options.rest_timeout_ms {
+/// How urgent a request is that comes now, by its headers and `--rest_api_timeout_in_ms`.
+pub(super) fn urgency(headers: &HeaderMap, serving: &Serving) -> Result<Urgency> {
+    let deadline = match serving.options.rest_timeout_ms {
         0 => None,
         ms => Instant::now().checked_add(Duration::from_millis(ms)),
-    }
+    };
+    Ok(Urgency { deadline, priority: priority::of(headers)? })
 }
 
 /// The version and signature that the request means. REST has an error text of its own for a missing signature.
 pub(super) fn find(
     spec: &ModelSpec<'_>,
     signature_name: Option<&str>,
-    serving: &Serving,
+    servables: &impl Resolve,
 ) -> Result<(ServableHandle, Arc<Signature>)> {
-    let handle = serving.table.resolve(spec)?;
+    let handle = servables.resolve(spec)?;
     let name = signature_name.filter(|name| !name.is_empty()).unwrap_or(DEFAULT_SIGNATURE);
     let signature = handle.servable().signature(name).cloned().ok_or_else(|| {
-        ServingError::invalid_argument(format!("Serving signature name: \"{name}\" not found in signature def"))
+        let known = list_signatures(&handle);
+        ServingError::invalid_argument(format!("Serving signature name: \"{name}\" not found in signature def{known}"))
     })?;
     if signature.inputs.is_empty() {
         let shown = signature_name.filter(|name| !name.is_empty()).unwrap_or("DEFAULT");

@@ -11,6 +11,7 @@ use tensorserve_servables::predict::{InputValue, Inputs, Prepared, prepare};
 use tensorserve_servables::{ModelSpec, Result, ServableHandle, ServingError, Signature, VersionChoice};
 use tensorserve_tensors::npy::{decode_npy, decode_npz};
 
+use super::logged::LoggedPredict;
 use super::predict::find;
 use crate::inflate::MAX_INFLATED_BYTES;
 use crate::{Serving, predict_wire};
@@ -21,8 +22,11 @@ const SIGNATURE_HEADER: &str = "x-tensorserve-signature";
 /// Names the wanted outputs, separated by commas, of a request whose body cannot.
 const OUTPUT_FILTER_HEADER: &str = "x-tensorserve-output-filter";
 
+/// A checked request, and what its log shall say.
+type Ready = (Prepared, Option<LoggedPredict>);
+
 /// A `PredictRequest`. Model and version are those of the URL; the message may repeat them.
-pub(super) fn protobuf(url: &ModelSpec<'_>, body: &Bytes, serving: &Serving) -> Result<Prepared> {
+pub(super) fn protobuf(url: &ModelSpec<'_>, body: &Bytes, serving: &Serving) -> Result<Ready> {
     let pieces = std::slice::from_ref(body);
     let request = predict_wire::parse(pieces).map_err(|malformed| {
         let message = format!("the body is not a tensorflow.serving.PredictRequest: {malformed}");
@@ -30,8 +34,9 @@ pub(super) fn protobuf(url: &ModelSpec<'_>, body: &Bytes, serving: &Serving) -> 
     })?;
     let given = request.spec.unwrap_or_default();
     check_same_model(url, &given)?;
-    let (handle, signature) = find(url, Some(&given.signature_name), serving)?;
-    prepare(handle, signature, request.inputs, &request.output_filter)
+    let (handle, signature) = find(url, Some(&given.signature_name), &serving.table)?;
+    let logged = LoggedPredict::message(&serving.request_log, &handle, &signature, body);
+    Ok((prepare(handle, signature, request.inputs, &request.output_filter)?, logged))
 }
 
 fn check_same_model(url: &ModelSpec<'_>, given: &ModelSpec<'_>) -> Result<()> {
@@ -56,7 +61,7 @@ fn shown(spec: &ModelSpec<'_>) -> String {
 }
 
 /// One array, for a signature with one input.
-pub(super) fn npy(spec: &ModelSpec<'_>, headers: &HeaderMap, body: &Bytes, serving: &Serving) -> Result<Prepared> {
+pub(super) fn npy(spec: &ModelSpec<'_>, headers: &HeaderMap, body: &Bytes, serving: &Serving) -> Result<Ready> {
     let (handle, signature) = named(spec, headers, serving)?;
     let [input] = &signature.inputs[..] else {
         let message = format!(
@@ -71,11 +76,11 @@ pub(super) fn npy(spec: &ModelSpec<'_>, headers: &HeaderMap, body: &Bytes, servi
     let tensor = tensor.map_err(|e| ServingError::new(e.code, format!("input {}: {}", input.alias, e.message)))?;
     let mut inputs = Inputs::new();
     inputs.push((Cow::Owned(input.alias.clone()), InputValue::Tensor(tensor)));
-    finish(handle, signature, inputs, headers)
+    finish((handle, signature), inputs, headers, serving)
 }
 
 /// Named arrays.
-pub(super) fn npz(spec: &ModelSpec<'_>, headers: &HeaderMap, body: &Bytes, serving: &Serving) -> Result<Prepared> {
+pub(super) fn npz(spec: &ModelSpec<'_>, headers: &HeaderMap, body: &Bytes, serving: &Serving) -> Result<Ready> {
     let (handle, signature) = named(spec, headers, serving)?;
     // What is not compressed may be as large as the body.
     let limit = body.len().max(serving.options.max_request_bytes.min(MAX_INFLATED_BYTES));
@@ -94,23 +99,24 @@ pub(super) fn npz(spec: &ModelSpec<'_>, headers: &HeaderMap, body: &Bytes, servi
         }
         inputs.push((Cow::Owned(alias), InputValue::Tensor(tensor)));
     }
-    finish(handle, signature, inputs, headers)
+    finish((handle, signature), inputs, headers, serving)
 }
 
 fn named(spec: &ModelSpec<'_>, headers: &HeaderMap, serving: &Serving) -> Result<(ServableHandle, Arc<Signature>)> {
-    find(spec, text(headers, SIGNATURE_HEADER)?, serving)
+    find(spec, text(headers, SIGNATURE_HEADER)?, &serving.table)
 }
 
 fn finish(
-    handle: ServableHandle,
-    signature: Arc<Signature>,
+    (handle, signature): (ServableHandle, Arc<Signature>),
     inputs: Inputs<'_>,
     headers: &HeaderMap,
-) -> Result<Prepared> {
+    serving: &Serving,
+) -> Result<Ready> {
     let filter = text(headers, OUTPUT_FILTER_HEADER)?.unwrap_or_default();
     let filter: SmallVec<[Cow<'_, str>; 2]> =
         filter.split(',').map(str::trim).filter(|alias| !alias.is_empty()).map(Cow::Borrowed).collect();
-    prepare(handle, signature, inputs, &filter)
+    let logged = LoggedPredict::tensors(&serving.request_log, &handle, &inputs, &filter);
+    Ok((prepare(handle, signature, inputs, &filter)?, logged))
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>> {

@@ -2,15 +2,22 @@
 //! `POST /v1/models/NAME:regress`.
 
 use bytes::Bytes;
+use http::header::HeaderMap;
 use tensorserve_servables::regress::Regressor;
 use tensorserve_servables::{ModelSpec, Result};
 use tensorserve_tensors::json::encode_regressions;
 
 use super::examples::answer;
 use super::reply::{self, Reply};
+use crate::grpc::regress::RegressionEncoder;
 use crate::lane::Lane;
+use crate::prediction_log::LogType;
 
-pub(super) async fn reply(spec: ModelSpec<'_>, body: &Bytes, lane: &Lane) -> Result<Reply> {
-    let result = answer::<Regressor>(spec, body, lane).await?.result;
-    Ok(reply::json(encode_regressions(result.values())?))
+pub(super) async fn reply(spec: ModelSpec<'_>, headers: &HeaderMap, body: &Bytes, lane: &Lane) -> Result<Reply> {
+    let (answer, logged) = answer::<Regressor>(spec, headers, body, lane).await?;
+    let reply = reply::json(encode_regressions(answer.result.values())?);
+    if let Some(logged) = logged {
+        logged.hand_over(LogType::Regress, &answer, &RegressionEncoder::new(&answer.result));
+    }
+    Ok(reply)
 }

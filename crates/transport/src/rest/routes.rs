@@ -10,12 +10,14 @@ use tensorserve_servables::{ModelSpec, Result, ServingError, VersionChoice};
 
 /// What a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Route<'a> {
+pub enum Route<'a> {
     Predict(ModelSpec<'a>),
     Classify(ModelSpec<'a>),
     Regress(ModelSpec<'a>),
     Status(ModelSpec<'a>),
     Metadata(ModelSpec<'a>),
+    /// The control plane's business.
+    Admin,
     /// The description of the API, for programs and for people.
     OpenApi,
     Docs,
@@ -26,8 +28,13 @@ pub(super) enum Route<'a> {
 }
 
 /// The route of a request. INVALID_ARGUMENT for paths below `/v1/` that are none.
-pub(super) fn route<'a>(method: &Method, path_and_query: &'a str) -> Result<Route<'a>> {
+pub fn route<'a>(method: &Method, path_and_query: &'a str) -> Result<Route<'a>> {
     let Some(path) = strip_prefix_ignoring_case(path_and_query, "/v1/") else { return Ok(Route::NotFound) };
+    if let Some(rest) = strip_prefix_ignoring_case(path, "admin")
+        && (rest.is_empty() || rest.starts_with(['/', '?']))
+    {
+        return Ok(if *method == Method::OPTIONS { Route::Options } else { Route::Admin });
+    }
     let malformed = || ServingError::invalid_argument(format!("Malformed request: {method} {path_and_query}"));
     let route = match *method {
         Method::OPTIONS => return Ok(Route::Options),
@@ -58,9 +65,14 @@ fn get_route(path: &str) -> Result<Option<Route<'_>>> {
         "docs" => return Ok(Some(Route::Docs)),
         _ => {}
     }
-    if path.eq_ignore_ascii_case("models") {
-        return Err(ServingError::invalid_argument("Missing model name in request."));
+    match named_route(path)? {
+        None if is_nameless(path)? => Err(ServingError::invalid_argument("Missing model name in request.")),
+        route => Ok(route),
     }
+}
+
+/// `models/NAME[/versions/N|/labels/L][/metadata]`
+fn named_route(path: &str) -> Result<Option<Route<'_>>> {
     let Some(rest) = strip_prefix_ignoring_case(path, "models/") else { return Ok(None) };
     let Some((spec, rest)) = model_spec(rest)? else { return Ok(None) };
     Ok(match rest {
@@ -74,7 +86,19 @@ fn get_route(path: &str) -> Result<Option<Route<'_>>> {
 /// `NAME[/versions/N|/labels/L]` at the start of `path`, and what follows it.
 fn model_spec(path: &str) -> Result<Option<(ModelSpec<'_>, &str)>> {
     let Some((name, rest)) = segment(path) else { return Ok(None) };
-    let mut spec = ModelSpec { name: decoded(name), ..ModelSpec::default() };
+    let (version, rest) = version_choice(rest)?;
+    Ok(Some((ModelSpec { name: decoded(name), version, ..ModelSpec::default() }, rest)))
+}
+
+/// `models[/versions/N|/labels/L][/metadata]`, where nothing can be taken for a name.
+fn is_nameless(path: &str) -> Result<bool> {
+    let Some(rest) = strip_prefix_ignoring_case(path, "models") else { return Ok(false) };
+    let (_, rest) = version_choice(rest)?;
+    Ok(rest.is_empty() || rest.eq_ignore_ascii_case("/metadata"))
+}
+
+/// `/versions/N` or `/labels/L` if one of them is next, and what follows.
+fn version_choice(rest: &str) -> Result<(VersionChoice<'_>, &str)> {
     if let Some(versions) = strip_prefix_ignoring_case(rest, "/versions/")
         && let Some((digits, rest)) = segment(versions)
         && digits.bytes().all(|b| b.is_ascii_digit())
@@ -82,16 +106,14 @@ fn model_spec(path: &str) -> Result<Option<(ModelSpec<'_>, &str)>> {
         let version = digits
             .parse()
             .map_err(|_| ServingError::invalid_argument(format!("Failed to convert version: {digits} to numeric.")))?;
-        spec.version = VersionChoice::Specific(version);
-        return Ok(Some((spec, rest)));
+        return Ok((VersionChoice::Specific(version), rest));
     }
     if let Some(labels) = strip_prefix_ignoring_case(rest, "/labels/")
         && let Some((label, rest)) = segment(labels)
     {
-        spec.version = VersionChoice::Label(decoded(label));
-        return Ok(Some((spec, rest)));
+        return Ok((VersionChoice::Label(decoded(label)), rest));
     }
-    Ok(Some((spec, rest)))
+    Ok((VersionChoice::Latest, rest))
 }
 
 /// The characters up to the next `/` or `:`, at least one.
@@ -137,6 +159,10 @@ mod tests {
             (Method::GET, "/v1/openapi.json", Route::OpenApi),
             (Method::GET, "/v1/docs", Route::Docs),
             (Method::OPTIONS, "/v1/anything", Route::Options),
+            (Method::GET, "/v1/admin", Route::Admin),
+            (Method::DELETE, "/v1/admin/models/m", Route::Admin),
+            (Method::GET, "/v1/ADMIN/models?wait=true", Route::Admin),
+            (Method::OPTIONS, "/v1/admin/models", Route::Options),
             (Method::GET, "/", Route::NotFound),
             (Method::GET, "/v1", Route::NotFound),
             (Method::GET, "/v2/models/m", Route::NotFound),
@@ -150,6 +176,7 @@ mod tests {
     fn other_paths_below_v1_are_malformed() {
         let cases = [
             (Method::GET, "/v1/"),
+            (Method::GET, "/v1/administration"),
             (Method::POST, "/v1/models/m:predict?x=1"),
             (Method::POST, "/v1/models/m:PREDICT"),
             (Method::POST, "/v1/models/m:Classify"),
@@ -182,7 +209,14 @@ mod tests {
 
     #[test]
     fn a_missing_name_is_said() {
-        let error = route(&Method::GET, "/v1/models").unwrap_err();
-        assert_eq!(error.message, "Missing model name in request.");
+        for path in
+            ["/v1/models", "/v1/models/versions/3", "/v1/models/labels/l/metadata", "/v1/MODELS/versions/3/METADATA"]
+        {
+            let error = route(&Method::GET, path).unwrap_err();
+            assert_eq!(error.message, "Missing model name in request.", "{path}");
+        }
+        let named = |name| Ok(Route::Status(spec(name, VersionChoice::Latest)));
+        assert_eq!(route(&Method::GET, "/v1/models/metadata"), named("metadata"));
+        assert_eq!(route(&Method::GET, "/v1/models/labels"), named("labels"));
     }
 }

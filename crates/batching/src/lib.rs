@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Requests that wait together run together: queues, the threads that serve them, merging and splitting of tensors.
+//!
+//! May depend on `tensors` only; knows no model and no protocol. Called by `servables`. Read [`parameters`] (what can be
+//! set), [`queue`] (who runs with whom), [`pool`] (who runs next) and [`merge`] in this order.
+
+pub mod cost;
+pub mod merge;
+pub mod parameters;
+pub mod pool;
+pub mod priority;
+pub mod queue;
+pub mod split;
+pub mod stats;
+pub mod tuner;
+
+pub use cost::BatchCost;
+pub use parameters::Parameters;
+pub use pool::Pool;
+pub use priority::Priority;
+pub use queue::{Cut, Limits, Queue, Taken, Task};
+pub use stats::Stats;
+pub use tuner::Tuner;

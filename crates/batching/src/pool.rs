@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Threads that run jobs of several groups (models), a bounded number at once, each group in proportion to its weight.
+//!
+//! The groups' shares are of measured run time: each has a clock that runs at the time its jobs took divided by its
+//! weight, and the one furthest behind goes next. Unlike rounds with a quantum (deficit round robin) that needs no idea
+//! of how long a job will take, and a group that was idle for long has nothing saved up.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::Priority;
+use crate::priority::Turns;
+
+/// Something to run once.
+pub type Job = Box<dyn FnOnce() + Send>;
+
+/// Idle groups are forgotten once there are more than this.
+const REMEMBERED_GROUPS: usize = 256;
+
+/// A pool of threads, started as they are needed. Dropping the last clone ends them and drops the jobs that wait.
+#[derive(Clone)]
+pub struct Pool(Arc<Owner>);
+
+struct Owner(Arc<Shared>);
+
+struct Shared {
+    name: String,
+    limit: usize,
+    weights: HashMap<Arc<str>, f64>,
+    state: Mutex<State>,
+    wake: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    groups: HashMap<Arc<str>, Group>,
+    /// Jobs that wait, by priority.
+    waiting: [usize; 3],
+    timers: BinaryHeap<Reverse<Timer>>,
+    timers_set: u64,
+    turns: Turns,
+    /// The clock of the group that was last served: where one that was idle joins.
+    clock: f64,
+    threads: usize,
+    idle: usize,
+    /// One idle thread waits for the next timer, so that not all of them wake for it.
+    has_timekeeper: bool,
+    stopping: bool,
+}
+
+struct Group {
+    jobs: [VecDeque<Job>; 3],
+    clock: f64,
+    weight: f64,
+    running: usize,
+    /// Seconds that its jobs took lately.
+    usual: f64,
+}
+
+struct Timer {
+    time: Instant,
+    number: u64,
+    group: Arc<str>,
+    priority: Priority,
+    job: Job,
+}
+
+impl PartialEq for Timer {
+    fn eq(&self, other: &Self) -> bool {
+        self.number == other.number
+    }
+}
+
+impl Eq for Timer {}
+
+impl PartialOrd for Timer {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Timer {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.time, self.number).cmp(&(other.time, other.number))
+    }
+}
+
+/// A job that was taken out to be run.
+struct Turn {
+    group: Arc<str>,
+    /// What the group was charged in advance.
+    charged: f64,
+    job: Job,
+}
+
+impl Pool {
+    /// At most `limit` (at least one) jobs run at once, on threads of this name. Groups without a weight have 1.
+    pub fn new(name: impl Into<String>, limit: usize, weights: HashMap<Arc<str>, f64>) -> Self {
+        let shared =
+            Shared { name: name.into(), limit: limit.max(1), weights, state: Mutex::default(), wake: Condvar::new() };
+        Pool(Arc::new(Owner(Arc::new(shared))))
+    }
+
+    /// How many jobs run at once at most.
+    pub fn limit(&self) -> usize {
+        self.0.0.limit
+    }
+
+    /// Runs a job as soon as it is its group's turn.
+    pub fn submit(&self, group: &Arc<str>, priority: Priority, job: Job) {
+        let shared = &self.0.0;
+        let mut state = shared.lock();
+        state.push(shared, group, priority, job);
+        shared.rouse(&mut state);
+    }
+
+    /// The same, from `time` on.
+    pub fn submit_at(&self, time: Instant, group: &Arc<str>, priority: Priority, job: Job) {
+        let shared = &self.0.0;
+        let mut state = shared.lock();
+        if state.stopping {
+            return;
+        }
+        state.timers_set += 1;
+        let number = state.timers_set;
+        let is_next = state.timers.peek().is_none_or(|Reverse(next)| time < next.time);
+        state.timers.push(Reverse(Timer { time, number, group: Arc::clone(group), priority, job }));
+        if is_next {
+            // Whoever waits for another timer has to look again.
+            shared.wake.notify_all();
+        }
+        if state.threads == 0 {
+            shared.start_thread(&mut state);
+        }
+    }
+
+    /// Drops the jobs that wait, and takes no further ones; threads end when their job is done.
+    pub fn stop(&self) {
+        self.0.0.stop();
+    }
+
+    /// Jobs that wait for a thread.
+    pub fn waiting(&self) -> usize {
+        self.0.0.lock().waiting.iter().sum()
+    }
+
+    /// Whether a job would start at once.
+    pub fn has_free_thread(&self) -> bool {
+        let state = self.0.0.lock();
+        state.waiting.iter().sum::<usize>() < state.idle + (self.0.0.limit - state.threads)
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn stop(&self) {
+        let mut state = self.lock();
+        state.stopping = true;
+        let (groups, timers) = (std::mem::take(&mut state.groups), std::mem::take(&mut state.timers));
+        state.waiting = [0; 3];
+        self.wake.notify_all();
+        drop(state);
+        // Jobs may own what uses this pool.
+        drop((groups, timers));
+    }
+
+    /// Sees to it that a thread looks for jobs.
+    fn rouse(self: &Arc<Self>, state: &mut State) {
+        let waiting: usize = state.waiting.iter().sum();
+        if state.idle > 0 {
+            self.wake.notify_one();
+        }
+        // Threads that were woken count as idle until they run.
+        if waiting > state.idle && state.threads < self.limit {
+            self.start_thread(state);
+        }
+    }
+
+    fn start_thread(self: &Arc<Self>, state: &mut State) {
+        let shared = Arc::clone(self);
+        let name = format!("{}{}", self.name, state.threads);
+        // If the system gives no further thread, those that there are do the work.
+        if std::thread::Builder::new().name(name).spawn(move || shared.work()).is_ok() {
+            state.threads += 1;
+        }
+    }
+
+    fn work(&self) {
+        let mut state = self.lock();
+        loop {
+            state.fire_timers(self, Instant::now());
+            if let Some(turn) = state.next() {
+                if state.idle > 0 && (state.waiting != [0; 3] || !state.has_timekeeper && !state.timers.is_empty()) {
+                    self.wake.notify_one();
+                }
+                drop(state);
+                let start = Instant::now();
+                // A job answers for its own failures; the thread goes on.
+                let _ = catch_unwind(AssertUnwindSafe(turn.job));
+                let took = start.elapsed();
+                state = self.lock();
+                state.charge(&turn.group, turn.charged, took);
+                continue;
+            }
+            if state.stopping {
+                return;
+            }
+            state = self.wait(state);
+        }
+    }
+
+    fn wait<'a>(&self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        state.idle += 1;
+        let next = state.timers.peek().map(|Reverse(timer)| timer.time);
+        match next.filter(|_| !state.has_timekeeper) {
+            None => state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner),
+            Some(time) => {
+                state.has_timekeeper = true;
+                let pause = time.saturating_duration_since(Instant::now());
+                state = self.wake.wait_timeout(state, pause).unwrap_or_else(PoisonError::into_inner).0;
+                state.has_timekeeper = false;
+            }
+        }
+        state.idle -= 1;
+        state
+    }
+}
+
+impl State {
+    fn push(&mut self, shared: &Shared, group: &Arc<str>, priority: Priority, job: Job) {
+        if self.stopping {
+            return;
+        }
+        let clock = self.clock;
+        let group = match self.groups.get_mut(group) {
+            Some(group) => group,
+            None => self.groups.entry(Arc::clone(group)).or_insert_with(|| Group::new(shared.weight(group))),
+        };
+        if group.running == 0 && group.jobs.iter().all(VecDeque::is_empty) {
+            group.clock = group.clock.max(clock);
+        }
+        group.jobs[priority as usize].push_back(job);
+        self.waiting[priority as usize] += 1;
+    }
+
+    fn fire_timers(&mut self, shared: &Shared, now: Instant) {
+        while self.timers.peek().is_some_and(|Reverse(timer)| timer.time <= now) {
+            if let Some(Reverse(timer)) = self.timers.pop() {
+                self.push(shared, &timer.group, timer.priority, timer.job);
+            }
+        }
+    }
+
+    /// The next job: of the most urgent priority that waits, of the group that is furthest behind.
+    fn next(&mut self) -> Option<Turn> {
+        let kinds = self.waiting.iter().filter(|&&waiting| waiting > 0).count();
+        if kinds == 0 {
+            return None;
+        }
+        let order = self.turns.order(kinds > 1);
+        let level = order.into_iter().map(|priority| priority as usize).find(|&level| self.waiting[level] > 0)?;
+        let waits = self.groups.iter_mut().filter(|(_, group)| !group.jobs[level].is_empty());
+        let (name, group) = waits.min_by(|(_, a), (_, b)| a.clock.total_cmp(&b.clock))?;
+        let job = group.jobs[level].pop_front()?;
+        self.waiting[level] -= 1;
+        self.clock = group.clock;
+        let charged = group.usual / group.weight;
+        group.clock += charged;
+        group.running += 1;
+        Some(Turn { group: Arc::clone(name), charged, job })
+    }
+
+    /// Replaces what a group was charged in advance by what its job took.
+    fn charge(&mut self, name: &Arc<str>, charged: f64, took: Duration) {
+        let Some(group) = self.groups.get_mut(name) else { return };
+        let took = took.as_secs_f64();
+        group.clock += took / group.weight - charged;
+        group.usual += (took - group.usual) / 8.0;
+        group.running -= 1;
+        if self.groups.len() > REMEMBERED_GROUPS {
+            let clock = self.clock;
+            self.groups.retain(|_, group| !group.is_idle() || group.clock > clock);
+        }
+    }
+}
+
+impl Shared {
+    fn weight(&self, group: &str) -> f64 {
+        self.weights.get(group).copied().filter(|weight| *weight > 0.0).unwrap_or(1.0)
+    }
+}
+
+impl Group {
+    fn new(weight: f64) -> Self {
+        Group { jobs: Default::default(), clock: 0.0, weight, running: 0, usual: 0.0 }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.running == 0 && self.jobs.iter().all(VecDeque::is_empty)
+    }
+}

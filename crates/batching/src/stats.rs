@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Counts of what a queue did. Written without a lock; a reader may see one number before another.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Powers of two that are told apart.
+const CLASSES: usize = 32;
+
+/// How often a number was at most 1, 2, 4, 8 and so on.
+#[derive(Debug, Default)]
+pub struct Histogram {
+    counts: [AtomicU64; CLASSES],
+    sum: AtomicU64,
+}
+
+impl Histogram {
+    pub fn record(&self, number: u64) {
+        let class =
+            number.max(1).checked_next_power_of_two().map_or(CLASSES - 1, |power| power.trailing_zeros() as usize);
+        self.counts[class.min(CLASSES - 1)].fetch_add(1, Ordering::Relaxed);
+        self.sum.fetch_add(number, Ordering::Relaxed);
+    }
+
+    /// Upper bound and count of each class that has any.
+    pub fn buckets(&self) -> Vec<(u64, u64)> {
+        let counts = self.counts.iter().enumerate();
+        counts
+            .map(|(class, count)| (1 << class, count.load(Ordering::Relaxed)))
+            .filter(|(_, count)| *count > 0)
+            .collect()
+    }
+
+    pub fn count(&self) -> u64 {
+        self.counts.iter().map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+
+    pub fn sum(&self) -> u64 {
+        self.sum.load(Ordering::Relaxed)
+    }
+
+    /// The upper bound of the class in which this part (0 to 1) of the numbers ends; 0 if there are none.
+    pub fn quantile(&self, part: f64) -> u64 {
+        let wanted = (self.count() as f64 * part).ceil() as u64;
+        let mut seen = 0;
+        let reached = |(_, count): &(u64, u64)| {
+            seen += count;
+            seen >= wanted
+        };
+        self.buckets().into_iter().find(reached).map_or(0, |(bound, _)| bound)
+    }
+}
+
+/// What happened to the requests of one queue.
+#[derive(Debug, Default)]
+pub struct Stats {
+    /// Requests that were run on their own, without having waited for others.
+    pub alone: AtomicU64,
+    /// Requests that did not get in.
+    pub rejected: AtomicU64,
+    /// Those whose deadline passed while they waited.
+    pub expired: AtomicU64,
+    /// Those whose client left while they waited.
+    pub abandoned: AtomicU64,
+    /// Batches that were run again in halves because they failed.
+    pub split_batches: AtomicU64,
+    /// Rows that were run only to reach an allowed size.
+    pub padding_rows: AtomicU64,
+    /// Bytes by which shorter inputs were filled up.
+    pub padding_bytes: AtomicU64,
+    /// Rows of each batch, without padding.
+    pub batch_rows: Histogram,
+    /// Requests of each batch.
+    pub batch_requests: Histogram,
+    /// Microseconds that each request waited.
+    pub wait_micros: Histogram,
+}
+
+impl Stats {
+    pub fn waited(&self, time: Duration) {
+        self.wait_micros.record(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
+    }
+}
+
+/// Adds to a count.
+pub fn add(count: &AtomicU64, number: usize) {
+    if number > 0 {
+        count.fetch_add(number as u64, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_counted_by_powers_of_two() {
+        let histogram = Histogram::default();
+        [0, 1, 2, 3, 4, 5, 1000, u64::MAX / 2].into_iter().for_each(|number| histogram.record(number));
+        assert_eq!(histogram.buckets(), [(1, 2), (2, 1), (4, 2), (8, 1), (1024, 1), (1 << 31, 1)]);
+        assert_eq!((histogram.quantile(0.5), histogram.quantile(0.75), histogram.count()), (4, 8, 8));
+        assert_eq!(Histogram::default().quantile(0.5), 0);
+    }
+}

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Finds by trial which way of running gives the most rows a second, and keeps to it.
+//!
+//! A way is tried against the one in use in short windows that take turns, so that both see the same load, machine and
+//! neighbours. What does not pay is tried again ever more rarely. The measure is rows done by time, with everything that
+//! a way costs in it: merging, hand-over, waiting clients. While the load is below what the way in use can do, no other
+//! does more rows, and nothing changes.
+//!
+//! Pure: it is told the time and counts.
+
+use std::time::{Duration, Instant};
+
+/// A trial begins this long after a way was found not to pay, at first.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// A window is at least this long, and long enough for so many reports of work done.
+const WINDOW: Duration = Duration::from_millis(25);
+const REPORTS: u32 = 4;
+const ROWS: u64 = 16;
+
+/// A window that gets no further in this time says that there is little to do.
+const IDLE: Duration = Duration::from_secs(20);
+
+/// Another way must do so much more to be taken.
+const GAIN: f64 = 1.03;
+/// A way that does so little is given up in the middle of its trial.
+const HOPELESS: f64 = 0.7;
+/// A load that changes by so much makes old findings doubtful.
+const CHANGE: f64 = 1.6;
+/// Rows in hand, on average, from which on it matters how they are run.
+const CROWD: f64 = 1.5;
+
+/// The windows of a trial: the new way and the one in use, twice.
+const STEPS: usize = 4;
+
+/// What happened since the start, as of a moment at which work was done.
+#[derive(Clone, Copy, Debug)]
+pub struct Report {
+    pub now: Instant,
+    /// Rows done since the start.
+    pub rows: u64,
+    /// Rows in hand now.
+    pub in_hand: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    start: Instant,
+    rows: u64,
+    reports: u32,
+    crowd: f64,
+    /// Rows that were begun in another way and have to be done first.
+    unsettled: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Trial {
+    way: usize,
+    step: usize,
+    rates: [f64; STEPS],
+}
+
+#[derive(Clone, Debug)]
+struct Way {
+    /// Rows a second when it was last measured.
+    rate: Option<f64>,
+    pause: Duration,
+    next: Option<Instant>,
+}
+
+/// Chooses one of several ways, numbered from 0; begins with 0.
+#[derive(Debug)]
+pub struct Tuner {
+    ways: Vec<Way>,
+    best: usize,
+    trial: Option<Trial>,
+    window: Option<Window>,
+    /// The rate at which the pauses were last reset.
+    reference: Option<f64>,
+}
+
+impl Tuner {
+    pub fn new(ways: usize) -> Self {
+        let way = Way { rate: None, pause: FIRST_PAUSE, next: None };
+        Tuner { ways: vec![way; ways.max(1)], best: 0, trial: None, window: None, reference: None }
+    }
+
+    /// The way in which work is to be run now.
+    pub fn way(&self) -> usize {
+        match self.trial {
+            Some(Trial { way, step, .. }) if step % 2 == 0 => way,
+            _ => self.best,
+        }
+    }
+
+    /// The way that did most, whatever is tried now.
+    pub fn best(&self) -> usize {
+        self.best
+    }
+
+    /// Rows a second of a way when it was last measured.
+    pub fn rate(&self, way: usize) -> Option<f64> {
+        self.ways.get(way)?.rate
+    }
+
+    /// Takes work into account that was done; gives the way for what comes.
+    pub fn report(&mut self, report: Report) -> usize {
+        let before = self.way();
+        let Some(window) = &mut self.window else {
+            self.open_window(report, 0);
+            return before;
+        };
+        window.reports += 1;
+        window.crowd += report.in_hand as f64;
+        if window.unsettled > 0 {
+            if report.rows.saturating_sub(window.rows) >= window.unsettled {
+                self.open_window(report, 0);
+            }
+            return before;
+        }
+        let window = *window;
+        let (elapsed, rows) = (report.now.saturating_duration_since(window.start), report.rows - window.rows);
+        let rate = rows as f64 / elapsed.as_secs_f64().max(1e-9);
+        if elapsed > IDLE {
+            self.rest(report);
+        } else if elapsed >= WINDOW && window.reports >= REPORTS && rows >= ROWS || self.is_hopeless(elapsed, rate) {
+            let crowd = window.crowd / f64::from(window.reports);
+            self.close_window(report, rate, crowd);
+        }
+        self.way()
+    }
+
+    fn open_window(&mut self, report: Report, unsettled: u64) {
+        let Report { now, rows, .. } = report;
+        self.window = Some(Window { start: now, rows, reports: 0, crowd: 0.0, unsettled });
+    }
+
+    /// Whether the way on trial has shown enough already.
+    fn is_hopeless(&self, elapsed: Duration, rate: f64) -> bool {
+        let Some(Trial { step, .. }) = self.trial else { return false };
+        let reports = self.window.map_or(0, |window| window.reports);
+        let usual = self.ways[self.best].rate.unwrap_or(0.0);
+        step % 2 == 0 && elapsed > WINDOW / 2 && reports >= REPORTS && rate < HOPELESS / 2.0 * usual
+    }
+
+    /// Nothing much to do: back to the first way, which is the best for a request that is alone.
+    fn rest(&mut self, report: Report) {
+        self.trial = None;
+        self.best = 0;
+        self.open_window(report, 0);
+    }
+
+    fn close_window(&mut self, report: Report, rate: f64, crowd: f64) {
+        let before = self.way();
+        self.ways[before].rate = Some(rate);
+        match self.trial {
+            Some(mut trial) => {
+                trial.rates[trial.step] = rate;
+                trial.step += 1;
+                self.trial = Some(trial);
+                let hopeless = trial.step == 1 && rate < HOPELESS * self.ways[self.best].rate.unwrap_or(0.0);
+                if hopeless || trial.step == STEPS {
+                    self.end_trial(trial, hopeless, report.now);
+                }
+            }
+            None => self.after_rest(report.now, rate, crowd),
+        }
+        let unsettled = if self.way() == before { 0 } else { report.in_hand as u64 };
+        self.open_window(report, unsettled);
+    }
+
+    fn end_trial(&mut self, trial: Trial, hopeless: bool, now: Instant) {
+        self.trial = None;
+        let [new, old, new_again, old_again] = trial.rates;
+        if !hopeless && new + new_again > GAIN * (old + old_again) {
+            self.best = trial.way;
+            self.ways.iter_mut().for_each(|way| (way.pause, way.next) = (FIRST_PAUSE, None));
+            return;
+        }
+        let way = &mut self.ways[trial.way];
+        way.next = now.checked_add(way.pause);
+        way.pause = (way.pause * if hopeless { 4 } else { 2 }).min(LONGEST_PAUSE);
+    }
+
+    fn after_rest(&mut self, now: Instant, rate: f64, crowd: f64) {
+        let reference = *self.reference.get_or_insert(rate);
+        if rate > CHANGE * reference || rate * CHANGE < reference {
+            self.reference = Some(rate);
+            self.ways.iter_mut().for_each(|way| (way.pause, way.next) = (FIRST_PAUSE, None));
+        }
+        if crowd < CROWD {
+            return;
+        }
+        let due = |(number, way): &(usize, &Way)| *number != self.best && way.next.is_none_or(|next| next <= now);
+        // The one that waited longest; `None` comes first.
+        let next = self.ways.iter().enumerate().filter(due).min_by_key(|(_, way)| way.next).map(|(number, _)| number);
+        self.trial = next.map(|way| Trial { way, step: 0, rates: [0.0; STEPS] });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Clients that keep `in_hand` rows waiting; each way does a row in so many microseconds.
+    struct Simulation {
+        tuner: Tuner,
+        now: Instant,
+        rows: u64,
+        time_by_way: [Duration; 3],
+    }
+
+    impl Simulation {
+        fn new(micros: [u64; 3]) -> Self {
+            let time_by_way = micros.map(Duration::from_micros);
+            Simulation { tuner: Tuner::new(3), now: Instant::now(), rows: 0, time_by_way }
+        }
+
+        fn run(&mut self, time: Duration, in_hand: usize) {
+            let end = self.now + time;
+            while self.now < end {
+                self.rows += 8;
+                self.now += 8 * self.time_by_way[self.tuner.way()];
+                self.tuner.report(Report { now: self.now, rows: self.rows, in_hand });
+            }
+        }
+    }
+
+    #[test]
+    fn the_way_that_does_most_is_found_soon() {
+        for (micros, best) in [([100, 20, 50], 1), ([100, 120, 50], 2), ([10, 20, 50], 0), ([100, 99, 101], 0)] {
+            let mut simulation = Simulation::new(micros);
+            simulation.run(Duration::from_secs(2), 64);
+            assert_eq!(simulation.tuner.best(), best, "{micros:?}");
+        }
+    }
+
+    #[test]
+    fn trials_that_do_not_pay_cost_little() {
+        let mut simulation = Simulation::new([10, 100, 40]);
+        simulation.run(Duration::from_secs(3), 64);
+        let rows = simulation.rows;
+        simulation.run(Duration::from_secs(60), 64);
+        let share = (simulation.rows - rows) as f64 / 6_000_000.0;
+        assert!(share > 0.99, "{share} of what the best way does");
+    }
+
+    #[test]
+    fn a_request_alone_tries_nothing() {
+        let mut simulation = Simulation::new([100, 10, 10]);
+        for _ in 0..10_000 {
+            simulation.run(Duration::from_millis(1), 1);
+            assert_eq!(simulation.tuner.way(), 0);
+        }
+    }
+
+    #[test]
+    fn what_pays_under_another_load_is_found_again() {
+        let mut simulation = Simulation::new([10, 30, 30]);
+        simulation.run(Duration::from_secs(20), 64);
+        assert_eq!(simulation.tuner.best(), 0);
+        simulation.time_by_way = [100, 30, 15].map(Duration::from_micros);
+        simulation.run(Duration::from_secs(3), 64);
+        assert_eq!(simulation.tuner.best(), 2);
+    }
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The pool under many threads: every job runs once, no more at once than allowed, in the shares that were asked for.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "clippy.toml knows only tests within the crate")]
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tensorserve_batching::{Pool, Priority};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn group(name: &str) -> Arc<str> {
+    Arc::from(name)
+}
+
+#[test]
+fn many_threads_submit_and_every_job_runs_once() {
+    const THREADS: usize = 8;
+    const JOBS: usize = 5000;
+    let pool = Pool::new("test", 3, HashMap::new());
+    let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (send, done) = mpsc::channel();
+    thread::scope(|scope| {
+        for number in 0..THREADS {
+            let (pool, running, most, send) = (pool.clone(), Arc::clone(&running), Arc::clone(&most), send.clone());
+            scope.spawn(move || {
+                for at in 0..JOBS {
+                    let (running, most, send) = (Arc::clone(&running), Arc::clone(&most), send.clone());
+                    let job = Box::new(move || {
+                        most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                        running.fetch_sub(1, Ordering::SeqCst);
+                        send.send(number * JOBS + at).unwrap();
+                    });
+                    let priority = Priority::ALL[at % 3];
+                    let group = group(&format!("model{}", at % 5));
+                    match at % 7 {
+                        0 => pool.submit_at(
+                            Instant::now() + Duration::from_micros(at as u64 % 300),
+                            &group,
+                            priority,
+                            job,
+                        ),
+                        _ => pool.submit(&group, priority, job),
+                    }
+                }
+            });
+        }
+    });
+    let mut seen: Vec<usize> = (0..THREADS * JOBS).map(|_| done.recv_timeout(PATIENCE).unwrap()).collect();
+    seen.sort_unstable();
+    assert!(seen.into_iter().eq(0..THREADS * JOBS));
+    assert!(most.load(Ordering::SeqCst) <= 3);
+    assert_eq!(pool.waiting(), 0);
+}
+
+#[test]
+fn groups_get_time_by_their_weights_whatever_their_jobs_take() {
+    let weights = HashMap::from([(group("heavy"), 3.0)]);
+    let pool = Pool::new("test", 1, weights);
+    let (start, started) = mpsc::channel::<()>();
+    // Holds the only thread until all jobs wait.
+    pool.submit(&group("gate"), Priority::High, Box::new(move || started.recv().unwrap()));
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let (send, done) = mpsc::channel();
+    let submit = |name: &'static str, millis: u64, jobs: usize| {
+        for _ in 0..jobs {
+            let (order, send) = (Arc::clone(&order), send.clone());
+            let job = Box::new(move || {
+                let begin = Instant::now();
+                while begin.elapsed() < Duration::from_millis(millis) {
+                    std::hint::spin_loop();
+                }
+                order.lock().unwrap().push((name, begin.elapsed()));
+                send.send(()).unwrap();
+            });
+            pool.submit(&group(name), Priority::Default, job);
+        }
+    };
+    submit("heavy", 1, 150);
+    submit("light", 4, 40);
+    start.send(()).unwrap();
+    (0..100).for_each(|_| done.recv_timeout(PATIENCE).unwrap());
+    let order = order.lock().unwrap();
+    let time = |wanted: &str| -> f64 {
+        order.iter().take(100).filter(|(name, _)| *name == wanted).map(|(_, took)| took.as_secs_f64()).sum()
+    };
+    let ratio = time("heavy") / time("light");
+    assert!((1.5..6.0).contains(&ratio), "heavy got {ratio} times what light got; 3 was asked for");
+}
+
+#[test]
+fn a_panic_ends_its_job_only_and_a_stop_drops_those_that_wait() {
+    let pool = Pool::new("test", 1, HashMap::new());
+    let (send, done) = mpsc::channel();
+    pool.submit(&group("m"), Priority::Default, Box::new(|| panic!("on purpose")));
+    let after = send.clone();
+    pool.submit(&group("m"), Priority::Default, Box::new(move || after.send(1).unwrap()));
+    assert_eq!(done.recv_timeout(PATIENCE), Ok(1));
+    let (open, gate) = mpsc::channel::<()>();
+    pool.submit(&group("m"), Priority::Default, Box::new(move || gate.recv().unwrap()));
+    pool.submit(&group("m"), Priority::Default, Box::new(move || send.send(2).unwrap()));
+    pool.stop();
+    // Its sender was dropped with it.
+    assert_eq!(done.recv_timeout(PATIENCE), Err(mpsc::RecvTimeoutError::Disconnected));
+    open.send(()).unwrap();
+}

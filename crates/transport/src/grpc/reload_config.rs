@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+//! HandleReloadConfigRequest: answered by the control plane, which may take as long as models take to load.
+//!
+//! A client that leaves, or whose deadline passes, does not stop the reload.
+
+use std::future::poll_fn;
+use std::time::Instant;
+
+use bytes::Bytes;
+use h2::RecvStream;
+use h2::server::SendResponse;
+use http::request::Parts;
+use tensorserve_servables::{Code, Result, ServingError};
+
+use super::call::deadline;
+use super::message::{self, joined};
+use crate::Serving;
+use crate::control::{answered, no_control_plane};
+
+pub(super) const PATH: &str = "/tensorflow.serving.ModelService/HandleReloadConfigRequest";
+
+/// The framed reply.
+pub(super) async fn reply(
+    head: &Parts,
+    body: RecvStream,
+    respond: &mut SendResponse<Bytes>,
+    serving: &Serving,
+) -> Result<Bytes> {
+    let deadline = deadline(head)?;
+    let control = serving.control.get().ok_or_else(no_control_plane)?;
+    let request = message::read(head, body, serving.options.grpc.max_receive_bytes).await?;
+    let answer = control.reload_config(joined(&request));
+    let reply = tokio::select! {
+        answer = answered(answer, serving) => answer?,
+        () = passed(deadline) => return Err(ServingError::new(Code::DeadlineExceeded, "Deadline Exceeded")),
+        _ = poll_fn(|cx| respond.poll_reset(cx)) => {
+            return Err(ServingError::new(Code::Cancelled, "the client ended the call"));
+        }
+    };
+    let mut framed = message::start(reply.len())?;
+    framed.extend_from_slice(&reply);
+    Ok(framed.into())
+}
+
+async fn passed(deadline: Option<Instant>) {
+    match deadline {
+        None => std::future::pending().await,
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+    }
+}

@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tensorserve models`: looks at and changes the models of a running server, over its admin API."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from tensorserve.cli.admin_client import AdminClient, ServerRefusedError, ServerUnreachableError
+from tensorserve.cli.exit_status import OK, REFUSED, UNREACHABLE, USAGE
+
+_Command = Callable[[AdminClient, argparse.Namespace], Any]
+
+
+def run(words: Sequence[str]) -> int:
+    """Runs one command; `words` are those after `models`. Gives the exit status."""
+    try:
+        arguments = _parser().parse_args(words)
+    except SystemExit as end:  # It has printed the help, or what is wrong.
+        return USAGE if end.code else OK
+    command: _Command = arguments.command
+    try:
+        client = AdminClient(arguments.server, arguments.token_file, arguments.ca_file)
+        answer = command(client, arguments)
+    except (OSError, ValueError) as error:
+        return _failed(str(error), USAGE)
+    except ServerUnreachableError as error:
+        return _failed(f"{error}\nIs the server running with --rest_api_port? Name it with --server.", UNREACHABLE)
+    except ServerRefusedError as error:
+        return _failed(str(error), REFUSED)
+    print(json.dumps(answer, indent=2) if arguments.json else _as_text(answer), end="\n")
+    return OK
+
+
+def _failed(text: str, status: int) -> int:
+    print(f"tensorserve models: {text}", file=sys.stderr)
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--server", default="http://localhost:8501", help="http(s)://HOST:PORT or unix:PATH")
+    common.add_argument("--token_file", "--token-file", help="file whose first line is a token of the server")
+    common.add_argument("--ca_file", "--ca-file", help="certificates to trust, for https")
+    common.add_argument("--json", action="store_true", help="print the server's answer as JSON")
+    waits = argparse.ArgumentParser(add_help=False)
+    waits.add_argument("--wait", action="store_true", help="wait until it is done")
+    waits.add_argument("--timeout", type=float, help="wait at most this many seconds; implies --wait")
+    parser = argparse.ArgumentParser("tensorserve models", description=__doc__)
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def add(name: str, command: _Command, text: str, *, waiting: bool = False) -> argparse.ArgumentParser:
+        parents = [common, waits] if waiting else [common]
+        added = commands.add_parser(name, parents=parents, help=text, description=text)
+        added.set_defaults(command=command)
+        return added
+
+    add("list", _list, "List the models, their versions, and why some are not loaded.")
+    add("show", _show, "Show one model; with --wait, once it answers.", waiting=True).add_argument("name")
+    _add_model_arguments(add("add", _add, "Add a model, or change the one of that name.", waiting=True))
+    add("remove", _remove, "Remove a model: it finishes its requests and is unloaded.", waiting=True).add_argument(
+        "name"
+    )
+    for verb, text in (("load", "Serve a version as well."), ("unload", "Serve a version no more.")):
+        version = add(verb, _version_command(verb), f"{text} The model's policy becomes `specific`.", waiting=True)
+        version.add_argument("name")
+        version.add_argument("version", type=int)
+    label = add("label", _label, "Set or remove labels of versions, all at once.")
+    label.add_argument("name")
+    label.add_argument("labels", nargs="+", metavar="LABEL=VERSION", help="LABEL= removes a label")
+    add("reload", _reload, "Make the server read its configuration files again.", waiting=True)
+    add("ready", _ready, "Succeed if every model answers; with --wait, once every model does.", waiting=True)
+    return parser
+
+
+def _add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name")
+    parser.add_argument("base_path", nargs="?", help="folder of the versions, as the server sees it")
+    parser.add_argument("--platform", help="such as tensorflow, which is the default")
+    parser.add_argument("--policy", help="latest, latest:N, all, or specific:N,N,...")
+    parser.add_argument("--label", action="append", default=[], metavar="LABEL=VERSION")
+
+
+def _list(client: AdminClient, arguments: argparse.Namespace) -> Any:
+    return client.ask("GET", "models")
+
+
+def _show(client: AdminClient, arguments: argparse.Namespace) -> Any:
+    return client.ask("GET", _path(arguments, arguments.name))
+
+
+def _add(client: AdminClient, arguments: argparse.Namespace) -> Any:
+    model: dict[str, Any] = {}
+    if arguments.base_path is not None:
+        model["base_path"] = arguments.base_path
+    if arguments.platform is not None:
+        model["model_platform"] = arguments.platform
+    if arguments.policy is not None:
+        model["model_version_policy"] = _policy(arguments.policy)
+    if arguments.label:
+        model["version_labels"] = _labels(arguments.label)
+    return client.ask("PUT", _path(arguments, arguments.name), model)
+
+
+def _remove(client: AdminClient, arguments: argparse.Namespace) -> Any:
+    return client.ask("DELETE", _path(arguments, arguments.name))
+
+
+def _version_command(verb: str) -> _Command:
+    def command(client: AdminClient, arguments: argparse.Namespace) -> Any:
+        path = _path(arguments, arguments.name, "versions", f"{arguments.version}:{verb}")
+        return client.ask("POST", path, {})
+
+    return command
+
+
+def _label(client: AdminClient, arguments: argparse.Namespace) -> Any:
+    edits: dict[str, int | None] = {}
+    for word in arguments.labels:
+        edits |= {word[:-1]: None} if word[1:].endswith("=") else _labels([word])
+    return client.ask("PATCH", _path(arguments, arguments.name, "labels"), edits)
+
+
+def _reload(client: AdminClient, arguments: argparse.Namespace) -> Any:
+    return client.ask("POST", f"reload{_query(arguments)}", {})
+
+
+def _ready(client: AdminClient, arguments: argparse.Namespace) -> Any:
+    return client.ask("GET", f"ready{_query(arguments)}")
+
+
+def _path(arguments: argparse.Namespace, *segments: str) -> str:
+    return "/".join(["models", *(quote(segment, safe=":") for segment in segments)]) + _query(arguments)
+
+
+def _query(arguments: argparse.Namespace) -> str:
+    timeout = getattr(arguments, "timeout", None)
+    if timeout is None and not getattr(arguments, "wait", False):
+        return ""
+    return "?" + urlencode({"wait": "true"} if timeout is None else {"wait": "true", "timeout": timeout})
+
+
+def _policy(text: str) -> dict[str, Any]:
+    kind, _, details = text.partition(":")
+    if kind == "latest":
+        return {"latest": {"num_versions": int(details or 1)}}
+    if kind == "specific":
+        return {"specific": {"versions": [int(version) for version in details.split(",") if version]}}
+    if text == "all":
+        return {"all": {}}
+    raise ValueError(f"{text} is no policy; there are latest, latest:N, all and specific:N,N,...")
+
+
+def _labels(words: Sequence[str]) -> dict[str, int | None]:
+    labels: dict[str, int | None] = {}
+    for word in words:
+        label, _, version = word.partition("=")
+        if not label or not version.lstrip("-").isdigit():
+            raise ValueError(f"{word} is not LABEL=VERSION")
+        labels[label] = int(version)
+    return labels
+
+
+def _as_text(answer: Any) -> str:
+    if "models" in answer:
+        return _table(answer["models"])
+    if "versions" in answer:
+        return _table([answer])
+    if "ready" in answer:
+        return "Every model answers."
+    changes = [f"{change}: {', '.join(names)}" for change, names in answer.items() if names]
+    return "\n".join(changes) or "Nothing has changed."
+
+
+def _table(models: Sequence[Any]) -> str:
+    rows: list[tuple[str, ...]] = [("MODEL", "VERSION", "STATE", "LABELS", "SINCE", "REMARK")]
+    for model in models:
+        rows += _rows(model)
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _rows(model: Any) -> list[tuple[str, ...]]:
+    name, labels = model["name"], model["version_labels"]
+    rows: list[tuple[str, ...]] = []
+    for version in model["versions"]:
+        if version["state"] == "END" and not version["error"]:
+            continue
+        named = ",".join(sorted(label for label, number in labels.items() if number == version["version"]))
+        remark = version["error"] or ""
+        if version["state"] == "LOADING" and remark:
+            remark = f"attempt {version['attempts']} failed: {remark}"
+        rows.append((name, str(version["version"]), version["state"], named, version["since"][:19], remark))
+    rows += [(name, str(it["version"]), "-", "", "", it["reason"]) for it in model["not_loaded"]]
+    if model["problem"] or not rows:
+        rows.append((name, "-", "-", "", "", model["problem"] or f"no version in {model['base_path']}"))
+    return rows

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How requests are batched: `--enable_batching`, `--batching` and the `BatchingParameters` files."""
+
+from __future__ import annotations
+
+import enum
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tensorserve.config.flags import ServerOptions, schedulable_cpus
+from tensorserve.config.text_format import read_text_message
+from tensorserve.errors import Code, ServingError
+
+if TYPE_CHECKING:
+    from tensorserve._core import Servable
+
+PER_MODEL_FILE = "batching_params.pbtxt"
+_MESSAGE = "tensorflow.serving.BatchingParameters"
+_NAME_WITHOUT_FILE = "model_server_batch_threads"
+_NAME_WITH_FILE = "batch_threads"
+
+
+class Mode(enum.Enum):
+    """Who decides what runs together."""
+
+    OFF = "off"
+    FIXED = "fixed"
+    AUTO = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class BatchThreads:
+    """Threads for batches with fixed parameters."""
+
+    number: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Batching:
+    """What the flags and the parameters file say together.
+
+    Attributes:
+        mode: Whether and how.
+        parameters: A serialized `BatchingParameters` for every model.
+        per_model: Models bring their own parameters; those without are not batched.
+        pad_values: What inputs are padded with, by alias.
+        latency_slo_ms: Within which time answers shall be given, if above 0; of mode AUTO.
+        execution_threads: For runs of any kind; 0 for the default.
+        threads: For batches, if they have threads of their own.
+    """
+
+    mode: Mode = Mode.OFF
+    parameters: bytes = b""
+    per_model: bool = False
+    pad_values: dict[str, str] = field(default_factory=dict)
+    latency_slo_ms: int = 0
+    execution_threads: int = 0
+    threads: BatchThreads | None = None
+
+    def parameters_for(self, version_path: str) -> bytes | None:
+        """The parameters for one version, serialized; None if it is not batched with fixed ones.
+
+        Raises:
+            ServingError: INVALID_ARGUMENT if the version's own file is no such message.
+        """
+        if self.mode is Mode.OFF:
+            return None
+        if not self.per_model:
+            return self.parameters
+        path = os.path.join(version_path, PER_MODEL_FILE)
+        if not os.path.exists(path):
+            return None
+        return bytes(read_text_message(path, _MESSAGE).SerializeToString(deterministic=True))
+
+    def enable(self, servable: Servable, parameters: bytes) -> None:
+        """Batches the requests for a servable that is not published yet.
+
+        Raises:
+            ServingError: INVALID_ARGUMENT if no queue can have such parameters.
+        """
+        from tensorserve import _core
+
+        # A model that brings its own parameters wants these, whatever the server does for others.
+        auto = self.mode is Mode.AUTO and not self.per_model
+        try:
+            servable.enable_batching(
+                parameters,
+                self.pad_values,
+                auto=auto,
+                latency_slo_ms=self.latency_slo_ms if auto else 0,
+                execution_threads=self.execution_threads,
+            )
+        except _core.ServingError as error:
+            raise ServingError.wrap(error) from error
+
+
+def batching_mode(options: ServerOptions) -> Mode:
+    """`--batching`, or what the original's flags mean.
+
+    Raises:
+        ServingError: INVALID_ARGUMENT for a mode that is none.
+    """
+    if options.batching:
+        try:
+            return Mode(options.batching)
+        except ValueError as error:
+            choices = ", ".join(mode.value for mode in Mode)
+            raise ServingError(Code.INVALID_ARGUMENT, f"batching must be one of {choices}.") from error
+    if not options.enable_batching:
+        return Mode.OFF
+    with_parameters = options.batching_parameters_file or options.enable_per_model_batching_parameters
+    return Mode.FIXED if with_parameters else Mode.AUTO
+
+
+def batching(options: ServerOptions) -> Batching:
+    """Reads the parameters file that the flags name.
+
+    Raises:
+        ServingError: The file cannot be read or is no `BatchingParameters`, or a flag does not fit.
+    """
+    mode = batching_mode(options)
+    if mode is Mode.OFF:
+        return Batching()
+    message = _read(options.batching_parameters_file) if options.batching_parameters_file else None
+    return Batching(
+        mode=mode,
+        parameters=b"" if message is None else bytes(message.SerializeToString(deterministic=True)),
+        per_model=options.enable_per_model_batching_parameters,
+        pad_values=_pad_values(options.batching_pad_values),
+        latency_slo_ms=_slo(options, mode),
+        execution_threads=options.execution_threads,
+        threads=_threads(message) if mode is Mode.FIXED else None,
+    )
+
+
+def _slo(options: ServerOptions, mode: Mode) -> int:
+    if options.latency_slo_ms and mode is not Mode.AUTO:
+        raise ServingError(Code.INVALID_ARGUMENT, "latency_slo_ms needs --batching=auto.")
+    return options.latency_slo_ms
+
+
+def _read(path: str) -> Any:
+    return read_text_message(path, _MESSAGE)
+
+
+def _threads(message: Any) -> BatchThreads:
+    if message is None:
+        return BatchThreads(schedulable_cpus(), _NAME_WITHOUT_FILE)
+    number = message.num_batch_threads.value if message.HasField("num_batch_threads") else schedulable_cpus()
+    if number <= 0:
+        raise ServingError(Code.INVALID_ARGUMENT, f"num_batch_threads must be positive; was {number}")
+    name = message.thread_pool_name.value if message.HasField("thread_pool_name") else _NAME_WITH_FILE
+    return BatchThreads(number, name)
+
+
+def _pad_values(text: str) -> dict[str, str]:
+    pairs = {}
+    for entry in filter(None, text.split(",")):
+        alias, equals, value = entry.partition("=")
+        if not alias or not equals:
+            reason = f"batching_pad_values must be alias=value, separated by commas; {entry} is not."
+            raise ServingError(Code.INVALID_ARGUMENT, reason)
+        pairs[alias] = value
+    return pairs
+
+
+def model_weights(text: str) -> dict[str, float]:
+    """The models' shares by name, from `--model_weights`.
+
+    Raises:
+        ServingError: INVALID_ARGUMENT if a part of the text is not `model=number` with a number above 0.
+    """
+    weights = {}
+    for entry in filter(None, text.split(",")):
+        model, _, number = entry.rpartition("=")
+        weight = _number(number)
+        if not model or not 0 < weight < float("inf"):
+            reason = f"model_weights must be model=number, separated by commas, with numbers above 0; {entry} is not."
+            raise ServingError(Code.INVALID_ARGUMENT, reason)
+        weights[model] = weight
+    return weights
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0
