@@ -14,7 +14,7 @@ from tensorflow_serving.apis import (
     session_service_pb2,
 )
 
-from tests.clients import GrpcClient, model_spec, predict_request, tensor
+from tests.clients import GrpcClient, model_spec, predict_request, tensor, wait_until
 from tests.conftest import ServeModels
 from tests.example_requests import CLASSIFY, REGRESS, example_input, task
 from tests.server_process import ServerProcess
@@ -118,6 +118,7 @@ def warmed(serve_models: ServeModels, base_paths: dict[str, Path]) -> ServerProc
 @pytest.fixture(scope="module")
 def client(warmed: ServerProcess) -> Iterator[GrpcClient]:
     found = GrpcClient(warmed.grpc_target)
+    wait_until(lambda: all(found.states(name).get(1) in ("AVAILABLE", "END") for name in (*GOOD, *BAD)), 60.0)
     yield found
     found.close()
 
@@ -143,7 +144,7 @@ def test_the_error_of_damaged_data_is_complete(client: GrpcClient) -> None:
     assert status.status.error_message == f"corrupted record at 0 (Is this even a TFRecord file?). {VERIFY}"
 
 
-def test_the_log_says_what_was_done(warmed: ServerProcess, base_paths: dict[str, Path]) -> None:
+def test_the_log_says_what_was_done(client: GrpcClient, warmed: ServerProcess, base_paths: dict[str, Path]) -> None:
     path = warmup_file(base_paths["limit"] / "1")
     assert f"Starting to read warmup data for model at {path}" in warmed.log
     finished = f"Finished reading warmup data for model at {path}. Number of warmup records read: 1000. "
@@ -153,5 +154,6 @@ def test_the_log_says_what_was_done(warmed: ServerProcess, base_paths: dict[str,
 def test_without_a_file_the_log_says_so(server: ServerProcess, models: Path) -> None:
     path = warmup_file(models / "half_plus_two" / "1")
     assert f"No warmup data file found at {path}\n" in server.log
+    wait_until(lambda: "Finished adding/updating models" in server.log)
     made_up = f"Warmed up the model at {models / 'heads_tf2' / '1'} with made-up requests to 2 signature(s)."
     assert made_up in server.log
