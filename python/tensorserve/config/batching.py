@@ -8,7 +8,8 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tensorserve.config.flags import ServerOptions, schedulable_cpus
+from tensorserve.config.cpus import schedulable_cpus
+from tensorserve.config.flags import ServerOptions
 from tensorserve.config.text_format import read_text_message
 from tensorserve.errors import Code, ServingError
 

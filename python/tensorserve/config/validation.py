@@ -4,7 +4,8 @@
 import dataclasses
 import logging
 
-from tensorserve.config.flags import FLAGS, ServerOptions, Status
+from tensorserve.config.flag import Status
+from tensorserve.config.flags import FLAGS, ServerOptions
 from tensorserve.config.platform_config import with_platform_config
 from tensorserve.errors import Code, ServingError
 

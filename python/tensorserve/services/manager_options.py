@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the flags say of how a manager works."""
 
-from tensorserve.config.flags import ServerOptions, schedulable_cpus
+from tensorserve.config.cpus import schedulable_cpus
+from tensorserve.config.flags import ServerOptions
 from tensorserve.lifecycle import version_policy
 from tensorserve.lifecycle.manager import ManagerOptions
 

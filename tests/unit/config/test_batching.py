@@ -6,7 +6,8 @@ import pytest
 
 from tensorserve import protos
 from tensorserve.config.batching import PER_MODEL_FILE, Batching, BatchThreads, Mode, batching, model_weights
-from tensorserve.config.flags import ServerOptions, schedulable_cpus
+from tensorserve.config.cpus import schedulable_cpus
+from tensorserve.config.flags import ServerOptions
 from tensorserve.errors import Code, ServingError
 
 TUTORIAL = """max_batch_size { value: 128 }

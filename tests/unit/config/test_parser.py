@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tensorserve.config.flags import FLAGS, Kind, ServerOptions
+from tensorserve.config.flag import Kind
+from tensorserve.config.flags import FLAGS, ServerOptions
 from tensorserve.config.parser import check_keywords, nearest_flag, parse_command_line
 from tensorserve.errors import FlagValueError, UnknownFlagError
 
