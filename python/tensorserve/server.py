@@ -12,22 +12,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from tensorserve.config.flags import ServerOptions, schedulable_cpus
+from tensorserve.config.flags import ServerOptions
 from tensorserve.config.model_config import checked, model_configs
 from tensorserve.config.parser import check_keywords
 from tensorserve.config.validation import check_options
 from tensorserve.data_plane import DataPlane, open_data_plane
 from tensorserve.errors import Code, ServingError, UnknownFlagError
-from tensorserve.lifecycle import version_policy
 from tensorserve.lifecycle.events import Event, EventBus, SourceProblem, StateChange, VersionsIncomplete
 from tensorserve.lifecycle.labels import LabelKeeper
 from tensorserve.lifecycle.loader import Loader
-from tensorserve.lifecycle.manager import Manager, ManagerOptions
+from tensorserve.lifecycle.manager import Manager
 from tensorserve.lifecycle.memory_budget import MemoryBudget
 from tensorserve.lifecycle.startup import Startup
 from tensorserve.listeners import BoundPorts, Endpoints, check_endpoints, open_ports
@@ -37,16 +35,13 @@ from tensorserve.security import Security
 from tensorserve.services.catalog import Bookkeeping, ModelCatalog, ModelReport, Origin, Wait
 from tensorserve.services.config_file import FileFollower, Followed, ModelConfigFile, OptionsFile
 from tensorserve.services.control_plane import ControlPlane
+from tensorserve.services.manager_options import manager_options
 from tensorserve.services.model_states import ModelStates
 from tensorserve.services.reload_plan import ReloadPlan
 from tensorserve.services.repository_follower import FollowedRepository
 from tensorserve.sources.file_system import FileSystemSource
-from tensorserve.sources.model_cache import ModelCache, default_cache_folder
-from tensorserve.sources.object_store import ObjectStore
-from tensorserve.sources.remote_versions import RemoteVersions
-from tensorserve.sources.repository import ModelRepository
-from tensorserve.sources.storages import Storages, is_object_store
-from tensorserve.sources.version_directory import LocalStorage
+from tensorserve.sources.places import ModelPlaces
+from tensorserve.sources.storages import is_object_store
 from tensorserve.types import TENSORFLOW_PLATFORM, AspiredVersion, ModelConfig
 from tensorserve.warmup.model_warmup import warming
 
@@ -161,18 +156,13 @@ class ModelServer:
         check_endpoints(self._endpoints)
         options = check_options(self._options)
         registry = RuntimeRegistry(options, self._runtime_factories)
-        store = ObjectStore()
-        repository = ModelRepository(options.model_repository, store) if options.model_repository else None
-        models = self._models(options, registry, repository)
-        for model in models:
-            registry.runtime(model.platform)
         # What a plug-in or a test loads has files that only it knows.
         checked_platforms = frozenset() if self._runtime_factories else frozenset({TENSORFLOW_PLATFORM})
-        storages = Storages(LocalStorage(checked_platforms), store, options.object_store_poll_wait_seconds)
-        cache = ModelCache(options.model_cache_dir or default_cache_folder(), store)
-        self._running = _Running(
-            options, models, registry, _Places(storages, cache, repository), self._open_data_plane(options)
-        )
+        places = ModelPlaces.open(options, checked_platforms)
+        models = self._models(options, registry, places)
+        for model in models:
+            registry.runtime(model.platform)
+        self._running = _Running(options, models, registry, places, self._open_data_plane(options))
         try:
             self._running.open_control_plane(options)
             self._running.load(timeout_seconds)
@@ -243,22 +233,13 @@ class ModelServer:
         self.stop()
 
     def _models(
-        self, options: ServerOptions, registry: RuntimeRegistry, repository: ModelRepository | None
+        self, options: ServerOptions, registry: RuntimeRegistry, places: ModelPlaces
     ) -> tuple[ModelConfig, ...]:
         if self._given_models is not None:
             return checked(self._given_models, registry.knows)
-        if repository is not None:
-            return checked(repository.models(), registry.knows)
+        if places.repository is not None:
+            return checked(places.repository.models(), registry.knows)
         return model_configs(options, registry.knows)
-
-
-@dataclass(frozen=True, slots=True)
-class _Places:
-    """Where models come from."""
-
-    storages: Storages
-    cache: ModelCache
-    repository: ModelRepository | None
 
 
 class _Running:
@@ -269,7 +250,7 @@ class _Running:
         options: ServerOptions,
         models: tuple[ModelConfig, ...],
         registry: RuntimeRegistry,
-        places: _Places,
+        places: ModelPlaces,
         data_plane: DataPlane,
     ) -> None:
         self.data_plane = data_plane
@@ -290,11 +271,10 @@ class _Running:
             self._bus.subscribe(subscriber)
         self._budget = MemoryBudget(options.model_memory_limit_mb * 1_000_000)
         self._bus.subscribe(self._budget)
-        self._manager: Manager[Servable] = Manager(data_plane, self._bus, _manager_options(options))
+        self._manager: Manager[Servable] = Manager(data_plane, self._bus, manager_options(options))
         self._source = FileSystemSource(models, self, options.file_system_poll_wait_seconds, places.storages)
-        self._storages = places.storages
-        self._remote = RemoteVersions(places.cache)
-        self._bus.subscribe(self._remote)
+        self._places = places
+        self._bus.subscribe(places.remote)
         self.catalog = ModelCatalog(
             models,
             self,
@@ -305,7 +285,9 @@ class _Running:
             ModelConfigFile(options.model_config_file, self.catalog, self.check) if options.model_config_file else None
         )
         self._follower = FileFollower(self._followed(options), options.model_config_file_poll_wait_seconds)
-        self._repository_follower = _repository_follower(options, places.repository, self.catalog)
+        repository = places.repository
+        followed = [FollowedRepository(repository.models, self.catalog)] if repository else []
+        self._repository_follower = FileFollower(followed, places.repository_poll_wait_seconds)
         self._control: ControlPlane | None = None
 
     def _followed(self, options: ServerOptions) -> list[Followed]:
@@ -354,7 +336,7 @@ class _Running:
         drained = self.data_plane.shutdown(drain_seconds)
         self._request_logs.stop()
         unloaded = self._manager.stop(drain_seconds)
-        self._remote.close()
+        self._places.remote.close()
         return unloaded and drained
 
     def reload_files(self, wait: Wait | None) -> ReloadPlan | None:
@@ -383,7 +365,7 @@ class _Running:
         self.data_plane.withdraw(model)
 
     def versions(self, model: ModelConfig) -> Collection[int]:
-        return self._storages.storage(model).list_versions(model).paths.keys()
+        return self._places.storages.storage(model).list_versions(model).paths.keys()
 
     def aspire(self, model: str, versions: tuple[AspiredVersion, ...]) -> None:
         self._manager.set_aspired(model, {version.id.version: self._loader(version) for version in versions})
@@ -391,10 +373,12 @@ class _Running:
     def _loader(self, version: AspiredVersion) -> Loader[Servable]:
         loader = self._loaders[version.id.name]
 
-        def local(path: str) -> Loader[Servable]:
+        def load_local(path: str) -> Loader[Servable]:
             return self._budget.loader(version.id, path, loader(path))
 
-        return self._remote.loader(version, local) if is_object_store(version.path) else local(version.path)
+        if is_object_store(version.path):
+            return self._places.remote.loader(version, load_local)
+        return load_local(version.path)
 
     def report_problem(self, model: str, error: ServingError) -> None:
         self._bus.publish(SourceProblem(model, error))
@@ -406,25 +390,3 @@ class _Running:
         if isinstance(event, StateChange):
             code, message = (event.error.code, event.error.message) if event.error else (Code.OK, "")
             self.data_plane.set_version_state(event.id.name, event.id.version, int(event.state), int(code), message)
-
-
-def _repository_follower(
-    options: ServerOptions, repository: ModelRepository | None, catalog: ModelCatalog
-) -> FileFollower:
-    if repository is None:
-        return FileFollower([], 0)
-    least = options.object_store_poll_wait_seconds if repository.is_remote else 0
-    wait = options.file_system_poll_wait_seconds
-    return FileFollower([FollowedRepository(repository, catalog)], max(wait, least) if wait > 0 else 0)
-
-
-def _manager_options(options: ServerOptions) -> ManagerOptions:
-    resource_preserving = options.version_transition_policy == "resource_preserving"
-    return ManagerOptions(
-        policy=version_policy.resource_preserving if resource_preserving else version_policy.availability_preserving,
-        load_threads=max(options.num_load_threads, 1),
-        initial_load_threads=4 * schedulable_cpus(),
-        unload_threads=options.num_unload_threads if options.num_unload_threads > 0 else None,
-        max_load_retries=options.max_num_load_retries,
-        load_retry_interval_seconds=options.load_retry_interval_micros / 1e6,
-    )

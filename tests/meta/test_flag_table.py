@@ -3,7 +3,8 @@
 
 import pytest
 
-from tensorserve.config.flags import FLAGS, Status
+from tensorserve.config.flag import Status
+from tensorserve.config.flags import FLAGS
 from tests.meta.repository import ROOT
 
 # Name, type and default of the 48 flags of `tensorflow_model_server` 2.20; None where it depends on the machine.

@@ -11,6 +11,7 @@ use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 use tensorserve_tensors::tfrecord::{RecordReader, put_record};
 
+use crate::data_plane::os_error;
 use crate::error::to_python;
 
 #[pyclass(frozen, module = "tensorserve._core")]
@@ -22,7 +23,9 @@ pub(crate) struct TfRecordReader {
 impl TfRecordReader {
     #[new]
     fn new(path: PathBuf) -> PyResult<Self> {
-        Ok(TfRecordReader { reader: Mutex::new(RecordReader::new(BufReader::new(File::open(path)?))) })
+        Ok(TfRecordReader {
+            reader: Mutex::new(RecordReader::new(BufReader::new(File::open(path).map_err(os_error)?))),
+        })
     }
 
     fn __iter__(this: PyRef<'_, Self>) -> PyRef<'_, Self> {

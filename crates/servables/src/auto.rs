@@ -109,8 +109,7 @@ impl Auto {
     }
 
     /// Takes into account that a request was run on its own.
-    pub(crate) fn ran_alone(&self, rows: usize, took: Duration, company: Company) {
-        self.cost.record(rows, took);
+    pub(crate) fn ran_alone(&self, rows: usize, company: Company) {
         let before = self.done.fetch_add(rows as u64, Ordering::Relaxed);
         let now = before + rows as u64;
         if before / REPORTED_ROWS != now / REPORTED_ROWS {
@@ -140,5 +139,56 @@ impl Auto {
         let tuner = self.tuner.lock().unwrap_or_else(PoisonError::into_inner);
         let ways = self.ways.iter().enumerate().map(|(number, &at_once)| (at_once, tuner.rate(number))).collect();
         (ways, tuner.best())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn learned(objective: Option<Duration>) -> Auto {
+        let auto = Auto::new(4, objective);
+        for (rows, millis) in [(1, 1), (8, 4), (64, 16)] {
+            auto.cost.record(rows, Duration::from_millis(millis));
+        }
+        auto
+    }
+
+    #[test]
+    fn a_request_alone_is_never_batched() {
+        let auto = learned(None);
+        auto.way.store(1, Ordering::Relaxed);
+        assert!(!auto.enter(1, Company::Alone).unwrap().together);
+        let first = auto.enter(1, Company::Alone).unwrap();
+        assert!(auto.enter(1, Company::Alone).unwrap().together);
+        drop(first);
+        assert!(auto.enter(1, Company::Others).unwrap().together);
+        assert_eq!(auto.in_hand.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn batches_that_run_at_once_share_what_waits() {
+        let auto = learned(None);
+        assert_eq!(auto.ways, [0, 1, 2, 4]);
+        for (way, rows) in [(1, 64), (2, 32), (3, 16)] {
+            auto.way.store(way, Ordering::Relaxed);
+            assert_eq!(auto.batch_rows(64, 0, 4), rows);
+        }
+        assert_eq!(auto.batch_rows(8, 120, 4), 8);
+        assert_eq!(auto.batch_rows(64, 0, MAX_BATCH_BYTES / 3), 3);
+    }
+
+    #[test]
+    fn the_objective_bounds_batches_and_refuses_what_cannot_be_in_time() {
+        let auto = learned(Some(Duration::from_millis(10)));
+        auto.way.store(1, Ordering::Relaxed);
+        assert_eq!(auto.batch_rows(64, 0, 4), 8);
+        let first = auto.enter(30, Company::Others).unwrap();
+        assert!(auto.enter(1, Company::Others).is_ok());
+        let second = auto.enter(10, Company::Others).map(|_| ()).unwrap_err();
+        assert_eq!(second.code, Code::Unavailable);
+        assert!(second.message.starts_with("30 rows are in hand"), "{second}");
+        drop(first);
+        assert_eq!(auto.in_hand.load(Ordering::Relaxed), 0);
     }
 }

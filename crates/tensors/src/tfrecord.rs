@@ -59,7 +59,8 @@ impl<R: Read> RecordReader<R> {
         }
         let ([len @ .., _, _, _, _], [_, _, _, _, _, _, _, _, crc @ ..]) = (header, header);
         if masked_crc(&len) != u32::from_le_bytes(crc) {
-            return Err(damaged(format!("corrupted record at {start} (Is this even a TFRecord file?)")));
+            let hint = if start == 0 { " (Is this even a TFRecord file?)" } else { "" };
+            return Err(damaged(format!("corrupted record at {start}{hint}")));
         }
         let len = u64::from_le_bytes(len);
         if len > MAX_RECORD {

@@ -196,6 +196,33 @@ fn values_may_come_unpacked_or_in_several_packed_pieces() {
     assert_eq!(decode(&ints).unwrap().bytes(), [1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0]);
 }
 
+// What fuzzing found.
+
+#[test]
+fn parts_of_a_shape_are_one_shape() {
+    let mut message = proto(DataType::Int32, &[2]).encode_to_vec();
+    message.extend([0x12, 4, 0x12, 2, 0x08, 3]);
+    assert_eq!(decode(&message).unwrap().shape().dims(), [2, 3]);
+}
+
+#[test]
+fn half_a_complex_number_is_no_value() {
+    let one = TensorProto { scomplex_val: vec![1.0], ..proto(DataType::Complex64, &[]) };
+    assert_eq!(decode(&one.encode_to_vec()).unwrap().bytes(), [0; 8]);
+    let three = TensorProto { dcomplex_val: vec![1.0, 2.0, 3.0], ..proto(DataType::Complex128, &[2]) };
+    let expected = [1f64, 2.0, 1.0, 2.0].map(f64::to_le_bytes).concat();
+    assert_eq!(decode(&three.encode_to_vec()).unwrap().bytes(), expected);
+}
+
+#[test]
+fn of_a_field_that_is_not_repeated_the_last_counts() {
+    for dtype in [DataType::Float8E5m2, DataType::Float4E2m1fn] {
+        let mut message = TensorProto { float8_val: vec![1, 2, 3], ..proto(dtype, &[3]) }.encode_to_vec();
+        message.extend(TensorProto { float8_val: vec![7], ..TensorProto::default() }.encode_to_vec());
+        assert_eq!(decode(&message).unwrap().bytes(), [7, 7, 7]);
+    }
+}
+
 #[test]
 fn string_content_has_all_lengths_first() {
     let content = Bytes::from_static(b"\x02\x00\x03hiyou");

@@ -175,3 +175,57 @@ pub(crate) fn request_spec(model: &str, signature: &str) -> Vec<u8> {
 fn named(tensors: &[(String, Tensor)]) -> impl Iterator<Item = (&str, &Tensor)> {
     tensors.iter().map(|(alias, tensor)| (alias.as_str(), tensor))
 }
+
+#[cfg(test)]
+mod tests {
+    use tensorserve_servables::VersionChoice;
+
+    use super::*;
+
+    fn delimited(number: u8, payload: &[u8]) -> Vec<u8> {
+        [&[number << 3 | 2, payload.len() as u8], payload].concat()
+    }
+
+    /// An entry whose tensor is a scalar int32.
+    fn input(alias: &str, value: u8) -> Vec<u8> {
+        let tensor = delimited(2, &[0x08, 3, 0x38, value]);
+        delimited(2, &[delimited(1, alias.as_bytes()), tensor].concat())
+    }
+
+    fn first_bytes(request: &PredictRequest<'_>) -> Vec<(String, Option<u8>)> {
+        let value = |value: &InputValue<'_>| match value {
+            InputValue::Wire(view) => view.to_tensor().ok().map(|tensor| tensor.bytes()[0]),
+            _ => None,
+        };
+        request.inputs.iter().map(|(alias, input)| (alias.to_string(), value(input))).collect()
+    }
+
+    #[test]
+    fn a_later_entry_replaces_an_earlier_one_however_many_there_are() {
+        let entries: Vec<Vec<u8>> = (0..3 * MAX_INPUTS).map(|i| input(["a", "b"][i % 2], (i % 100) as u8)).collect();
+        let message = [Bytes::from([entries.concat(), input("a", 7), input("b", 8)].concat())];
+        let expected = [("a".to_owned(), Some(7)), ("b".to_owned(), Some(8))];
+        assert_eq!(first_bytes(&parse(&message).unwrap()), expected);
+    }
+
+    #[test]
+    fn inputs_without_end_are_refused() {
+        let entries: Vec<Vec<u8>> = (0..=MAX_INPUTS).map(|i| input(&i.to_string(), 1)).collect();
+        let message = [Bytes::from(entries.concat())];
+        assert_eq!(parse(&message).err(), Some(Malformed("it has too many inputs")));
+    }
+
+    #[test]
+    fn a_tensor_that_stands_twice_in_an_entry_is_no_tensor() {
+        let tensor = delimited(2, &[0x08, 3]);
+        let message = [Bytes::from(delimited(2, &[delimited(1, b"a"), tensor.clone(), tensor].concat()))];
+        assert_eq!(first_bytes(&parse(&message).unwrap()), [("a".to_owned(), None)]);
+    }
+
+    #[test]
+    fn parts_of_a_version_are_one_version() {
+        let spec = [delimited(2, &[0x08, 5]), delimited(2, &[])].concat();
+        let message = [Bytes::from(delimited(1, &spec))];
+        assert_eq!(parse(&message).unwrap().spec.unwrap().version, VersionChoice::Specific(5));
+    }
+}

@@ -8,7 +8,8 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tensorserve.config.flags import ServerOptions, schedulable_cpus
+from tensorserve.config.cpus import schedulable_cpus
+from tensorserve.config.flags import ServerOptions
 from tensorserve.config.text_format import read_text_message
 from tensorserve.errors import Code, ServingError
 
@@ -136,8 +137,6 @@ def batching(options: ServerOptions) -> Batching:
 
 
 def _slo(options: ServerOptions, mode: Mode) -> int:
-    if options.latency_slo_ms < 0:
-        raise ServingError(Code.INVALID_ARGUMENT, "latency_slo_ms must not be negative.")
     if options.latency_slo_ms and mode is not Mode.AUTO:
         raise ServingError(Code.INVALID_ARGUMENT, "latency_slo_ms needs --batching=auto.")
     return options.latency_slo_ms

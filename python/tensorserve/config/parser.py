@@ -9,7 +9,8 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tensorserve.config.flags import FLAGS_BY_NAME, Flag, FlagValue, Kind
+from tensorserve.config.flag import Flag, FlagValue, Kind
+from tensorserve.config.flags import FLAGS_BY_NAME
 from tensorserve.errors import FlagValueError, UnknownFlagError
 
 _BOOLS = {"true": True, "false": False}

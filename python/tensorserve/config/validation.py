@@ -4,7 +4,8 @@
 import dataclasses
 import logging
 
-from tensorserve.config.flags import FLAGS, ServerOptions, Status
+from tensorserve.config.flag import Status
+from tensorserve.config.flags import FLAGS, ServerOptions
 from tensorserve.config.platform_config import with_platform_config
 from tensorserve.errors import Code, ServingError
 
@@ -20,6 +21,9 @@ _CHOICES = {
 _NOT_NEGATIVE = (
     "io_threads",
     "execution_threads",
+    "max_in_flight",
+    "max_in_flight_per_model",
+    "latency_slo_ms",
     "drain_timeout_seconds",
     "model_memory_limit_mb",
     "object_store_poll_wait_seconds",

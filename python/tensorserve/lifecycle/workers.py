@@ -49,11 +49,12 @@ class WorkerPool:
                     self._start_thread()
             self._changed.notify_all()
 
-    def stop(self) -> None:
-        """Drops the jobs that have not begun, and ends each thread after its present job. Does not wait."""
+    def stop(self, *, finish: bool = False) -> None:
+        """Ends each thread after its present job, or, to `finish`, after the jobs that are queued. Does not wait."""
         with self._changed:
             self._stopped = True
-            self._jobs.clear()
+            if not finish:
+                self._jobs.clear()
             self._changed.notify_all()
 
     def _start_thread(self) -> None:
@@ -83,4 +84,5 @@ class WorkerPool:
             return None
 
     def _surplus(self) -> bool:
-        return self._stopped or (self._limit is not None and self._threads > self._limit)
+        too_many = self._limit is not None and self._threads > self._limit
+        return too_many or (self._stopped and not self._jobs)

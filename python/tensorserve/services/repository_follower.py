@@ -3,13 +3,12 @@
 
 import logging
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 from tensorserve.errors import ServingError
 from tensorserve.services.catalog import ModelCatalog, Origin
 from tensorserve.services.reload_plan import merge_file
-from tensorserve.sources.repository import ModelRepository
 from tensorserve.types import ModelConfig
 
 logger = logging.getLogger(__name__)
@@ -21,12 +20,12 @@ class FollowedRepository:
     Models that came another way, such as by the admin API, are left alone.
 
     Args:
-        repository: Where the models lie.
+        list_models: Lists the models that are there now. Raises ServingError.
         catalog: The models that are served.
     """
 
-    def __init__(self, repository: ModelRepository, catalog: ModelCatalog) -> None:
-        self._repository = repository
+    def __init__(self, list_models: Callable[[], Iterable[ModelConfig]], catalog: ModelCatalog) -> None:
+        self._list_models = list_models
         self._catalog = catalog
         # What the server started with is what was there.
         self._last: Mapping[str, ModelConfig] = catalog.models
@@ -37,7 +36,7 @@ class FollowedRepository:
         """Takes in what has changed. Trouble is logged once, and everything stays as it is."""
         with self._lock:
             try:
-                self._take_in(self._repository.models())
+                self._take_in(self._list_models())
             except ServingError as error:
                 if str(error) != self._complaint:
                     logger.error("%s", error.message)

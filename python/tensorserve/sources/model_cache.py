@@ -11,6 +11,7 @@ servers can share a cache. Who uses a version holds a shared lock on its folder,
 exclusive lock; the system drops them when a process dies.
 """
 
+import contextlib
 import errno
 import fcntl
 import hashlib
@@ -19,8 +20,7 @@ import os
 import re
 import shutil
 import threading
-from collections.abc import Callable, Collection, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from tensorserve.errors import Code, ServingError
 from tensorserve.sources.completeness import inspect_saved_model
@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 _PARALLEL_DOWNLOADS = 8
 _PARTIAL = ".partial-"
 _REMOVED = ".removed-"
+_LOCK = ".lock"
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 _Files = Mapping[str, RemoteFile]
@@ -97,9 +98,15 @@ class ModelCache:
             return
         wanted = {str(version) for version in versions}
         for name in names:
-            version = name.removeprefix(_PARTIAL).rpartition("-")[0]
-            if version not in wanted or name.startswith(_REMOVED):
-                _remove_unused(os.path.join(base, name))
+            path = os.path.join(base, name)
+            if name.startswith(_REMOVED):
+                shutil.rmtree(path, ignore_errors=True)
+            elif name.removeprefix(_PARTIAL).rpartition("-")[0] in wanted:
+                continue
+            elif name.startswith(_PARTIAL):
+                _remove_partial(path.removesuffix(_LOCK))
+            else:
+                _remove_unused(path)
 
     def close(self) -> None:
         """Gives up all locks; what is in the cache stays for the next server."""
@@ -129,22 +136,17 @@ class ModelCache:
 
     def _download(self, url: str, files: _Files, final: str, is_wanted: Callable[[], bool]) -> None:
         partial = os.path.join(os.path.dirname(final), _PARTIAL + os.path.basename(final))
-        while True:
+        with _download_lock(partial):
+            if os.path.isdir(final):  # Another server was faster.
+                return
             os.makedirs(partial, exist_ok=True)
-            handle = _locked(partial, fcntl.LOCK_EX)
-            if handle is not None:
-                break
-        try:
-            # Another server may have been faster.
-            if not os.path.isdir(final):
+            try:
                 self._fill(url, files, partial, is_wanted)
-                os.rename(partial, final)
-        except OSError as error:
-            if error.errno in _NO_SPACE:  # Others need the space, too.
-                shutil.rmtree(partial, ignore_errors=True)
-            raise
-        finally:
-            os.close(handle)
+            except OSError as error:
+                if error.errno in _NO_SPACE:  # Others need the space, too.
+                    shutil.rmtree(partial, ignore_errors=True)
+                raise
+            os.rename(partial, final)
 
     def _fill(self, url: str, files: _Files, partial: str, is_wanted: Callable[[], bool]) -> None:
         missing = {name: file for name, file in files.items() if not _is_there(os.path.join(partial, name), file)}
@@ -157,6 +159,8 @@ class ModelCache:
             if not is_wanted():
                 raise ServingError(Code.CANCELLED, f"{url} is not wanted any more")
             self._fetch_file(url, missing[name], os.path.join(partial, name))
+
+        from concurrent.futures import ThreadPoolExecutor  # Most servers need none, and it takes long to import.
 
         with ThreadPoolExecutor(_PARALLEL_DOWNLOADS, "download") as pool:
             futures = [pool.submit(fetch, name) for name in missing]
@@ -200,10 +204,10 @@ def _is_there(path: str, file: RemoteFile) -> bool:
         return False
 
 
-def _locked(path: str, operation: int) -> int | None:
-    """A handle of a folder with a lock on it; None if it is not there, or is gone once the lock is granted."""
+def _locked(path: str, operation: int, flags: int = os.O_RDONLY) -> int | None:
+    """A handle with a lock; None if the file or folder is not there, or is another once the lock is granted."""
     try:
-        handle = os.open(path, os.O_RDONLY)
+        handle = os.open(path, flags, 0o644)
     except FileNotFoundError:
         return None
     try:
@@ -219,22 +223,49 @@ def _locked(path: str, operation: int) -> int | None:
     return None
 
 
+@contextlib.contextmanager
+def _download_lock(partial: str, operation: int = fcntl.LOCK_EX) -> Iterator[None]:
+    """Keeps others from downloading the same version.
+
+    The lock is a file of its own, because the folder becomes the version, which its users lock.
+    """
+    os.makedirs(os.path.dirname(partial), exist_ok=True)
+    handle = None
+    while handle is None:
+        handle = _locked(partial + _LOCK, operation, os.O_RDWR | os.O_CREAT)
+    try:
+        yield
+    finally:
+        os.unlink(partial + _LOCK)
+        os.close(handle)
+
+
+def _remove_partial(partial: str) -> None:
+    """Removes what a download has left, unless it is under way."""
+    try:
+        with _download_lock(partial, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            shutil.rmtree(partial, ignore_errors=True)
+    except BlockingIOError:
+        pass
+    except OSError as error:
+        logger.warning("Could not remove %s: %s", partial, error)
+
+
 def _remove_unused(path: str) -> None:
-    """Removes a folder unless someone holds a lock on it."""
+    """Removes a version unless someone uses it."""
+    folder, name = os.path.split(path)
     try:
         handle = _locked(path, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         return
     if handle is None:
         return
     try:
-        folder, name = os.path.split(path)
-        removed = path if name.startswith(_REMOVED) else os.path.join(folder, f"{_REMOVED}{name.lstrip('.')}")
-        if removed != path:
-            shutil.rmtree(removed, ignore_errors=True)
-            os.rename(path, removed)
+        removed = os.path.join(folder, f"{_REMOVED}{name}")
         shutil.rmtree(removed, ignore_errors=True)
-        logger.info("Removed %s", path)
+        os.rename(path, removed)
+        shutil.rmtree(removed, ignore_errors=True)
+        logger.info("Removed %s, which is not served any more", path)
     except OSError as error:
         logger.warning("Could not remove %s: %s", path, error)
     finally:

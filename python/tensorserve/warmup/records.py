@@ -85,6 +85,7 @@ def read_logs(path: str) -> Iterator[Any]:
         message = f"Record {number} of {path} is no tensorflow.serving.PredictionLog"
         raise ServingError(Code.INVALID_ARGUMENT, message) from error
     except OSError as error:
+        error.filename = path
         raise ServingError.wrap(error) from error
     except _core.ServingError as error:
         code, text = error.args

@@ -3,7 +3,8 @@ import dataclasses
 
 import pytest
 
-from tensorserve.config.flags import FLAGS, FLAGS_BY_NAME, Kind, ServerOptions
+from tensorserve.config.flag import Kind
+from tensorserve.config.flags import FLAGS, FLAGS_BY_NAME, ServerOptions
 
 
 def test_options_and_table_agree() -> None:

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tensorserve.config.flags import FLAGS, Kind, ServerOptions
+from tensorserve.config.flag import Kind
+from tensorserve.config.flags import FLAGS, ServerOptions
 from tensorserve.config.parser import check_keywords, nearest_flag, parse_command_line
 from tensorserve.errors import FlagValueError, UnknownFlagError
 
@@ -19,6 +20,7 @@ from tensorserve.errors import FlagValueError, UnknownFlagError
         (["--file_system_poll_wait_seconds", "-1"], {"file_system_poll_wait_seconds": -1}, ()),
         (["--port=+7"], {"port": 7}, ()),
         (["--port=1", "--port=2"], {"port": 2}, ()),
+        (["--load_op_library=a.so,b.so", "--load_op_library", "c.so"], {"load_op_library": "a.so,b.so,c.so"}, ()),
         (["--enable_batching"], {"enable_batching": True}, ()),
         (["--enable_batching=true"], {"enable_batching": True}, ()),
         (["--enable_batching=false"], {"enable_batching": False}, ()),

@@ -30,6 +30,12 @@ from tensorserve.errors import Code, ServingError
             "INVALID_ARGUMENT: per_process_gpu_memory_fraction must be between 0 and 1.",
         ),
         ({"io_threads": -1}, "INVALID_ARGUMENT: io_threads must not be negative."),
+        ({"load_niceness": 20}, "INVALID_ARGUMENT: load_niceness must be between 0 and 19."),
+        ({"model_memory_limit_mb": -1}, "INVALID_ARGUMENT: model_memory_limit_mb must not be negative."),
+        (
+            {"version_transition_policy": "fast"},
+            "INVALID_ARGUMENT: version_transition_policy must be one of availability_preserving, resource_preserving.",
+        ),
         ({"max_request_bytes": 0}, "INVALID_ARGUMENT: max_request_bytes must be above 0."),
         ({"log_level": "loud"}, "INVALID_ARGUMENT: log_level must be one of debug, info, warning, error."),
     ],

@@ -18,7 +18,7 @@ class Library:
 
 def test_a_loader_hands_on_the_path_and_the_options() -> None:
     runtime = runtime_over(Library())
-    assert runtime.loader("/m/1").load() == ("/m/1", ["serve", "gpu"], b"config", 7, Batching())
+    assert runtime.loader("/m/1").load() == ("/m/1", ["serve", "gpu"], b"config", 7)
 
 
 class LibraryWithoutOp(Library):

@@ -65,6 +65,7 @@ def content(folder: str) -> dict[str, bytes]:
 
 
 def entries(tmp_path: Path) -> list[str]:
+    """What is in the cache, without digests."""
     return sorted(name.rpartition("-")[0] for folder in (tmp_path / "cache").iterdir() for name in os.listdir(folder))
 
 
@@ -126,7 +127,7 @@ def test_what_does_not_fit_is_not_begun(
 
 def test_a_short_file_is_refused(cache: ModelCache, store: Store, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ObjectStore, "download", lambda self, url, file, path: Path(path).write_bytes(b"short"))
-    with pytest.raises(ServingError, match="5 of 200 bytes arrived|5 of .* bytes arrived") as caught:
+    with pytest.raises(ServingError, match=r": 5 of \d+ bytes arrived") as caught:
         cache.fetch(url(base))
     assert caught.value.code is Code.DATA_LOSS
 
@@ -186,6 +187,8 @@ def test_what_a_killed_download_left_is_removed_with_its_version(cache: ModelCac
     path = Path(cache.fetch(url(base)))
     for name in (".partial-7-0123", ".removed-8-0123"):
         (path.parent / name).mkdir()
+    for name in (".partial-7-0123.lock", ".partial-9-0123.lock"):
+        (path.parent / name).touch()
     cache.retain(f"local://{base}", {1})
     assert os.listdir(path.parent) == [path.name]
 
@@ -200,5 +203,5 @@ def test_default_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
     assert model_cache.default_cache_folder() == "/somewhere/tensorserve/models"
     monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", "/home/me")
-    assert model_cache.default_cache_folder() == "/home/me/.cache/tensorserve/models"
+    monkeypatch.setenv("HOME", "/users/me")
+    assert model_cache.default_cache_folder() == "/users/me/.cache/tensorserve/models"

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tensorserve.config.flags import ServerOptions
+from tensorserve.errors import ServingError
+from tensorserve.warmup.model_warmup import WARMUP_FILE, warming
+from tests.unit.fakes import FakeLoader, broken
+
+
+@dataclass
+class FakeServable:
+    """Notes what it runs."""
+
+    failure: ServingError | None = None
+    calls: list[tuple[str, Any]] = field(default_factory=list)
+
+    def replay(self, path: str, **options: Any) -> list[tuple[int, list[float]]]:
+        self.calls.append((path, options))
+        if self.failure:
+            raise self.failure
+        return [(6, [0.5]), (0, [])]
+
+    def synthesize_warmup(self, seconds_each: float, seconds: float) -> list[tuple[str, str, float | None]]:
+        self.calls.append(("synthesized", (seconds_each, seconds)))
+        return [("good", "", 0.001), ("bad", "INVALID_ARGUMENT: no zeros", None)]
+
+
+@dataclass
+class ServableLoader:
+    servable: FakeServable
+
+    def load(self) -> FakeServable:
+        return self.servable
+
+
+def load(servable: FakeServable, directory: Path, **flags: Any) -> FakeServable:
+    return warming(lambda path: ServableLoader(servable), ServerOptions(**flags))(str(directory)).load()
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> Path:
+    """A version directory with a warm-up file."""
+    file = tmp_path / WARMUP_FILE
+    file.parent.mkdir()
+    file.write_bytes(b"")
+    return tmp_path
+
+
+def test_recorded_requests_are_replayed(recorded: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    flags = {"num_request_iterations_for_warmup": 3, "enable_signature_method_name_check": True}
+    servable = load(FakeServable(), recorded, **flags)
+    path = str(recorded / WARMUP_FILE)
+    options = {"iterations": 3, "max_records": 1000, "signature_method_name_check": True}
+    assert servable.calls == [(path, options)]
+    assert caplog.messages[0].startswith(f"Starting to read warmup data for model at {path} with model-warmup-options ")
+    finished = f"Finished reading warmup data for model at {path}. Number of warmup records read: 2. "
+    assert caplog.messages[1].startswith(f"{finished}Elapsed time (microseconds): ")
+
+
+def test_no_iterations_mean_one(recorded: Path) -> None:
+    assert load(FakeServable(), recorded).calls[0][1]["iterations"] == 1
+
+
+def test_a_failing_request_fails_the_load(recorded: Path) -> None:
+    with pytest.raises(ServingError, match="on purpose"):
+        load(FakeServable(broken("on purpose")), recorded)
+
+
+def test_without_a_file_requests_are_made_up(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    assert [call for call, _ in load(FakeServable(), tmp_path).calls] == ["synthesized"]
+    assert caplog.messages[0] == f"No warmup data file found at {tmp_path / WARMUP_FILE}"
+    assert "bad" in caplog.messages[2]
+    assert caplog.messages[-1] == f"Warmed up the model at {tmp_path} with made-up requests to 1 signature(s)."
+
+
+def test_made_up_requests_can_be_turned_off(tmp_path: Path) -> None:
+    assert load(FakeServable(), tmp_path, synthesize_warmup=False).calls == []
+
+
+def test_warm_up_can_be_turned_off(recorded: Path) -> None:
+    assert load(FakeServable(), recorded, enable_model_warmup=False).calls == []
+
+
+def test_what_cannot_be_warmed_up_is_served_as_it_is(recorded: Path) -> None:
+    assert warming(lambda path: FakeLoader(path), ServerOptions())("servable").load() == "servable"
