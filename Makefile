@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup serve test test-rust test-python check check-rust check-python bench docs clean
+.PHONY: help setup serve test test-rust test-python check check-rust check-python bench fuzz docs clean
 
 PYTHON3 ?= python3
 VENV := .venv
@@ -71,9 +71,17 @@ bench: $(STAMPS)/installed-release  ## Measure this machine; writes benchmarks/r
 	cargo build --quiet --release --package tensorserve-runtimes --example run_floor
 	$(PYTHON) -m benchmarks
 
+# What decodes a client's bytes, each for FUZZ_SECONDS; `make fuzz FUZZ_TARGETS=url FUZZ_SECONDS=60` is a short look.
+FUZZ_TARGETS ?= predict_request predict_json tf_example url npy
+FUZZ_SECONDS ?= 600
+
+fuzz:  ## Feed the decoders of requests with bytes that nobody would send, ten minutes each
+	@command -v c++ >/dev/null || { echo 'make fuzz needs a C++ compiler: apt-get install g++' >&2; exit 1; }
+	FUZZ_SECONDS=$(FUZZ_SECONDS) fuzz/run.sh $(FUZZ_TARGETS)
+
 docs: $(STAMPS)/installed-$(PROFILE)  ## Write the generated pages: docs/flags.md, docs/benchmarks.md
 	$(PYTHON) -m tensorserve.config.reference > docs/flags.md
 	$(PYTHON) -m benchmarks.report
 
 clean:  ## Remove everything that was built or exported
-	rm -rf target .demo .cache $(VENV)
+	rm -rf target fuzz/target .demo .cache $(VENV)

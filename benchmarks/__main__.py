@@ -21,6 +21,7 @@ from benchmarks.many_models import measure_many_models
 from benchmarks.scenarios import SCENARIOS
 from benchmarks.setting import describe
 from benchmarks.swaps import measure_swaps
+from benchmarks.verbs import VERBS
 
 # Above this share of one processor used by other processes, figures are no basis for a decision.
 QUIET_PERCENT = 10
@@ -40,8 +41,10 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def scenarios(options: argparse.Namespace, models: Path, folder: Path) -> tuple[list[measure.Result], measure.Result]:
-    """The results of the scenarios, and the server's memory after them."""
+def scenarios(
+    options: argparse.Namespace, models: Path, folder: Path
+) -> tuple[list[measure.Result], list[measure.Result], measure.Result]:
+    """The results of the scenarios and of the other verbs and forms, and the server's memory after the former."""
     effort = measure.Effort(options.repetitions, options.seconds)
     results = []
     with measure.server_for(measure.base_paths(models, folder), folder, *options.flag) as server:
@@ -50,20 +53,28 @@ def scenarios(options: argparse.Namespace, models: Path, folder: Path) -> tuple[
                 result = measure.measure_scenario(scenario, server, effort)
                 _progress(scenario.name, result["median"])
                 results.append(result)
-        return results, measure.memory_result(server.pid)
+        memory = measure.memory_result(server.pid)
+        verbs = []
+        for exchange in VERBS:
+            if options.only in exchange.name:
+                result = measure.measure_scenario(exchange, server, effort.halved()) | {"beside": exchange.beside}
+                _progress(exchange.name, result["median"])
+                verbs.append(result)
+        return results, verbs, memory
 
 
 def everything(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     program = measure.required_programs(report.ROOT)
     models = exported()
     floor = measure.measure_floor(models, measure.tensorflow_library(), program)
-    results, memory = scenarios(options, models, folder)
+    results, verbs, memory = scenarios(options, models, folder)
     base_path = folder / "half_plus_two"
     return {
         "setting": describe(report.ROOT),
         "effort": dataclasses.asdict(measure.Effort(options.repetitions, options.seconds)),
         "floor": floor,
         "scenarios": results,
+        "verbs": verbs,
         "start": measure.measure_start(folder, base_path),
         "memory_idle": measure.measure_idle_memory(folder, base_path),
         "memory_after_load": memory,

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a model costs when there are many: 10, 100 and 1,000 small ones from one configuration file."""
 
+import itertools
 import statistics
 import time
 from pathlib import Path
@@ -97,5 +98,5 @@ def _median_us(channel: grpc.Channel, path: str, messages: list[bytes]) -> float
 
 def per_model(results: list[Result], key: str) -> list[float]:
     """What each further model adds, from each number of models to the next."""
-    steps = zip(results, results[1:], strict=False)
+    steps = itertools.pairwise(results)
     return [(after[key] - before[key]) / (after["models"] - before["models"]) for before, after in steps]

@@ -19,6 +19,7 @@ from benchmarks.load import LoadReport, run_load
 from benchmarks.process import CpuReading, Memory, children_cpu_seconds, machine_busy_seconds
 from benchmarks.replies import checked_reply_bytes
 from benchmarks.scenarios import Scenario
+from benchmarks.verbs import Exchange
 
 Result = dict[str, Any]
 
@@ -39,11 +40,15 @@ class Effort:
     repetitions: int = 3
     seconds: float = 3.0
 
+    def halved(self) -> "Effort":
+        """For scenarios that are compared with each other only."""
+        return Effort(self.repetitions, self.seconds / 2)
+
 
 def base_paths(models: Path, folder: Path) -> dict[str, Path]:
     """A folder for each model that holds nothing but its version 1."""
     paths = {}
-    for name in ("half_plus_two", "mlp", "image_mean"):
+    for name in ("half_plus_two", "mlp", "image_mean", "heads", "echo"):
         paths[name] = folder / name
         paths[name].mkdir()
         (paths[name] / "1").symlink_to(models / name / "1")
@@ -56,7 +61,7 @@ def server_for(paths: dict[str, Path], folder: Path, *flags: str) -> ServerProce
     return ServerProcess([f"--model_config_file={config}", *flags], folder / "log")
 
 
-def measure_scenario(scenario: Scenario, server: ServerProcess, effort: Effort) -> Result:
+def measure_scenario(scenario: Scenario | Exchange, server: ServerProcess, effort: Effort) -> Result:
     """Runs one scenario several times.
 
     Raises:

@@ -9,13 +9,14 @@ import grpc
 
 from benchmarks.load import InvalidRunError
 from benchmarks.scenarios import MODEL_STATUS, PREDICT, Scenario
+from benchmarks.verbs import Exchange
 
 AVAILABLE = 30
 TIMEOUT_SECONDS = 30
 GRPC_FRAMING = 5
 
 
-def checked_reply_bytes(scenario: Scenario, grpc_port: int, rest_port: int) -> int:
+def checked_reply_bytes(scenario: Scenario | Exchange, grpc_port: int, rest_port: int) -> int:
     """Sends the scenario's request once.
 
     Returns:
@@ -24,19 +25,44 @@ def checked_reply_bytes(scenario: Scenario, grpc_port: int, rest_port: int) -> i
     Raises:
         InvalidRunError: The reply is wrong.
     """
+    if isinstance(scenario, Exchange):
+        return _exchange(scenario, grpc_port, rest_port)
     if scenario.protocol == "rest":
         return _rest(scenario, rest_port)
     return _grpc(scenario, grpc_port)
 
 
-def _rest(scenario: Scenario, port: int) -> int:
+def _exchange(scenario: Exchange, grpc_port: int, rest_port: int) -> int:
+    if scenario.protocol == "rest":
+        body = _post(scenario.name, rest_port, scenario.path, scenario.make(), scenario.media_type)
+    else:
+        body = _call(scenario.name, grpc_port, scenario.path, scenario.make())
+    if not scenario.check(body):
+        raise InvalidRunError(f"{scenario.name}: the reply is wrong: {body[:200]!r}")
+    return len(body) + (GRPC_FRAMING if scenario.protocol == "grpc" else 0)
+
+
+def _post(name: str, port: int, path: str, message: bytes, media_type: str = "application/json") -> bytes:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_SECONDS)
-    connection.request("POST", f"/v1/models/{scenario.model}:predict", scenario.body())
+    connection.request("POST", path, message, {"Content-Type": media_type})
     reply = connection.getresponse()
     body = reply.read()
     connection.close()
     if reply.status != 200:
-        raise InvalidRunError(f"{scenario.name}: {reply.status} {body[:200]!r}")
+        raise InvalidRunError(f"{name}: {reply.status} {body[:200]!r}")
+    return body
+
+
+def _call(name: str, port: int, path: str, message: bytes) -> bytes:
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        try:
+            return bytes(channel.unary_unary(path)(message, timeout=TIMEOUT_SECONDS))
+        except grpc.RpcError as error:
+            raise InvalidRunError(f"{name}: {error.code()} {error.details()}") from error
+
+
+def _rest(scenario: Scenario, port: int) -> int:
+    body = _post(scenario.name, port, f"/v1/models/{scenario.model}:predict", scenario.body())
     rows = json.loads(body)["predictions"]
     _check(scenario, [value for row in rows for value in (row if isinstance(row, list) else [row])])
     return len(body)
@@ -45,12 +71,8 @@ def _rest(scenario: Scenario, port: int) -> int:
 def _grpc(scenario: Scenario, port: int) -> int:
     from tensorserve import protos
 
-    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        path = MODEL_STATUS if scenario.calls == "status" else PREDICT
-        try:
-            body = channel.unary_unary(path)(scenario.grpc_message(), timeout=TIMEOUT_SECONDS)
-        except grpc.RpcError as error:
-            raise InvalidRunError(f"{scenario.name}: {error.code()} {error.details()}") from error
+    path = MODEL_STATUS if scenario.calls == "status" else PREDICT
+    body = _call(scenario.name, port, path, scenario.grpc_message())
     if scenario.calls == "status":
         states = [entry.state for entry in protos.GetModelStatusResponse.FromString(body).model_version_status]
         if states != [AVAILABLE]:

@@ -39,6 +39,7 @@ def render(results: dict[str, Any]) -> str:
         ),
         "## Requests\n",
         _table(_COLUMNS, [_scenario_row(row) for row in results["scenarios"]]),
+        *_verbs(results.get("verbs", [])),
         "## Start, memory, JSON\n",
         _table(["what", "figure"], _other_rows(results)),
         *(_swaps(results["swap"]) if "swap" in results else ()),
@@ -98,6 +99,23 @@ def _scenario_row(row: dict[str, Any]) -> list[str]:
         f"{row['best']['server_cpu_us']:,.1f}",
         f"{median['generator_cpu_us']:,.1f}",
         *(f"{latency[key]:,.0f}" for key in ("p50", "p90", "p99")),
+    ]
+
+
+def _verbs(verbs: list[dict[str, Any]]) -> list[str]:
+    """The other verbs and forms; results that were written before these were measured have none."""
+    if not verbs:
+        return []
+    cost = {row["name"]: row["median"]["server_cpu_us"] for row in verbs}
+
+    def ratio(row: dict[str, Any]) -> str:
+        return f"**{cost[row['name']] / cost[row['beside']]:.2f}**" if row["beside"] else ""
+
+    return [
+        "## Other verbs and forms\n",
+        "The last column is the server CPU of the row, divided by that of Predict with the same tensor bytes for the\n"
+        "same outputs, measured in the same run. A verb may cost 1.5 times as much.\n",
+        _table([*_COLUMNS, "of Predict"], [[*_scenario_row(row), ratio(row)] for row in verbs]),
     ]
 
 

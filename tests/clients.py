@@ -131,7 +131,7 @@ def rpc_error(call: Callable[[], Any]) -> tuple[str, str]:
 
 
 def without_explanation(message: str) -> str:
-    """The original's text of an error: without what we say behind it of the signature, or of the signatures there are."""
+    """The original's text of an error, without what we say behind it of the signature or of the others there are."""
     return re.sub(r" \((signature \S+ takes|the model has): .*\)$", "", message, flags=re.DOTALL)
 
 

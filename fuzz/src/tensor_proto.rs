@@ -64,7 +64,7 @@ fn values(proto: &TensorProto, dtype: DataType) -> Vec<Vec<u8>> {
         T::Bool => proto.bool_val.iter().map(|v| vec![u8::from(*v)]).collect(),
         T::Half | T::Bfloat16 => proto.half_val.iter().map(|v| low(&v.to_le_bytes())).collect(),
         T::String => proto.string_val.iter().map(|v| v.to_vec()).collect(),
-        T::Float8E5m2 | T::Float8E4m3fn | T::Float8E4m3fnuz | T::Float8E4m3b11fnuz | T::Float8E5m2fnuz => {
+        T::Float8E5m2 | T::Float8E4m3fn | T::Float8E4m3fnuz | T::Float8E4m3b11fnuz | T::Float8E5m2fnuz | T::Float4E2m1fn => {
             proto.float8_val.iter().map(|byte| vec![*byte]).collect()
         }
         _ => proto.int_val.iter().map(|v| low(&v.to_le_bytes())).collect(),

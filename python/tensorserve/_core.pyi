@@ -72,8 +72,8 @@ class Servable:
         """From now on requests share batches; to be called once, before the servable is published.
 
         `parameters` is a serialized `tensorflow.serving.BatchingParameters`, `pad_values` what inputs are padded
-        with, by alias. With `auto` batches size themselves, if `latency_slo_ms` is above 0 for answers within that time,
-        and at most `execution_threads` (0 for the default) run at once.
+        with, by alias. With `auto` batches size themselves, if `latency_slo_ms` is above 0 for answers within that
+        time, and at most `execution_threads` (0 for the default) run at once.
         Raises ServingError (INVALID_ARGUMENT), ValueError if the bytes are no such message.
         """
     def method_name(self, signature: str) -> str | None:
@@ -137,6 +137,7 @@ class DataPlane:
         execution_threads: int = 0,
         rest_timeout_ms: int = 30000,
         rest_cors: bool = False,
+        rest_compression: bool = True,
         signature_method_name_check: bool = False,
         session_service: bool = False,
         serialize_as_tensor_content: bool = False,
@@ -144,6 +145,8 @@ class DataPlane:
         grpc_options: dict[str, int] | None = None,
         batch_threads: tuple[int, str] | None = None,
         model_weights: dict[str, float] | None = None,
+        max_in_flight: int = 0,
+        max_in_flight_per_model: int = 0,
     ) -> DataPlane:
         """0 threads means: chosen from the CPUs this process may use.
 
@@ -151,7 +154,8 @@ class DataPlane:
         keepalive_timeout_ms, max_age_ms and max_age_grace_ms; a negative number means no limit. Raises ValueError.
         `batch_threads` are the number and the name of threads for batches alone; without them batches share those of
         other runs. `model_weights` are the models' shares of execution time under load, 1 for those that it does
-        not name.
+        not name. More requests at once than `max_in_flight` or, for one model, `max_in_flight_per_model` are
+        UNAVAILABLE; 0 means no limit.
         """
     def publish(self, model: str, version: int, servable: Servable) -> None:
         """Makes a version answer requests at once. Replaces a version of the same number."""

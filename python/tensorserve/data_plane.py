@@ -63,6 +63,7 @@ def open_data_plane(options: ServerOptions) -> DataPlane:
         execution_threads=options.execution_threads,
         rest_timeout_ms=options.rest_api_timeout_in_ms,
         rest_cors=options.rest_api_enable_cors_support,
+        rest_compression=options.rest_api_compression,
         signature_method_name_check=options.enable_signature_method_name_check,
         session_service=options.enable_session_service,
         serialize_as_tensor_content=options.enable_serialization_as_tensor_content,
@@ -70,4 +71,6 @@ def open_data_plane(options: ServerOptions) -> DataPlane:
         grpc_options=grpc_options(options.grpc_channel_arguments),
         batch_threads=None if threads is None else (threads.number, threads.name),
         model_weights=model_weights(options.model_weights),
+        max_in_flight=options.max_in_flight,
+        max_in_flight_per_model=options.max_in_flight_per_model,
     )

@@ -7,6 +7,7 @@ import socket
 import zlib
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import h2.config
 import h2.connection
@@ -15,6 +16,7 @@ import pytest
 import zstandard
 
 from tests.clients import RestClient
+from tests.conftest import StartServer
 from tests.server_process import ServerProcess
 
 PREDICT = "/v1/models/half_plus_two:predict"
@@ -145,6 +147,15 @@ def test_large_replies_are_compressed_when_asked(rest_client: RestClient, encodi
     assert len(raw) < len(plain.content) / 10
     found = gzip.decompress(raw) if encoding == "gzip" else zstandard.ZstdDecompressor().decompressobj().decompress(raw)
     assert found == plain.content
+
+
+def test_replies_are_not_compressed_when_that_is_turned_off(start_server: StartServer, models: Path) -> None:
+    base_path = models / "half_plus_two"
+    server = start_server(
+        "--model_name=half_plus_two", f"--model_base_path={base_path}", "--rest_api_compression=false"
+    )
+    reply = RestClient(server.rest_url).post(PREDICT, LARGE, headers={"Accept-Encoding": "gzip, zstd"})
+    assert (reply.status_code, "Content-Encoding" in reply.headers) == (200, False)
 
 
 def test_small_replies_are_not_compressed(rest_client: RestClient) -> None:

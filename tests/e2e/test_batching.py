@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Batching with fixed parameters, as clients see it: who shares a run, who fails, and with what words."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +15,7 @@ import tensorflow as tf
 from tests.clients import GrpcClient, RestClient, predict_request, rpc_error
 from tests.conftest import ServeModels
 from tests.models import cache
-from tests.server_process import ServerProcess
+from tests.server_process import ServerProcess, model_config
 
 # A run waits long for company, so that those that are sent together run together even on a busy machine.
 PATIENT = "max_batch_size { value: 4 } batch_timeout_micros { value: 2000000 } num_batch_threads { value: 2 }"
@@ -189,7 +190,10 @@ def test_variable_lengths_are_padded_together(serve: Serve) -> None:
 
 
 def test_large_requests_are_split(serve: Serve) -> None:
-    parameters = "max_batch_size { value: 100 } max_execution_batch_size { value: 4 } enable_large_batch_splitting { value: true }"
+    parameters = (
+        "max_batch_size { value: 100 } max_execution_batch_size { value: 4 } "
+        "enable_large_batch_splitting { value: true }"
+    )
     client = GrpcClient(serve(parameters).grpc_target)
     reply = arrays(client.predict("company", {"x": np.arange(30).reshape(10, 3)}))
     client.close()
@@ -204,3 +208,40 @@ def test_the_file_of_the_tutorial_works(serve: Serve) -> None:
     client.close()
     for number, reply in enumerate(replies):
         assert (arrays(reply)["y"] == 2 * number).all()
+
+
+def test_models_can_bring_parameters_of_their_own(
+    start_server: Callable[..., ServerProcess], batching_models: Path, tmp_path: Path
+) -> None:
+    for name, parameters in (
+        ("with", "max_batch_size { value: 2 } batch_timeout_micros { value: 2000000 }"),
+        ("without", ""),
+    ):
+        shutil.copytree(batching_models / "company", tmp_path / name)
+        if parameters:
+            (tmp_path / name / "1" / "batching_params.pbtxt").write_text(parameters)
+    config = tmp_path / "models.config"
+    config.write_text(model_config({name: tmp_path / name for name in ("with", "without")}))
+    flags = ("--enable_batching", "--enable_per_model_batching_parameters", f"--model_config_file={config}")
+    client = GrpcClient(start_server(*flags).grpc_target)
+    assert rpc_error(lambda: client.predict("with", {"x": np.ones((3, 3))}))[1].startswith("Task size 3 is larger")
+    replies = together(*[lambda: client.predict("with", {"x": np.ones((1, 3))})] * 2)
+    assert [rows_of(reply) for reply in replies] == [[2], [2]]
+    assert rows_of(client.predict("without", {"x": np.ones((3, 3))})) == [3, 3, 3]
+    client.close()
+
+
+def test_bad_parameters_are_load_errors_with_the_words_of_the_original(
+    start_server: Callable[..., ServerProcess], batching_models: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "batching.config"
+    file.write_text("max_batch_size { value: 8 } allowed_batch_sizes: 4")
+    flags = (
+        f"--batching_parameters_file={file}",
+        f"--model_base_path={batching_models / 'total'}",
+        "--max_num_load_retries=0",
+    )
+    server = start_server(*flags, ready=False)
+    assert server.exit_status() != 0
+    text = "Last entry in allowed_batch_sizes must match max_batch_size; last entry was 4; expected 8"
+    assert text in server.log

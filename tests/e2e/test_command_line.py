@@ -96,13 +96,17 @@ def test_ready_lines_that_tools_look_for(start_server: StartServer, models: Path
     assert f"Successfully loaded servable version {{name: {NAME} version: 4}}" in server.log
 
 
-def test_grpc_over_a_unix_socket(start_server: StartServer, models: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [[], [("grpc.default_authority", "localhost")]], ids=["the path", "localhost"])
+def test_grpc_over_a_unix_socket(
+    start_server: StartServer, models: Path, tmp_path: Path, options: list[tuple[str, str]]
+) -> None:
+    """By default this client library sends the path as the authority, with percent signs."""
     from tests.clients import GrpcClient
 
     path = tmp_path / "grpc.sock"
     start_server(f"--model_name={NAME}", f"--model_base_path={models / NAME}", f"--grpc_socket_path={path}")
-    # By default this client library names the path as the authority, which is no valid one for HTTP/2.
-    client = GrpcClient(f"unix:{path}", options=[("grpc.default_authority", "localhost")])
+    client = GrpcClient(f"unix:{path}", options=options)
+    client.predict(NAME, {"x": [1.0]})
     assert list(client.predict(NAME, {"x": [2.0]}).outputs["y"].float_val) == [6.0]
     client.close()
 

@@ -15,7 +15,7 @@ from tests.server_process import ServerProcess
 schemathesis = pytest.importorskip("schemathesis")
 validator = pytest.importorskip("openapi_spec_validator")
 
-SERVED = ("half_plus_two", "matmul", "echo", "strings", "scalar", "multi_output", "sums")
+SERVED = ("half_plus_two", "matmul", "echo", "strings", "scalar", "multi_output", "sums", "heads", "heads_tf2")
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +57,50 @@ def test_bodies_follow_the_signature(document: Any) -> None:
     matrix = {"type": "array", "items": {"type": "array", "items": {"type": "number", "format": "float"}}}
     assert columns["properties"]["inputs"]["properties"] == {"a": matrix, "b": matrix}
     assert rows["properties"]["instances"]["items"]["properties"] == {"a": matrix["items"], "b": matrix["items"]}
+
+
+def component(document: Any, reference: str) -> Any:
+    """What a `$ref` of the document names."""
+    found = document
+    for part in reference.removeprefix("#/").split("/"):
+        found = found[part]
+    return found
+
+
+def test_verbs_with_examples_are_listed_where_a_signature_has_their_method(document: Any) -> None:
+    paths = {path for path in document["paths"] if path.endswith((":classify", ":regress"))}
+    targets = ("/v1/models/heads", "/v1/models/heads/versions/1")
+    assert paths == {f"{target}:{verb}" for target in targets for verb in ("classify", "regress")}
+
+
+def test_bodies_with_examples_name_their_signatures(document: Any) -> None:
+    def schema(verb: str) -> Any:
+        operation = document["paths"][f"/v1/models/heads:{verb}"]["post"]
+        body = component(document, operation["requestBody"]["$ref"])
+        return body["content"]["application/json"]["schema"]
+
+    classify, regress = schema("classify"), schema("regress")
+    assert classify["required"] == ["examples"]
+    assert {"serving_default", "only_scores"} <= set(classify["properties"]["signature_name"]["enum"])
+    assert regress["required"] == ["signature_name", "examples"]
+    assert "regress_x_to_y" in regress["properties"]["signature_name"]["enum"]
+    assert "regress_as_predict" not in regress["properties"]["signature_name"]["enum"]
+
+
+def test_answers_to_examples_have_the_described_form(documented: ServerProcess, document: Any) -> None:
+    validate = pytest.importorskip("jsonschema").validate
+    bodies = {
+        "classify": {"examples": [{"x": 1.0}, {"x": [2.5]}]},
+        "regress": {"signature_name": "regress_x_to_y", "examples": [{"x": 1.0}], "context": {"note": ["a", "b"]}},
+    }
+    for verb, body in bodies.items():
+        operation = document["paths"][f"/v1/models/heads:{verb}"]["post"]
+        request = component(document, operation["requestBody"]["$ref"])["content"]["application/json"]["schema"]
+        validate(body, request | {"components": document["components"]})
+        reply = requests.post(f"{documented.rest_url}/v1/models/heads:{verb}", json=body, timeout=10)
+        assert reply.status_code == 200, reply.text
+        response = component(document, operation["responses"]["200"]["$ref"])["content"]["application/json"]["schema"]
+        validate(reply.json(), response)
 
 
 def test_the_page_loads_nothing_from_elsewhere(documented: ServerProcess) -> None:

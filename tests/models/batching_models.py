@@ -5,6 +5,7 @@ Usage: ``python tests/models/batching_models.py FOLDER``. Needs TensorFlow.
 """
 
 import argparse
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,7 @@ def wide_mlp(path: Path) -> None:
     sizes = (784, 2048, 2048, 10)
     module.weights = [
         tf.Variable(random.normal(0, 1 / np.sqrt(fan_in), (fan_in, fan_out)).astype(np.float32))
-        for fan_in, fan_out in zip(sizes, sizes[1:], strict=False)
+        for fan_in, fan_out in itertools.pairwise(sizes)
     ]
 
     @tf.function(input_signature=[tf.TensorSpec([None, 784], tf.float32, name="x")])

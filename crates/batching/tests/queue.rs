@@ -58,7 +58,7 @@ struct World {
     limits: Limits,
     now: Instant,
     /// Rows, and whether the client has left.
-    tasks: Vec<(usize, Rc<Cell<bool>>, Priority, Option<Instant>)>,
+    tasks: Vec<(usize, Rc<Cell<bool>>)>,
     rows_out: Vec<usize>,
     last_out: [Option<(usize, usize)>; 3],
 }
@@ -80,7 +80,7 @@ impl World {
                 assert_eq!((pieces, self.queue.rows()), (rows, before + rows));
                 assert!(rows <= self.limits.task_rows);
                 assert!(self.queue.batches() <= self.limits.batches.max(batches) || self.limits.splitting);
-                self.tasks.push((rows, left, priority, deadline));
+                self.tasks.push((rows, left));
                 self.rows_out.push(0);
             }
             Err(error) => {
@@ -134,7 +134,7 @@ proptest! {
             match action {
                 Action::Push { rows, priority, deadline } => world.push(rows, Priority::ALL[priority], deadline),
                 Action::Leave(task) => {
-                    if let Some((_, left, ..)) = world.tasks.get(task) {
+                    if let Some((_, left)) = world.tasks.get(task) {
                         left.set(true);
                     }
                 }
@@ -148,7 +148,7 @@ proptest! {
         }
         prop_assert!(world.queue.is_empty());
         prop_assert_eq!((world.queue.rows(), world.queue.batches(), world.queue.ready()), (0, 0, Ready::Never));
-        for ((rows, left, ..), out) in world.tasks.iter().zip(&world.rows_out) {
+        for ((rows, left), out) in world.tasks.iter().zip(&world.rows_out) {
             prop_assert!(out == rows || left.get());
         }
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use tensorserve_servables::{Code, VersionState, batching_report};
+use tensorserve_servables::{Code, InFlightLimits, VersionState, batching_report};
 use tensorserve_tensors::proto::TensorEncoding;
 use tensorserve_transport::grpc::options::GrpcOptions;
 use tensorserve_transport::tls::Identity;
@@ -30,14 +30,16 @@ pub(crate) struct DataPlane {
 impl DataPlane {
     #[new]
     #[pyo3(signature = (*, io_threads = 0, execution_threads = 0, rest_timeout_ms = 30000, rest_cors = false,
-        signature_method_name_check = false, session_service = false, serialize_as_tensor_content = false,
-        max_request_bytes = 2147483647, grpc_options = None, batch_threads = None, model_weights = None))]
+        rest_compression = true, signature_method_name_check = false, session_service = false,
+        serialize_as_tensor_content = false, max_request_bytes = 2147483647, grpc_options = None, batch_threads = None,
+        model_weights = None, max_in_flight = 0, max_in_flight_per_model = 0))]
     #[expect(clippy::too_many_arguments, reason = "they are keyword arguments")]
     fn new(
         io_threads: usize,
         execution_threads: usize,
         rest_timeout_ms: u64,
         rest_cors: bool,
+        rest_compression: bool,
         signature_method_name_check: bool,
         session_service: bool,
         serialize_as_tensor_content: bool,
@@ -45,6 +47,8 @@ impl DataPlane {
         grpc_options: Option<HashMap<String, i64>>,
         batch_threads: Option<(usize, String)>,
         model_weights: Option<HashMap<String, f64>>,
+        max_in_flight: usize,
+        max_in_flight_per_model: usize,
     ) -> PyResult<Self> {
         let tensor_encoding =
             if serialize_as_tensor_content { TensorEncoding::Content } else { TensorEncoding::TypedValues };
@@ -57,6 +61,7 @@ impl DataPlane {
         let serving = ServingOptions {
             rest_timeout_ms,
             rest_cors,
+            rest_compression,
             signature_method_name_check,
             session_service,
             tensor_encoding,
@@ -65,7 +70,9 @@ impl DataPlane {
         };
         let batch_threads = batch_threads.map(|(number, name)| BatchThreads { number, name });
         let model_weights = model_weights.unwrap_or_default();
-        let threads = ServerOptions { io_threads, execution_threads, batch_threads, model_weights };
+        let limit = |number: usize| (number > 0).then_some(number);
+        let limits = InFlightLimits { all: limit(max_in_flight), per_model: limit(max_in_flight_per_model) };
+        let threads = ServerOptions { io_threads, execution_threads, batch_threads, model_weights, limits };
         let server = Server::start(threads, serving)?;
         Ok(DataPlane { serving: Arc::clone(server.serving()), server: Mutex::new(Some(server)) })
     }

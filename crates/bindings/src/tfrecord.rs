@@ -23,7 +23,9 @@ pub(crate) struct TfRecordReader {
 impl TfRecordReader {
     #[new]
     fn new(path: PathBuf) -> PyResult<Self> {
-        Ok(TfRecordReader { reader: Mutex::new(RecordReader::new(BufReader::new(File::open(path).map_err(os_error)?))) })
+        Ok(TfRecordReader {
+            reader: Mutex::new(RecordReader::new(BufReader::new(File::open(path).map_err(os_error)?))),
+        })
     }
 
     fn __iter__(this: PyRef<'_, Self>) -> PyRef<'_, Self> {

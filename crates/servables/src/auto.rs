@@ -109,8 +109,7 @@ impl Auto {
     }
 
     /// Takes into account that a request was run on its own.
-    pub(crate) fn ran_alone(&self, rows: usize, took: Duration, company: Company) {
-        self.cost.record(rows, took);
+    pub(crate) fn ran_alone(&self, rows: usize, company: Company) {
         let before = self.done.fetch_add(rows as u64, Ordering::Relaxed);
         let now = before + rows as u64;
         if before / REPORTED_ROWS != now / REPORTED_ROWS {

@@ -50,13 +50,16 @@ impl fmt::Display for Batchability {
     }
 }
 
-/// Finds out. Runs the model a few times.
-pub(crate) fn examine(signature: &Signature, servable: &Servable) -> Batchability {
+/// Finds out. With `compare` it runs the model a few times; without, the signature's word is taken.
+pub(crate) fn examine(signature: &Signature, servable: &Servable, compare: bool) -> Batchability {
     if signature.inputs.is_empty() {
         return Batchability::Not("it has no inputs".to_owned());
     }
     if !signature.may_batch {
         return Batchability::Not("an input or output does not declare a rank with an open first dimension".to_owned());
+    }
+    if !compare {
+        return Batchability::Declared("the parameters ask for batches".to_owned());
     }
     if servable.session().has_effects(&signature.name) {
         return Batchability::Not("its runs may do more than compute".to_owned());
@@ -65,7 +68,7 @@ pub(crate) fn examine(signature: &Signature, servable: &Servable) -> Batchabilit
         return Batchability::Declared("its inputs could not be made up".to_owned());
     };
     let fetches: Vec<TensorHandle> = signature.outputs.iter().map(|output| output.handle).collect();
-    match compare(servable.session(), &together, &fetches) {
+    match first_difference(servable.session(), &together, &fetches) {
         Ok(None) => Batchability::Seen,
         Ok(Some(at)) => {
             let alias = signature.outputs.get(at).map_or("", |output| output.alias.as_str());
@@ -76,7 +79,7 @@ pub(crate) fn examine(signature: &Signature, servable: &Servable) -> Batchabilit
 }
 
 /// The place of an output that differs.
-fn compare(session: &dyn Session, feeds: &Feeds, fetches: &[TensorHandle]) -> Result<Option<usize>> {
+fn first_difference(session: &dyn Session, feeds: &Feeds, fetches: &[TensorHandle]) -> Result<Option<usize>> {
     let end = Instant::now() + PATIENCE;
     let run = |feeds: &Feeds| {
         let timeout = crate::execution::timeout_left(Some(end))?;

@@ -61,7 +61,7 @@ impl Batcher {
         let (mut inputs, mut outputs, mut pad_values) = (HashSet::new(), HashSet::new(), HashMap::new());
         let mut findings = BTreeMap::new();
         for signature in servable.signatures() {
-            let found = batchability::examine(signature, servable);
+            let found = batchability::examine(signature, servable, batching.auto.is_some());
             let may_batch = found.may_batch();
             findings.insert(signature.name.clone(), found);
             if !may_batch {

@@ -6,11 +6,11 @@ use std::time::Instant;
 
 use smallvec::SmallVec;
 use tensorserve_batching::stats::add;
-use tensorserve_batching::{Pool, Priority, Task};
+use tensorserve_batching::{Pool, Task};
 use tensorserve_runtimes::TensorHandle;
 use tensorserve_tensors::{Tensor, TensorData};
 
-use crate::execution::{Company, Request, RunCost};
+use crate::execution::{Company, Request, RunCost, Urgency};
 use crate::run_queue::RunQueue;
 use crate::{Executor, Result, ServableHandle};
 
@@ -43,59 +43,59 @@ impl Computation {
         cost: &RunCost,
         executor: &Executor,
         company: Company,
-        deadline: Option<Instant>,
+        urgency: Urgency,
     ) -> Result<Fetched> {
-        let priority = Priority::Default;
         let handle = self.handle.clone();
+        let _admitted = executor.admit(handle.group())?;
         let queue = handle.servable().batcher().and_then(|batcher| batcher.queue(&mut self));
-        let Some((queue, rows)) = queue else { return self.run_alone(cost, executor, company, deadline).await };
+        let Some((queue, rows)) = queue else { return self.run_alone(None, cost, executor, (company, urgency)).await };
         let pool = match queue.auto() {
             None => executor.batch_threads(),
             Some(auto) => {
                 let in_hand = auto.enter(rows, company).inspect_err(|_| add(&queue.stats().rejected, 1))?;
                 if !in_hand.together {
-                    let start = Instant::now();
-                    let done = self.run_alone(cost, executor, company, deadline).await;
-                    auto.ran_alone(rows, start.elapsed(), company);
+                    let of = Some((Arc::clone(&queue), rows));
+                    let done = self.run_alone(of, cost, executor, (company, urgency)).await;
+                    auto.ran_alone(rows, company);
                     add(&queue.stats().alone, 1);
                     return done;
                 }
-                let tensors = self.run_together(&queue, rows, (priority, deadline), executor.threads()).await?;
+                let tensors = self.run_together(&queue, rows, urgency, executor.threads()).await?;
                 drop(in_hand);
                 return Ok(tensors);
             }
         };
-        self.run_together(&queue, rows, (priority, deadline), pool).await
+        self.run_together(&queue, rows, urgency, pool).await
     }
 
-    async fn run_together(
-        self,
-        queue: &Arc<RunQueue>,
-        rows: usize,
-        (priority, deadline): (Priority, Option<Instant>),
-        pool: &Pool,
-    ) -> Result<Fetched> {
+    async fn run_together(self, queue: &Arc<RunQueue>, rows: usize, urgency: Urgency, pool: &Pool) -> Result<Fetched> {
         let (handle, fetches) = (self.handle.clone(), self.fetches.clone());
+        let Urgency { deadline, priority } = urgency;
         let task = Task { rows, priority, enqueued: Instant::now(), deadline, payload: () };
         let tensors = queue.compute(self, task, pool).await?;
         Ok(Fetched { handle, fetches, tensors })
     }
 
+    /// Runs it on its own. The time that it takes is noted for its queue, if it is of one.
     async fn run_alone(
         self,
+        of: Option<(Arc<RunQueue>, usize)>,
         cost: &RunCost,
         executor: &Executor,
-        company: Company,
-        deadline: Option<Instant>,
+        (company, urgency): (Company, Urgency),
     ) -> Result<Fetched> {
         let input_bytes = input_bytes(&self.feeds);
-        let (group, priority) = (Arc::clone(self.handle.group()), Priority::Default);
+        let group = Arc::clone(self.handle.group());
         let job = move |options: &_| {
             let Computation { handle, feeds, fetches } = self;
+            let start = Instant::now();
             let tensors = handle.servable().session().run(&feeds, &fetches, options)?;
+            if let Some((auto, rows)) = of.as_ref().and_then(|(queue, rows)| Some((queue.auto()?, rows))) {
+                auto.cost.record(*rows, start.elapsed());
+            }
             Ok(Fetched { handle, fetches, tensors })
         };
-        executor.run(Request { cost, input_bytes, group: &group, company, deadline, priority }, job).await
+        executor.run(Request { cost, input_bytes, group: &group, company, urgency }, job).await
     }
 }
 

@@ -14,6 +14,7 @@ use tensorserve_batching::{Pool, Priority};
 use tensorserve_runtimes::{RunOptions, Threading};
 use tokio::sync::oneshot;
 
+use crate::admission::{Admission, Admitted, InFlightLimits};
 use crate::{Code, Result, ServingError};
 
 /// Runs below this always happen on the thread that read the request.
@@ -108,6 +109,14 @@ pub fn default_threads() -> usize {
     2 * std::thread::available_parallelism().map_or(1, usize::from)
 }
 
+/// How a client wants its request treated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Urgency {
+    /// When it stops waiting.
+    pub deadline: Option<Instant>,
+    pub priority: Priority,
+}
+
 /// What is known of a job before it runs.
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
@@ -117,8 +126,7 @@ pub struct Request<'a> {
     /// The model whose share of the execution threads it takes from.
     pub group: &'a Arc<str>,
     pub company: Company,
-    pub deadline: Option<Instant>,
-    pub priority: Priority,
+    pub urgency: Urgency,
 }
 
 /// Runs jobs, long ones on a bounded number of execution threads.
@@ -126,13 +134,24 @@ pub struct Request<'a> {
 pub struct Executor {
     threads: Pool,
     batch_threads: Pool,
+    admission: Arc<Admission>,
 }
 
 impl Executor {
     /// At most `threads.limit()` jobs run at once on execution threads; batches with fixed parameters run on
     /// `batch_threads`.
     pub fn new(threads: Pool, batch_threads: Pool) -> Self {
-        Executor { threads, batch_threads }
+        Executor { threads, batch_threads, admission: Arc::default() }
+    }
+
+    /// The same, with limits to how many requests may be in flight.
+    pub fn with_limits(self, limits: InFlightLimits) -> Self {
+        Executor { admission: Arc::new(Admission::new(limits)), ..self }
+    }
+
+    /// Counts a request for a model as in flight. UNAVAILABLE if there are as many as may be.
+    pub(crate) fn admit(&self, model: &Arc<str>) -> Result<Option<Admitted>> {
+        self.admission.admit(model)
     }
 
     /// The threads of long runs.
@@ -158,7 +177,7 @@ impl Executor {
         R: Send + 'static,
         J: FnOnce(&RunOptions) -> Result<R> + Send + 'static,
     {
-        let Request { cost, input_bytes, company, deadline, .. } = request;
+        let Request { cost, input_bytes, company, urgency: Urgency { deadline, .. }, .. } = request;
         let estimate = cost.estimate(input_bytes).unwrap_or(Duration::MAX);
         if estimate < TINY || estimate < SHORT && company == Company::Alone {
             timeout_left(deadline)?;
@@ -183,7 +202,7 @@ impl Executor {
         R: Send + 'static,
         J: FnOnce(&RunOptions) -> Result<R> + Send + 'static,
     {
-        let deadline = request.deadline;
+        let deadline = request.urgency.deadline;
         let (reply, answer) = oneshot::channel();
         let run = move || {
             if reply.is_closed() {
@@ -197,7 +216,7 @@ impl Executor {
             // An error means that the client has left.
             let _ = reply.send((result, start.elapsed()));
         };
-        self.threads.submit(request.group, request.priority, Box::new(run));
+        self.threads.submit(request.group, request.urgency.priority, Box::new(run));
         await_reply(answer, deadline).await
     }
 }
@@ -251,8 +270,8 @@ mod tests {
     }
 
     fn request(cost: &RunCost, deadline: Option<Instant>) -> Request<'_> {
-        let (company, priority) = (Company::Alone, Priority::Default);
-        Request { cost, input_bytes: 0, group: &GROUP, company, deadline, priority }
+        let urgency = Urgency { deadline, ..Urgency::default() };
+        Request { cost, input_bytes: 0, group: &GROUP, company: Company::Alone, urgency }
     }
 
     #[test]

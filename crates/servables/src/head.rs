@@ -2,7 +2,6 @@
 //! What classify and regress have in common: a signature's *head* takes examples and gives a result for each.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use smallvec::SmallVec;
 use tensorserve_protos::tensorflow::SignatureDef;
@@ -10,7 +9,7 @@ use tensorserve_runtimes::TensorHandle;
 
 use crate::computation::{Computation, Fetched};
 use crate::examples::Examples;
-use crate::execution::Company;
+use crate::execution::{Company, Urgency};
 use crate::signature::Signature;
 use crate::signature_text::list_signatures;
 use crate::{Executor, Result, ServableHandle, ServingError};
@@ -81,14 +80,9 @@ pub fn prepare<H: Head>(
 
 impl<H: Head> Prepared<H> {
     /// Computes the result. Errors of the engine keep their code and text.
-    pub async fn run(
-        self,
-        executor: &Executor,
-        company: Company,
-        deadline: Option<Instant>,
-    ) -> Result<Answer<H::Output>> {
+    pub async fn run(self, executor: &Executor, company: Company, urgency: Urgency) -> Result<Answer<H::Output>> {
         let Prepared { run, signature, head, examples } = self;
-        let fetched = run.compute(&signature.cost, executor, company, deadline).await?;
+        let fetched = run.compute(&signature.cost, executor, company, urgency).await?;
         let result = head.read(&fetched, examples)?;
         Ok(Answer { handle: fetched.handle, signature, result })
     }

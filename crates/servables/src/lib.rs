@@ -4,6 +4,7 @@
 //! May depend on `batching`, `runtimes`, `tensors` and `protos`; knows neither gRPC nor HTTP. Both transports call the same verbs
 //! here. Read [`table`] (who answers), [`predict`] (a verb) and [`execution`] (which thread computes) in this order.
 
+pub mod admission;
 pub(crate) mod auto;
 pub(crate) mod batch_key;
 pub mod batchability;
@@ -33,8 +34,9 @@ pub mod synthetic;
 pub mod table;
 pub mod warmup;
 
+pub use admission::InFlightLimits;
 pub use batcher::{AutoBatching, Batching};
-pub use execution::Executor;
+pub use execution::{Executor, Urgency};
 pub use health::Health;
 pub use model_spec::{ModelSpec, VersionChoice};
 pub use resolve::{Resolve, SoleServable};

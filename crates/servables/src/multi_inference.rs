@@ -3,14 +3,13 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Instant;
 
 use tensorserve_runtimes::TensorHandle;
 
 use crate::classify::{Classification, Classifier};
 use crate::computation::{Computation, Feeds, Fetched, Fetches};
 use crate::examples::Examples;
-use crate::execution::Company;
+use crate::execution::{Company, Urgency};
 use crate::head::{Declared, Head, declared};
 use crate::regress::{Regression, Regressor};
 use crate::signature::Signature;
@@ -111,11 +110,11 @@ fn check_names(task: &Task<'_>, first: &Task<'_>, earlier: &[(Arc<Signature>, An
 impl Prepared {
     /// Computes the results of all tasks. Errors of the engine keep their code and text; one head that fails its checks
     /// fails the request.
-    pub async fn run(self, executor: &Executor, company: Company, deadline: Option<Instant>) -> Result<Answer> {
+    pub async fn run(self, executor: &Executor, company: Company, urgency: Urgency) -> Result<Answer> {
         let Prepared { run, heads, examples } = self;
         let handle = run.handle.clone();
         let cost = handle.servable().multi_inference_cost();
-        let fetched = run.compute(cost, executor, company, deadline).await?;
+        let fetched = run.compute(cost, executor, company, urgency).await?;
         let result = |(signature, head): (_, AnyHead)| Ok((signature, head.read(&fetched, examples)?));
         let results = heads.into_iter().map(result).collect::<Result<_>>()?;
         Ok(Answer { handle, results })

@@ -4,14 +4,13 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::Instant;
 
 use smallvec::SmallVec;
 use tensorserve_tensors::proto::TensorView;
 use tensorserve_tensors::{Code, Result, ServingError, Tensor};
 
 use crate::computation::{Computation, Feeds};
-use crate::execution::Company;
+use crate::execution::{Company, Urgency};
 use crate::input_text::{Fed, explain_inputs};
 use crate::signature::{Endpoint, Signature};
 use crate::{Executor, ServableHandle};
@@ -79,10 +78,10 @@ impl Prepared {
     }
 
     /// Computes the outputs. Errors of the engine keep their code and text.
-    pub async fn run(self, executor: &Executor, company: Company, deadline: Option<Instant>) -> Result<Answer> {
+    pub async fn run(self, executor: &Executor, company: Company, urgency: Urgency) -> Result<Answer> {
         let Prepared { run, signature, fetched } = self;
         let fed = Fed::of(&run.feeds);
-        let done = run.compute(&signature.cost, executor, company, deadline).await;
+        let done = run.compute(&signature.cost, executor, company, urgency).await;
         let done = done.map_err(|error| fed.explain(error, &signature))?;
         if done.tensors.len() != fetched.len() {
             return Err(ServingError::new(Code::Unknown, "Predict internal error"));

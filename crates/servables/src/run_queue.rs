@@ -76,6 +76,7 @@ struct State {
 }
 
 /// What the threads shall be asked for.
+#[derive(Clone, Copy)]
 enum Wish {
     Nothing,
     Turn(Priority),
@@ -192,10 +193,10 @@ impl RunQueue {
 
     /// Asks when the event loop of this thread has come round: then all requests that have arrived are in the queue.
     fn ask_later(self: &Arc<Self>, wish: Wish, pool: Pool, group: Arc<str>) {
-        let queue = Arc::clone(self);
+        let later = Later { queue: Arc::clone(self), wish, pool, group };
         tokio::spawn(async move {
             tokio::task::yield_now().await;
-            queue.ask(wish, &pool, &group);
+            drop(later);
         });
     }
 
@@ -361,6 +362,20 @@ impl Drop for End<'_> {
         let wish = state.wish(self.queue.at_once());
         drop(state);
         self.queue.ask(wish, self.pool, self.group);
+    }
+}
+
+/// Asks when it is dropped, so that a wish is not lost with an event loop that ends.
+struct Later {
+    queue: Arc<RunQueue>,
+    wish: Wish,
+    pool: Pool,
+    group: Arc<str>,
+}
+
+impl Drop for Later {
+    fn drop(&mut self) {
+        self.queue.ask(self.wish, &self.pool, &self.group);
     }
 }
 

@@ -2,14 +2,13 @@
 //! The verb SessionRun: feeds and fetches any tensors of the graph, by their names or by the aliases of a signature.
 
 use std::borrow::Cow;
-use std::time::Instant;
 
 use smallvec::SmallVec;
 use tensorserve_runtimes::TensorHandle;
 use tensorserve_tensors::{Code, Result, ServingError, Tensor};
 
 use crate::computation::Computation;
-use crate::execution::{Company, RunCost};
+use crate::execution::{Company, RunCost, Urgency};
 use crate::predict::{Inputs, to_tensor};
 use crate::signature::Signature;
 use crate::{Executor, ModelSpec, Resolve, ServableHandle};
@@ -58,8 +57,8 @@ pub fn prepare(servables: &impl Resolve, spec: &ModelSpec<'_>, request: &Request
 impl Prepared {
     /// Computes the fetches. What a run costs is not learned, since each may be of another part of the graph; so none
     /// happens on the thread that read the request.
-    pub async fn run(self, executor: &Executor, company: Company, deadline: Option<Instant>) -> Result<Answer> {
-        let done = self.0.compute(&RunCost::new(false), executor, company, deadline).await?;
+    pub async fn run(self, executor: &Executor, company: Company, urgency: Urgency) -> Result<Answer> {
+        let done = self.0.compute(&RunCost::new(false), executor, company, urgency).await?;
         Ok(Answer { handle: done.handle, tensors: done.tensors })
     }
 }

@@ -70,6 +70,7 @@ dtypes! {
     Uint4 = 30, "DT_UINT4", "uint4", 1;
     Int2 = 31, "DT_INT2", "int2", 1;
     Uint2 = 32, "DT_UINT2", "uint2", 1;
+    Float4E2m1fn = 33, "DT_FLOAT4_E2M1FN", "float4_e2m1fn", 1;
 }
 
 impl fmt::Display for DataType {

@@ -29,6 +29,12 @@ impl Compression {
         }
     }
 
+    /// What `Content-Encoding` says. As in the original "gzip" may stand anywhere in it: `x-gzip`, `identity, gzip`.
+    pub(crate) fn in_header(value: &[u8]) -> Option<Self> {
+        let has_gzip = value.windows(4).any(|part| part.eq_ignore_ascii_case(b"gzip"));
+        if has_gzip { Some(Compression::Gzip) } else { Self::from_name(value) }
+    }
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Compression::Gzip => "gzip",
@@ -106,6 +112,15 @@ mod tests {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         encoder.write_all(bytes).unwrap();
         encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn gzip_is_found_anywhere_in_the_header() {
+        for value in ["gzip", "x-gzip", "GZIP", "identity, gzip"] {
+            assert_eq!(Compression::in_header(value.as_bytes()), Some(Compression::Gzip), "{value}");
+        }
+        assert_eq!(Compression::in_header(b"zstd"), Some(Compression::Zstd));
+        assert_eq!(Compression::in_header(b"br"), None);
     }
 
     #[test]

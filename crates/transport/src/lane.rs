@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 
 use crate::Serving;
 use crate::control::Peer;
+use crate::grpc::authority::PlainAuthority;
 use crate::listener::{Accepted, Connection};
 use crate::server::Protocol;
 use crate::shutdown::ShutdownWatch;
@@ -159,6 +160,7 @@ async fn serve_unix(
 ) {
     let Ok(stream) = tokio::net::UnixStream::from_std(stream) else { return };
     match security {
+        None if client.0 == Protocol::Grpc => serve_stream(client, PlainAuthority::new(stream), lane, stop).await,
         None => serve_stream(client, stream, lane, stop).await,
         Some(config) => serve_secured(client, config, Box::new(stream), lane, stop).await,
     }

@@ -13,6 +13,7 @@ pub mod lane;
 pub mod listener;
 pub mod predict_wire;
 pub mod prediction_log;
+pub(crate) mod priority;
 pub mod request_log;
 pub mod rest;
 pub mod server;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tensorserve_servables::execution::default_threads;
-use tensorserve_servables::{Executor, Pool, Result, ServableTable, StatusBoard};
+use tensorserve_servables::{Executor, InFlightLimits, Pool, Result, ServableTable, StatusBoard};
 
 use crate::control::ControlSlot;
 use crate::lane::{LaneThread, Lanes};
@@ -28,6 +28,7 @@ pub struct ServerOptions {
     pub batch_threads: Option<BatchThreads>,
     /// Shares of the execution threads by model; 1 for those that are not named.
     pub model_weights: HashMap<String, f64>,
+    pub limits: InFlightLimits,
 }
 
 /// `num_batch_threads` and `thread_pool_name`.
@@ -69,7 +70,7 @@ impl Server {
             status: StatusBoard::default(),
             request_log: RequestLog::default(),
             control: ControlSlot::default(),
-            executor: Executor::new(threads, batch_threads),
+            executor: Executor::new(threads, batch_threads).with_limits(options.limits),
             options: serving,
         });
         // More of them would sleep and wake more often for the same work; long runs have threads of their own.

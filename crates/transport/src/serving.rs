@@ -15,6 +15,8 @@ pub struct ServingOptions {
     pub rest_timeout_ms: u64,
     /// Whether REST answers carry CORS headers.
     pub rest_cors: bool,
+    /// Whether REST answers are compressed for clients that ask for it.
+    pub rest_compression: bool,
     /// Whether `SignatureDef.method_name` must suit the verb.
     pub signature_method_name_check: bool,
     /// Whether SessionRun is served.

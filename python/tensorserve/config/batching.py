@@ -136,8 +136,6 @@ def batching(options: ServerOptions) -> Batching:
 
 
 def _slo(options: ServerOptions, mode: Mode) -> int:
-    if options.latency_slo_ms < 0:
-        raise ServingError(Code.INVALID_ARGUMENT, "latency_slo_ms must not be negative.")
     if options.latency_slo_ms and mode is not Mode.AUTO:
         raise ServingError(Code.INVALID_ARGUMENT, "latency_slo_ms needs --batching=auto.")
     return options.latency_slo_ms

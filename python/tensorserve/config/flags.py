@@ -291,6 +291,10 @@ class ServerOptions:
         "once. 0 means no objective.",
         _OURS,
     )
+    max_in_flight: int = _row(
+        _INT32, 0, "Requests that may be in flight; further ones are UNAVAILABLE. 0 means no limit.", _OURS
+    )
+    max_in_flight_per_model: int = _row(_INT32, 0, "The same for each model.", _OURS)
     model_weights: str = _row(
         _STRING, "", "Comma-separated model=number: shares of the execution threads under load; 1 for others.", _OURS
     )
@@ -300,6 +304,9 @@ class ServerOptions:
     )
     rest_ssl_config_file: str = _row(
         _STRING, "", "Text SSLConfig message: serve HTTP/REST over TLS. Read again when the file changes.", _OURS
+    )
+    rest_api_compression: bool = _row(
+        _BOOL, True, "Compress HTTP/REST replies of 1 KiB and more for clients that accept it.", _OURS
     )
     rest_socket_path: str = _row(_STRING, "", "UNIX socket path on which HTTP/REST is served as well.", _OURS)
     enable_session_service: bool = _row(

@@ -20,6 +20,9 @@ _CHOICES = {
 _NOT_NEGATIVE = (
     "io_threads",
     "execution_threads",
+    "max_in_flight",
+    "max_in_flight_per_model",
+    "latency_slo_ms",
     "drain_timeout_seconds",
     "model_memory_limit_mb",
     "object_store_poll_wait_seconds",

@@ -12,7 +12,7 @@ S = TypeVar("S")
 
 _NEXT = {
     Stage.NEW: (Stage.LOADING, Stage.DISABLED),
-    Stage.LOADING: (Stage.READY, Stage.ERROR, Stage.DISABLED),
+    Stage.LOADING: (Stage.READY, Stage.ERROR, Stage.DISABLED, Stage.NEW),
     Stage.READY: (Stage.UNLOADING,),
     Stage.UNLOADING: (Stage.DISABLED,),
     Stage.ERROR: (Stage.DISABLED,),
@@ -25,8 +25,10 @@ class Harness(Generic[S]):
 
     ```
     NEW -> LOADING -> READY -> UNLOADING -> DISABLED
-              `-> ERROR ------------------------^
+     ^------' `-> ERROR ------------------------^
     ```
+
+    It goes back to NEW when it was not aspired at the moment when its load should have begun, and is again now.
 
     Attributes:
         id: Which version.

@@ -204,10 +204,11 @@ class Manager(Generic[S]):
     def _attempt_skipped(self, harness: Harness[S]) -> None:
         """It was not aspired when its turn came."""
         if harness.aspired:
-            self._submit_load(harness)
+            # It is again, but in between the policy may have begun something that comes first.
+            harness.enter(Stage.NEW)
         else:
             self._end(harness, _cancelled())
-            self._advance(harness.id.name)
+        self._advance(harness.id.name)
 
     def _attempt_succeeded(self, harness: Harness[S], loaded: list[S]) -> None:
         """`loaded` holds the servable, so that whoever clears it decides in which thread it is freed."""

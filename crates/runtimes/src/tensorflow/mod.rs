@@ -81,7 +81,7 @@ impl Runtime for TensorFlow {
         // The threads of a pool that is the session's own would have the low priority, too.
         let niceness = if shared_pools::are_bypassed(&request.config_proto) { 0 } else { request.niceness };
         let request = LoadRequest { niceness, ..request.clone() };
-        let session = background::run(niceness, || session::SavedModelSession::load(functions, &request));
+        let session = background::run(niceness, move || session::SavedModelSession::load(functions, &request));
         Ok(Arc::new(session?))
     }
 }

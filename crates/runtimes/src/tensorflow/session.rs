@@ -292,15 +292,29 @@ impl RunningSession {
 
 impl Drop for RunningSession {
     fn drop(&mut self) {
-        let session = &*self;
-        background::run(self.niceness, || {
-            let status = Status::new(session.functions);
-            // SAFETY: the session is live, no run is under way (each borrows it), and it is not used afterwards.
-            unsafe {
-                (session.functions.close_session)(session.pointer, status.as_ptr());
-                (session.functions.delete_session)(session.pointer, status.as_ptr());
-            }
-        });
+        let last = LastUse { functions: self.functions, pointer: self.pointer };
+        background::run(self.niceness, move || last.free());
+    }
+}
+
+/// A session that nobody else uses any more.
+struct LastUse {
+    functions: &'static Functions,
+    pointer: *mut TfSession,
+}
+
+// SAFETY: TensorFlow's sessions may be freed on any thread.
+unsafe impl Send for LastUse {}
+
+impl LastUse {
+    fn free(self) {
+        let status = Status::new(self.functions);
+        // SAFETY: the session is live, no run is under way (each borrows its `RunningSession`), and it is not used
+        // afterwards.
+        unsafe {
+            (self.functions.close_session)(self.pointer, status.as_ptr());
+            (self.functions.delete_session)(self.pointer, status.as_ptr());
+        }
     }
 }
 

@@ -37,7 +37,7 @@ impl Descr {
             T::Complex64 | T::Complex128 => b'c',
             T::String => return Some(Descr { big_endian: false, kind: b'S', count: width.max(1) }),
             // NumPy has no such types itself; ml_dtypes writes them as plain bytes.
-            T::Bfloat16 | T::Int4 | T::Uint4 | T::Int2 | T::Uint2 => b'V',
+            T::Bfloat16 | T::Int4 | T::Uint4 | T::Int2 | T::Uint2 | T::Float4E2m1fn => b'V',
             T::Float8E5m2 | T::Float8E4m3fn | T::Float8E4m3fnuz | T::Float8E4m3b11fnuz | T::Float8E5m2fnuz => b'V',
             T::Resource | T::Variant => return None,
         };

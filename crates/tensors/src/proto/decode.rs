@@ -56,7 +56,7 @@ pub(super) fn values_of(dtype: DataType) -> Option<(u32, Values)> {
         T::Qint8 | T::Quint8 | T::Qint16 | T::Quint16 | T::Qint32 => (INT_VAL, Values::Varint),
         T::Int4 | T::Uint4 | T::Int2 | T::Uint2 => (INT_VAL, Values::Varint),
         T::Float8E5m2 | T::Float8E4m3fn | T::Float8E4m3fnuz => (FLOAT8_VAL, Values::Raw),
-        T::Float8E4m3b11fnuz | T::Float8E5m2fnuz => (FLOAT8_VAL, Values::Raw),
+        T::Float8E4m3b11fnuz | T::Float8E5m2fnuz | T::Float4E2m1fn => (FLOAT8_VAL, Values::Raw),
         T::String => (STRING_VAL, Values::Strings),
         T::Resource | T::Variant => return None,
     })

@@ -6,32 +6,46 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use h2::RecvStream;
 use http::request::Parts;
-use tensorserve_servables::{Code, Result, ServingError};
+use tensorserve_servables::{Code, Result, ServingError, Urgency};
 
 use super::{classify, health, message, metadata, model_status, multi_inference, predict, regress, session_run};
 use crate::lane::Lane;
+use crate::priority;
 
 /// The framed reply to a call.
 pub(super) async fn reply(head: &Parts, body: RecvStream, lane: &Lane) -> Result<Bytes> {
-    let deadline = deadline(head)?;
+    let urgency = Urgency { deadline: deadline(head)?, priority: priority::of(&head.headers)? };
+    answer(head, body, lane, urgency).await.map_err(|error| in_time(error, urgency.deadline))
+}
+
+/// A call that waited in a queue until its deadline fails as its client sees it, whoever of them notices first.
+fn in_time(error: ServingError, deadline: Option<Instant>) -> ServingError {
+    let is_late = deadline.is_some_and(|deadline| deadline <= Instant::now());
+    match error.code {
+        Code::ResourceExhausted if is_late => ServingError { code: Code::DeadlineExceeded, ..error },
+        _ => error,
+    }
+}
+
+async fn answer(head: &Parts, body: RecvStream, lane: &Lane, urgency: Urgency) -> Result<Bytes> {
     let serving = &lane.serving;
     let max_bytes = serving.options.grpc.max_receive_bytes;
     match head.uri.path() {
         "/tensorflow.serving.PredictionService/Predict" => {
             let request = message::read(head, body, max_bytes).await?;
-            predict::reply(&request, lane, deadline).await
+            predict::reply(&request, lane, urgency).await
         }
         "/tensorflow.serving.PredictionService/Classify" => {
             let request = message::read(head, body, max_bytes).await?;
-            classify::reply(&request, lane, deadline).await
+            classify::reply(&request, lane, urgency).await
         }
         "/tensorflow.serving.PredictionService/Regress" => {
             let request = message::read(head, body, max_bytes).await?;
-            regress::reply(&request, lane, deadline).await
+            regress::reply(&request, lane, urgency).await
         }
         "/tensorflow.serving.PredictionService/MultiInference" => {
             let request = message::read(head, body, max_bytes).await?;
-            multi_inference::reply(&request, lane, deadline).await
+            multi_inference::reply(&request, lane, urgency).await
         }
         "/tensorflow.serving.PredictionService/GetModelMetadata" => {
             let request = message::read(head, body, max_bytes).await?;
@@ -43,7 +57,7 @@ pub(super) async fn reply(head: &Parts, body: RecvStream, lane: &Lane) -> Result
         }
         "/tensorflow.serving.SessionService/SessionRun" if serving.options.session_service => {
             let request = message::read(head, body, max_bytes).await?;
-            session_run::reply(&request, lane, deadline).await
+            session_run::reply(&request, lane, urgency).await
         }
         "/grpc.health.v1.Health/Check" => {
             let request = message::read(head, body, max_bytes).await?;

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Classify: `ClassificationRequest` in, `ClassificationResponse` out.
 
-use std::time::Instant;
-
 use bytes::Bytes;
-use tensorserve_servables::Result;
 use tensorserve_servables::classify::{Classification, Classifier};
+use tensorserve_servables::{Result, Urgency};
 use tensorserve_tensors::proto::wire::{FIXED32, delimited_len, put_bytes, put_delimited_header, put_tag, tag_len};
 
 use super::examples::{self, ResultEncoder};
@@ -18,8 +16,8 @@ const CLASSES: u32 = 1;
 const LABEL: u32 = 1;
 const SCORE: u32 = 2;
 
-pub(super) async fn reply(pieces: &[Bytes], lane: &Lane, deadline: Option<Instant>) -> Result<Bytes> {
-    let answer = examples::answer::<Classifier>("ClassificationRequest", pieces, lane, deadline).await?;
+pub(super) async fn reply(pieces: &[Bytes], lane: &Lane, urgency: Urgency) -> Result<Bytes> {
+    let answer = examples::answer::<Classifier>("ClassificationRequest", pieces, lane, urgency).await?;
     let reply = examples::respond(&answer, &ClassificationEncoder::new(&answer.result))?;
     examples::log(LogType::Classify, pieces, &answer, &reply, lane);
     Ok(reply)

@@ -4,12 +4,10 @@
 //!
 //! Examples are slices of the message as it came; no Example is decoded here.
 
-use std::time::Instant;
-
 use bytes::Bytes;
 use tensorserve_servables::examples::Examples;
 use tensorserve_servables::head::{Answer, Head, prepare};
-use tensorserve_servables::{ModelSpec, Result, ServingError, metadata::missing_model_spec};
+use tensorserve_servables::{ModelSpec, Result, ServingError, Urgency, metadata::missing_model_spec};
 use tensorserve_tensors::proto::wire::{LENGTH_DELIMITED, delimited_len, put_delimited_header};
 use tensorserve_tensors::proto::{Malformed, Reader};
 
@@ -37,7 +35,7 @@ pub(super) async fn answer<H: Head>(
     name: &str,
     pieces: &[Bytes],
     lane: &Lane,
-    deadline: Option<Instant>,
+    urgency: Urgency,
 ) -> Result<Answer<H::Output>> {
     let serving = &*lane.serving;
     let Request { spec, input } = parse(Reader::new(pieces)).map_err(|malformed| unreadable(name, malformed))?;
@@ -45,7 +43,7 @@ pub(super) async fn answer<H: Head>(
     let handle = serving.table.resolve(&spec)?;
     let check_method = serving.options.signature_method_name_check;
     let prepared = prepare::<H>(handle, spec.resolved_signature(), input.into_examples(), check_method)?;
-    prepared.run(&serving.executor, lane.company(), deadline).await
+    prepared.run(&serving.executor, lane.company(), urgency).await
 }
 
 /// Leaves request and framed reply to the request log, if they are to be logged.

@@ -4,6 +4,7 @@
 //! The framing is our own, on top of the `h2` crate: a generic gRPC server copies each message into a buffer of its own
 //! before it is decoded, and gives each call a task; both cost more than a small model's run.
 
+pub(crate) mod authority;
 pub mod call;
 pub mod classify;
 pub mod connection;

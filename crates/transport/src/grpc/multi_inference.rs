@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! MultiInference: `MultiInferenceRequest` in, `MultiInferenceResponse` out.
 
-use std::time::Instant;
-
 use bytes::Bytes;
-use tensorserve_servables::Result;
 use tensorserve_servables::multi_inference::{Answer, Outcome, Prepared, Task, prepare};
+use tensorserve_servables::{Result, Urgency};
 use tensorserve_tensors::proto::wire::{LENGTH_DELIMITED, delimited_len, put_delimited_header};
 use tensorserve_tensors::proto::{Malformed, Reader};
 
@@ -20,10 +18,10 @@ use crate::prediction_log::LogType;
 /// More tasks than any model has signatures; a task takes more memory here than in the message.
 const MAX_TASKS: usize = 1000;
 
-pub(super) async fn reply(pieces: &[Bytes], lane: &Lane, deadline: Option<Instant>) -> Result<Bytes> {
+pub(super) async fn reply(pieces: &[Bytes], lane: &Lane, urgency: Urgency) -> Result<Bytes> {
     let serving = &*lane.serving;
     let prepared = prepare_request(pieces, serving)?;
-    let answer = prepared.run(&serving.executor, lane.company(), deadline).await?;
+    let answer = prepared.run(&serving.executor, lane.company(), urgency).await?;
     let reply = encode(&answer)?;
     if let Some(sample) = serving.request_log.sample(answer.handle.model()) {
         sample.hand_over(message::exchange(LogType::MultiInference, &answer.handle, "", pieces, &reply));

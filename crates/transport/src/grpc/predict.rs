@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Predict: `PredictRequest` in, `PredictResponse` out.
 
-use std::time::Instant;
-
 use bytes::Bytes;
 use tensorserve_servables::predict::{self, Prepared};
-use tensorserve_servables::{ModelSpec, Resolve, Result, metadata::missing_model_spec};
+use tensorserve_servables::{ModelSpec, Resolve, Result, Urgency, metadata::missing_model_spec};
 
 use super::examples::unreadable;
 use super::message;
@@ -13,12 +11,12 @@ use crate::lane::Lane;
 use crate::predict_wire::{self, PredictRequest};
 use crate::prediction_log::LogType;
 
-pub(super) async fn reply(pieces: &[Bytes], lane: &Lane, deadline: Option<Instant>) -> Result<Bytes> {
+pub(super) async fn reply(pieces: &[Bytes], lane: &Lane, urgency: Urgency) -> Result<Bytes> {
     let serving = &*lane.serving;
     let mut request = predict_wire::parse(pieces).map_err(|malformed| unreadable("PredictRequest", malformed))?;
     let spec = request.spec.take().ok_or_else(missing_model_spec)?;
     let prepared = prepare(request, &spec, &serving.table, serving.options.signature_method_name_check)?;
-    let answer = prepared.run(&serving.executor, lane.company(), deadline).await?;
+    let answer = prepared.run(&serving.executor, lane.company(), urgency).await?;
     let reply = predict_wire::encode(&answer, serving.options.tensor_encoding, message::start)?;
     if let Some(sample) = serving.request_log.sample(answer.handle.model()) {
         sample.hand_over(message::exchange(LogType::Predict, &answer.handle, &answer.signature.name, pieces, &reply));

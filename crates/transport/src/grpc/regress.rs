@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Regress: `RegressionRequest` in, `RegressionResponse` out.
 
-use std::time::Instant;
-
 use bytes::Bytes;
-use tensorserve_servables::Result;
 use tensorserve_servables::regress::{Regression, Regressor};
+use tensorserve_servables::{Result, Urgency};
 use tensorserve_tensors::proto::wire::{delimited_len, put_delimited_header};
 
 use super::classify::{float_len, put_float};
@@ -17,8 +15,8 @@ use crate::prediction_log::LogType;
 const REGRESSIONS: u32 = 1;
 const VALUE: u32 = 1;
 
-pub(super) async fn reply(pieces: &[Bytes], lane: &Lane, deadline: Option<Instant>) -> Result<Bytes> {
-    let answer = examples::answer::<Regressor>("RegressionRequest", pieces, lane, deadline).await?;
+pub(super) async fn reply(pieces: &[Bytes], lane: &Lane, urgency: Urgency) -> Result<Bytes> {
+    let answer = examples::answer::<Regressor>("RegressionRequest", pieces, lane, urgency).await?;
     let reply = examples::respond(&answer, &RegressionEncoder::new(&answer.result))?;
     examples::log(LogType::Regress, pieces, &answer, &reply, lane);
     Ok(reply)

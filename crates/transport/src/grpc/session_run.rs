@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tensorserve_servables::metadata::missing_model_spec;
 use tensorserve_servables::predict::InputValue;
 use tensorserve_servables::session_run::{Answer, Request, prepare};
-use tensorserve_servables::{ModelSpec, Result, ServingError};
+use tensorserve_servables::{ModelSpec, Result, ServingError, Urgency};
 use tensorserve_tensors::proto::encode::Encoder;
 use tensorserve_tensors::proto::wire::{LENGTH_DELIMITED, VARINT, delimited_len, put_bytes, put_delimited_header};
 use tensorserve_tensors::proto::{Malformed, Reader, TensorEncoding, TensorView};
@@ -25,15 +25,15 @@ pub(super) struct SessionRunRequest<'a> {
     timeout_ms: i64,
 }
 
-pub(super) async fn reply(pieces: &[Bytes], lane: &Lane, deadline: Option<Instant>) -> Result<Bytes> {
+pub(super) async fn reply(pieces: &[Bytes], lane: &Lane, urgency: Urgency) -> Result<Bytes> {
     let serving = &*lane.serving;
     let request = parse(Reader::new(pieces)).map_err(|malformed| {
         ServingError::internal(format!("the request is not a tensorflow.serving.SessionRunRequest: {malformed}"))
     })?;
-    let deadline = earlier(deadline, request.timeout_ms);
+    let urgency = Urgency { deadline: earlier(urgency.deadline, request.timeout_ms), ..urgency };
     let spec = request.spec.ok_or_else(missing_model_spec)?;
     let prepared = prepare(&serving.table, &spec, &request.request)?;
-    let answer = prepared.run(&serving.executor, lane.company(), deadline).await?;
+    let answer = prepared.run(&serving.executor, lane.company(), urgency).await?;
     let signature = if request.request.by_alias { spec.resolved_signature() } else { "" };
     encode(&answer, &request.request.fetches, signature, serving.options.tensor_encoding)
 }

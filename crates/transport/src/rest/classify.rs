@@ -2,6 +2,7 @@
 //! `POST /v1/models/NAME:classify`.
 
 use bytes::Bytes;
+use http::header::HeaderMap;
 use tensorserve_servables::classify::Classifier;
 use tensorserve_servables::{ModelSpec, Result};
 use tensorserve_tensors::json::encode_classifications;
@@ -12,8 +13,8 @@ use crate::grpc::classify::ClassificationEncoder;
 use crate::lane::Lane;
 use crate::prediction_log::LogType;
 
-pub(super) async fn reply(spec: ModelSpec<'_>, body: &Bytes, lane: &Lane) -> Result<Reply> {
-    let (answer, logged) = answer::<Classifier>(spec, body, lane).await?;
+pub(super) async fn reply(spec: ModelSpec<'_>, headers: &HeaderMap, body: &Bytes, lane: &Lane) -> Result<Reply> {
+    let (answer, logged) = answer::<Classifier>(spec, headers, body, lane).await?;
     let reply = reply::json(encode_classifications((0..answer.result.rows()).map(|row| answer.result.row(row)))?);
     if let Some(logged) = logged {
         logged.hand_over(LogType::Classify, &answer, &ClassificationEncoder::new(&answer.result));

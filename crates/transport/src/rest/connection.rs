@@ -96,6 +96,9 @@ async fn answer(request: Request<Incoming>, peer: Peer, call: CallInHand) -> rep
     if lane.serving.options.rest_cors {
         reply::allow_any_origin(&mut reply);
     }
+    if !lane.serving.options.rest_compression {
+        return reply;
+    }
     match compress::accepted(&head.headers) {
         None => reply,
         accepted => compress::compress(reply, accepted, lane).await,
@@ -111,11 +114,11 @@ async fn handle(route: Result<Route<'_>>, head: &Parts, body: Incoming, lane: &L
         }
         Route::Classify(spec) => {
             let body = read_body(head, body, lane).await?;
-            classify::reply(spec, &body, lane).await
+            classify::reply(spec, &head.headers, &body, lane).await
         }
         Route::Regress(spec) => {
             let body = read_body(head, body, lane).await?;
-            regress::reply(spec, &body, lane).await
+            regress::reply(spec, &head.headers, &body, lane).await
         }
         Route::Status(spec) => model_status::reply(&spec, serving),
         Route::Metadata(spec) => metadata::reply(&spec, serving),
@@ -131,7 +134,7 @@ async fn read_body(head: &Parts, body: Incoming, lane: &Lane) -> Result<Bytes> {
     let max_bytes = lane.serving.options.max_request_bytes;
     let body = collect(body, max_bytes).await?;
     let encoding = head.headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes).unwrap_or_default();
-    match Compression::from_name(encoding) {
+    match Compression::in_header(encoding) {
         // A few bytes can grow large, so the size says little.
         Some(compression) => {
             heavy::work(lane, &heavy::INFLATE, body.len(), None, move || inflate(compression, &[body], max_bytes)).await

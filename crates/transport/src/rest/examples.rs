@@ -2,6 +2,7 @@
 //! What `:classify` and `:regress` have in common: examples in JSON, and the way to the verb.
 
 use bytes::Bytes;
+use http::header::HeaderMap;
 use tensorserve_servables::examples::Examples;
 use tensorserve_servables::head::{Answer, Head, prepare};
 use tensorserve_servables::{ModelSpec, Result};
@@ -9,20 +10,21 @@ use tensorserve_tensors::json::decode_examples;
 
 use super::heavy;
 use super::logged::LoggedExamples;
-use super::predict::deadline;
+use super::predict::urgency;
 use crate::lane::Lane;
 
 /// The answer of the signature's head, and what its log shall say. As in the original, the whole body is checked before the model is looked up.
 pub(super) async fn answer<H: Head>(
     spec: ModelSpec<'_>,
+    headers: &HeaderMap,
     body: &Bytes,
     lane: &Lane,
 ) -> Result<(Answer<H::Output>, Option<LoggedExamples>)> {
     let serving = &*lane.serving;
-    let deadline = deadline(serving);
+    let urgency = urgency(headers, serving)?;
     let request = if heavy::is_large(body.len()) {
         let (bytes, body) = (body.len(), body.clone());
-        heavy::work(lane, &heavy::DECODE, bytes, deadline, move || decode_examples(&body)).await?
+        heavy::work(lane, &heavy::DECODE, bytes, urgency.deadline, move || decode_examples(&body)).await?
     } else {
         decode_examples(body)?
     };
@@ -32,5 +34,5 @@ pub(super) async fn answer<H: Head>(
     let logged = LoggedExamples::new(&serving.request_log, &handle, &examples);
     let check_method = serving.options.signature_method_name_check;
     let prepared = prepare::<H>(handle, spec.resolved_signature(), examples, check_method)?;
-    Ok((prepared.run(&serving.executor, lane.company(), deadline).await?, logged))
+    Ok((prepared.run(&serving.executor, lane.company(), urgency).await?, logged))
 }

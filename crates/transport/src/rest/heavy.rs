@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use tensorserve_servables::execution::{Request, RunCost};
-use tensorserve_servables::{Priority, Result};
+use tensorserve_servables::{Result, Urgency};
 
 use crate::lane::Lane;
 
@@ -35,7 +35,7 @@ pub(super) async fn work<R: Send + 'static>(
     deadline: Option<Instant>,
     job: impl FnOnce() -> Result<R> + Send + 'static,
 ) -> Result<R> {
-    let (company, priority) = (lane.company(), Priority::Default);
-    let request = Request { cost, input_bytes: bytes, group: &GROUP, company, deadline, priority };
+    let urgency = Urgency { deadline, ..Urgency::default() };
+    let request = Request { cost, input_bytes: bytes, group: &GROUP, company: lane.company(), urgency };
     lane.serving.executor.run(request, |_: &_| job()).await
 }

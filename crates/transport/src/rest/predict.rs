@@ -11,7 +11,9 @@ use smallvec::SmallVec;
 use tensorserve_servables::predict::{Answer, InputValue, Inputs, Prepared, prepare};
 use tensorserve_servables::signature::Endpoint;
 use tensorserve_servables::signature_text::list_signatures;
-use tensorserve_servables::{DEFAULT_SIGNATURE, ModelSpec, Resolve, Result, ServableHandle, ServingError, Signature};
+use tensorserve_servables::{
+    DEFAULT_SIGNATURE, ModelSpec, Resolve, Result, ServableHandle, ServingError, Signature, Urgency,
+};
 use tensorserve_tensors::Tensor;
 use tensorserve_tensors::json::{Format, InputSpec, decode_predict, encode_predict};
 use tensorserve_tensors::npy::{encode_npy, encode_npz};
@@ -21,12 +23,12 @@ use super::logged::LoggedPredict;
 use super::reply::{self, Reply};
 use super::{heavy, predict_binary};
 use crate::lane::Lane;
-use crate::{Serving, predict_wire};
+use crate::{Serving, predict_wire, priority};
 
 /// Answers in the form that `Accept` prefers, else in that of the request.
 pub(super) async fn reply(spec: ModelSpec<'_>, headers: &HeaderMap, body: &Bytes, lane: &Lane) -> Result<Reply> {
     let serving = &*lane.serving;
-    let deadline = deadline(serving);
+    let urgency = urgency(headers, serving)?;
     let given = BodyFormat::of_request(headers);
     let wanted = BodyFormat::wanted(headers);
     let bytes = body.len();
@@ -34,7 +36,7 @@ pub(super) async fn reply(spec: ModelSpec<'_>, headers: &HeaderMap, body: &Bytes
         let (spec, headers, body) = (spec.into_owned(), headers.clone(), body.clone());
         let serving = Arc::clone(&lane.serving);
         let job = move || prepare_request(given, &spec, &headers, &body, &serving);
-        heavy::work(lane, &heavy::DECODE, bytes, deadline, job).await?
+        heavy::work(lane, &heavy::DECODE, bytes, urgency.deadline, job).await?
     } else {
         prepare_request(given, &spec, headers, body, serving)?
     };
@@ -42,13 +44,13 @@ pub(super) async fn reply(spec: ModelSpec<'_>, headers: &HeaderMap, body: &Bytes
         prepared.signature().check_predict_method()?;
     }
     let reply_format = reply_format(given, wanted, &prepared)?;
-    let answer = prepared.run(&serving.executor, lane.company(), deadline).await?;
+    let answer = prepared.run(&serving.executor, lane.company(), urgency).await?;
     let logged = logged.map(|logged| logged.answered(&answer));
     let bytes = answer.outputs().map(|(_, tensor)| tensor.bytes().len()).sum();
     let reply = if heavy::is_large(bytes) {
         let serving = Arc::clone(&lane.serving);
         let job = move || encode(&answer, reply_format, layout, &serving);
-        heavy::work(lane, &heavy::ENCODE, bytes, deadline, job).await?
+        heavy::work(lane, &heavy::ENCODE, bytes, urgency.deadline, job).await?
     } else {
         encode(&answer, reply_format, layout, serving)?
     };
@@ -144,12 +146,13 @@ fn encode(answer: &Answer, format: BodyFormat, layout: Format, serving: &Serving
     Ok(reply::binary(format, body))
 }
 
-/// When a request that comes now is given up, by `--rest_api_timeout_in_ms`.
-pub(super) fn deadline(serving: &Serving) -> Option<Instant> {
-    match serving.options.rest_timeout_ms {
+/// How urgent a request is that comes now, by its headers and `--rest_api_timeout_in_ms`.
+pub(super) fn urgency(headers: &HeaderMap, serving: &Serving) -> Result<Urgency> {
+    let deadline = match serving.options.rest_timeout_ms {
         0 => None,
         ms => Instant::now().checked_add(Duration::from_millis(ms)),
-    }
+    };
+    Ok(Urgency { deadline, priority: priority::of(headers)? })
 }
 
 /// The version and signature that the request means. REST has an error text of its own for a missing signature.

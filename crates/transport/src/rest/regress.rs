@@ -2,6 +2,7 @@
 //! `POST /v1/models/NAME:regress`.
 
 use bytes::Bytes;
+use http::header::HeaderMap;
 use tensorserve_servables::regress::Regressor;
 use tensorserve_servables::{ModelSpec, Result};
 use tensorserve_tensors::json::encode_regressions;
@@ -12,8 +13,8 @@ use crate::grpc::regress::RegressionEncoder;
 use crate::lane::Lane;
 use crate::prediction_log::LogType;
 
-pub(super) async fn reply(spec: ModelSpec<'_>, body: &Bytes, lane: &Lane) -> Result<Reply> {
-    let (answer, logged) = answer::<Regressor>(spec, body, lane).await?;
+pub(super) async fn reply(spec: ModelSpec<'_>, headers: &HeaderMap, body: &Bytes, lane: &Lane) -> Result<Reply> {
+    let (answer, logged) = answer::<Regressor>(spec, headers, body, lane).await?;
     let reply = reply::json(encode_regressions(answer.result.values())?);
     if let Some(logged) = logged {
         logged.hand_over(LogType::Regress, &answer, &RegressionEncoder::new(&answer.result));

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE, HeaderMap,
-    HeaderValue,
+    HeaderValue, RETRY_AFTER,
 };
 use http::{Response, StatusCode};
 use http_body_util::Full;
@@ -16,6 +16,8 @@ use super::format::BodyFormat;
 pub(super) type Reply = Response<Full<Bytes>>;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// Seconds after which a server that is busy may have time.
+const SOON: HeaderValue = HeaderValue::from_static("1");
 const HTML: HeaderValue = HeaderValue::from_static("text/html");
 const NOT_FOUND_PAGE: &str =
     "<HTML><HEAD>\n<TITLE>404 Not Found</TITLE>\n</HEAD><BODY>\n<H1>Not Found</H1>\n</BODY></HTML>\n";
@@ -35,7 +37,11 @@ pub(super) fn html(body: &'static str) -> Reply {
 
 /// `{"error": "..."}` with the HTTP status of the code.
 pub(super) fn error(error: &ServingError) -> Reply {
-    with_type(http_status(error.code), JSON, encode_error(&error.message).into())
+    let mut reply = with_type(http_status(error.code), JSON, encode_error(&error.message).into());
+    if error.code == Code::Unavailable {
+        reply.headers_mut().insert(RETRY_AFTER, SOON);
+    }
+    reply
 }
 
 /// The page for paths outside of the API.

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+//! How many requests may be in flight, in all and for each model.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::{Code, Result, ServingError};
+
+/// Requests that may be in flight at once; `None` for no limit.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct InFlightLimits {
+    pub all: Option<usize>,
+    pub per_model: Option<usize>,
+}
+
+/// Counts requests in flight. Without limits it counts nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Admission {
+    limits: InFlightLimits,
+    all: Arc<AtomicUsize>,
+    models: RwLock<HashMap<Arc<str>, Arc<AtomicUsize>>>,
+}
+
+/// One request in flight, until it is dropped.
+pub(crate) struct Admitted {
+    _all: Option<Counted>,
+    _model: Option<Counted>,
+}
+
+struct Counted(Arc<AtomicUsize>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Admission {
+    pub(crate) fn new(limits: InFlightLimits) -> Self {
+        Admission { limits, ..Admission::default() }
+    }
+
+    /// Counts a request. UNAVAILABLE if there are as many as may be: it is a matter of load, as a full queue is.
+    pub(crate) fn admit(&self, model: &Arc<str>) -> Result<Option<Admitted>> {
+        let InFlightLimits { all, per_model } = self.limits;
+        if all.is_none() && per_model.is_none() {
+            return Ok(None);
+        }
+        let in_all = all.map(|limit| count(&self.all, limit, "--max_in_flight", "")).transpose()?;
+        let place = format!(" for model {model}");
+        let of_model = |limit| count(&self.model(model), limit, "--max_in_flight_per_model", &place);
+        let in_model = per_model.map(of_model).transpose()?;
+        Ok(Some(Admitted { _all: in_all, _model: in_model }))
+    }
+
+    fn model(&self, model: &Arc<str>) -> Arc<AtomicUsize> {
+        let models = self.models.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = models.get(model) {
+            return Arc::clone(count);
+        }
+        drop(models);
+        let mut models = self.models.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(models.entry(Arc::clone(model)).or_default())
+    }
+}
+
+fn count(counter: &Arc<AtomicUsize>, limit: usize, flag: &str, place: &str) -> Result<Counted> {
+    let before = counter.fetch_add(1, Ordering::Relaxed);
+    let counted = Counted(Arc::clone(counter));
+    if before < limit {
+        return Ok(counted);
+    }
+    Err(ServingError::new(
+        Code::Unavailable,
+        format!("{before} requests are in flight{place}, which is as many as {flag} allows; try again later"),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_hold_for_all_and_for_each_model() {
+        let admission = Admission::new(InFlightLimits { all: Some(3), per_model: Some(2) });
+        let (a, b): (Arc<str>, Arc<str>) = (Arc::from("a"), Arc::from("b"));
+        let first = admission.admit(&a).unwrap();
+        let _second = admission.admit(&a).unwrap();
+        let error = admission.admit(&a).map(|_| ()).unwrap_err();
+        assert_eq!(error.code, Code::Unavailable);
+        assert!(
+            error.message.contains("2 requests are in flight for model a, which is as many as --max_in_flight_per")
+        );
+        let _third = admission.admit(&b).unwrap();
+        let error = admission.admit(&b).map(|_| ()).unwrap_err();
+        assert!(error.message.starts_with("3 requests are in flight, which is as many as --max_in_flight allows"));
+        drop(first);
+        assert!(admission.admit(&b).is_ok());
+    }
+
+    #[test]
+    fn without_limits_nothing_is_counted() {
+        assert!(Admission::default().admit(&Arc::from("a")).unwrap().is_none());
+    }
+}

@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Limits, priorities and self-sizing batches; answers are those of an unbatched server, whoever shares their run."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.clients import GrpcClient, RestClient, predict_request, rpc_error, wait_until
+from tests.conftest import ServeModels
+from tests.models import cache
+from tests.server_process import ServerProcess
+
+PRIORITY = "x-tensorserve-priority"
+
+
+@pytest.fixture(scope="module")
+def entries(models: Path) -> dict[str, Path]:
+    batching = cache.exported(cache.BATCHING)
+    names = ("company", "divide", "share", "total", "wide_mlp")
+    return {name: batching / name for name in names} | {
+        name: models / name for name in ("slow", "mlp", "half_plus_two")
+    }
+
+
+@pytest.fixture(scope="module")
+def clients(entries: dict[str, Path], serve_models: ServeModels) -> Iterator[dict[str, GrpcClient]]:
+    """A client for a server of each kind. The small queues of `fixed` see full batches and timeouts."""
+    file = cache.exported(cache.BATCHING) / "fixed.config"
+    parameters = "max_batch_size { value: 6 } batch_timeout_micros { value: 3000 } max_enqueued_batches { value: 100 }"
+    file.write_text(parameters)
+    kinds = {
+        "off": ["--batching=off"],
+        "auto": ["--enable_batching"],
+        "fixed": [f"--batching_parameters_file={file}"],
+    }
+    found = {kind: GrpcClient(serve_models(entries, *flags).grpc_target) for kind, flags in kinds.items()}
+    yield found
+    for client in found.values():
+        client.close()
+
+
+def floats(dims: tuple[int, ...], seed: int) -> Any:
+    return np.random.default_rng(seed).normal(size=dims).astype(np.float32)
+
+
+Call = tuple[Any, float | None, str]
+
+
+@st.composite
+def calls(draw: st.DrawFn) -> Call:
+    """A request, its time limit in seconds, and its priority."""
+    seed, rows = draw(st.integers(0, 1000)), draw(st.integers(1, 5))
+    kind = draw(
+        st.sampled_from(["company", "words", "divide", "mlp", "wrong shape", "wrong type", "filtered", "total"])
+    )
+    match kind:
+        case "company":
+            request = predict_request(
+                "company", {"x": floats((rows, draw(st.integers(1, 3))), seed)}, output_filter=["y", "sum"]
+            )
+        case "filtered":
+            request = predict_request("company", {"x": floats((rows, 2), seed)}, output_filter=["sum"])
+        case "words":
+            text = np.array([[f"{seed}-{row}", "b"] for row in range(rows)], dtype=object)
+            request = predict_request(
+                "company", {"text": tf.make_tensor_proto(text)}, signature="words", output_filter=["upper"]
+            )
+        case "divide":
+            x = np.array(draw(st.lists(st.integers(-3, 5), min_size=1, max_size=3)), np.int32)
+            request = predict_request("divide", {"x": tf.make_tensor_proto(x)}, output_filter=["y"])
+        case "mlp":
+            request = predict_request("mlp", {"x": floats((rows, 784), seed)})
+        case "wrong shape":
+            request = predict_request("mlp", {"x": floats((rows, 7), seed)})
+        case "wrong type":
+            request = predict_request("mlp", {"x": tf.make_tensor_proto(np.ones((rows, 784), np.int32))})
+        case _:
+            request = predict_request("total", {"x": floats((rows,), seed)})
+    timeout = draw(st.sampled_from([None, None, None, 0.001, 0.02]))
+    return request, timeout, draw(st.sampled_from(["high", "default", "low"]))
+
+
+def outcome(client: GrpcClient, call: Call) -> Any:
+    request, timeout, priority = call
+    try:
+        return client.prediction.Predict(request, timeout or 30, metadata=[(PRIORITY, priority)])
+    except grpc.RpcError as error:
+        return error.code(), error.details()
+
+
+def same(reply: Any, expected: Any) -> bool:
+    if isinstance(expected, tuple) or isinstance(reply, tuple):
+        # Addresses and node names apart, an error is the same.
+        return isinstance(reply, tuple) and isinstance(expected, tuple) and reply[0] == expected[0]
+    if set(reply.outputs) != set(expected.outputs):
+        return False
+    for alias, tensor in expected.outputs.items():
+        a, b = tf.make_ndarray(reply.outputs[alias]), tf.make_ndarray(tensor)
+        if a.shape != b.shape or a.dtype != b.dtype:
+            return False
+        is_float = a.dtype.kind == "f"
+        if not (np.allclose(a, b, rtol=1e-5, atol=1e-6) if is_float else (a == b).all()):
+            return False
+    return True
+
+
+TOO_LATE = {grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED}
+
+
+@pytest.mark.parametrize("kind", ["auto", "fixed"])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+@given(mixed=st.lists(calls(), min_size=2, max_size=24))
+def test_every_answer_is_that_of_an_unbatched_server(
+    kind: str, clients: dict[str, GrpcClient], mixed: list[Call]
+) -> None:
+    with ThreadPoolExecutor(len(mixed)) as pool:
+        replies = list(pool.map(lambda call: outcome(clients[kind], call), mixed))
+    for call, reply in zip(mixed, replies, strict=True):
+        request, timeout, priority = call
+        if timeout and isinstance(reply, tuple) and reply[0] in TOO_LATE:
+            continue
+        expected = outcome(clients["off"], (request, None, priority))
+        assert same(reply, expected), f"{request.model_spec} {reply} instead of {expected}"
+
+
+def test_clients_that_leave_harm_nobody(clients: dict[str, GrpcClient]) -> None:
+    x = floats((1, 784), 1)
+    request = predict_request("wide_mlp", {"x": x})
+    expected = clients["off"].send(request)
+    for kind in ("auto", "fixed"):
+        futures = [clients[kind].prediction.Predict.future(request, 30) for _ in range(60)]
+        for future in futures[::2]:
+            future.cancel()
+        assert all(same(future.result(), expected) for future in futures[1::2])
+
+
+def test_rest_and_other_verbs_keep_their_answers(
+    clients: dict[str, GrpcClient], serve_models: ServeModels, models: Path
+) -> None:
+    urls = [
+        serve_models({"half_plus_two": models / "half_plus_two"}, *flags).rest_url
+        for flags in ([], ["--batching=auto"])
+    ]
+    rests = [RestClient(url) for url in urls]
+    body = {"instances": [1.0, 2.0, 5.0]}
+    plain, batched = [rest.predict("half_plus_two", body) for rest in rests]
+    assert plain.json() == batched.json() == {"predictions": [5.5, 6.0, 7.5]}
+    bad = rests[1].post("/v1/models/half_plus_two:predict", body, headers={PRIORITY: "urgent"})
+    assert bad.status_code == 400
+    assert bad.json()["error"] == f'{PRIORITY} must be high, default or low; it is "urgent"'
+    for rest in rests:
+        rest.close()
+
+
+def test_limits_refuse_with_a_hint_to_come_back(entries: dict[str, Path], serve_models: ServeModels) -> None:
+    served = {"slow": entries["slow"], "half_plus_two": entries["half_plus_two"]}
+    server = serve_models(served, "--max_in_flight_per_model=2", "--max_in_flight=3")
+    client, rest = GrpcClient(server.grpc_target), RestClient(server.rest_url)
+    gate = predict_request("slow", {"seconds": [3.0]})
+    waiting = [client.prediction.Predict.future(gate, 30) for _ in range(2)]
+
+    def refused() -> bool:
+        reply = rest.predict("slow", {"instances": [0.0]})
+        return bool(reply.status_code == 503 and reply.headers["Retry-After"] == "1")
+
+    wait_until(refused)
+    code, text = rpc_error(lambda: client.predict("slow", {"seconds": [0.0]}))
+    assert code == "UNAVAILABLE"
+    assert "--max_in_flight_per_model" in text
+    assert client.predict("half_plus_two", {"x": [1.0]}).outputs["y"].float_val == [5.5]
+    assert all(future.result() for future in waiting)
+    assert client.predict("slow", {"seconds": [0.0]})
+    client.close()
+    rest.close()
+
+
+def test_urgent_requests_overtake(entries: dict[str, Path], serve_models: ServeModels) -> None:
+    server: ServerProcess = serve_models({"slow": entries["slow"]}, "--execution_threads=1")
+    client = GrpcClient(server.grpc_target)
+    request = predict_request("slow", {"seconds": [0.15]})
+    order: list[str] = []
+    lock = threading.Lock()
+
+    def send(priority: str) -> Any:
+        future = client.prediction.Predict.future(request, 30, metadata=[(PRIORITY, priority)])
+
+        def note(_: Any) -> None:
+            with lock:
+                order.append(priority)
+
+        future.add_done_callback(note)
+        return future
+
+    futures = [send("low") for _ in range(8)]
+    wait_until(lambda: bool(order))
+    futures += [send("high") for _ in range(3)]
+    for future in futures:
+        future.result()
+    wait_until(lambda: len(order) == len(futures))
+    client.close()
+    # One was running, and its successor may have been chosen, before they came.
+    assert order[:6].count("high") == 3, order
+
+
+def test_the_report_explains_the_decision(entries: dict[str, Path], serve_models: ServeModels) -> None:
+    served = {name: entries[name] for name in ("wide_mlp", "share", "total")}
+    server = serve_models(served, "--enable_batching")
+    client, rest = GrpcClient(server.grpc_target), RestClient(server.rest_url)
+    request = predict_request("wide_mlp", {"x": floats((1, 784), 3)})
+
+    def report(model: str) -> Any:
+        return rest.get(f"/v1/admin/models/{model}/batching").json()["versions"][0]
+
+    def chosen() -> bool:
+        futures = [client.prediction.Predict.future(request, 30) for _ in range(64)]
+        assert all(future.result() for future in futures)
+        queue = report("wide_mlp")["queues"][0]
+        return any(way["chosen"] and way["batches_at_once"] for way in queue["ways"])
+
+    wait_until(chosen, 60)
+    queue = report("wide_mlp")["queues"][0]
+    assert queue["decision"].startswith("Requests that come while others are in hand are merged")
+    assert queue["batch_rows"]["p99"] > 1
+    assert queue["signatures"] == ["serving_default"]
+    share, total = (report(name)["signatures"]["serving_default"] for name in ("share", "total"))
+    assert not share["batched"]
+    assert not total["batched"]
+    assert "not the same together and apart" in share["reason"]
+    assert "open first dimension" in total["reason"]
+    client.close()
+    rest.close()
