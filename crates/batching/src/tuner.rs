@@ -65,6 +65,8 @@ struct Trial {
 struct Way {
     /// Rows a second when it was last measured.
     rate: Option<f64>,
+    /// Rows a second that it cannot exceed.
+    ceiling: f64,
     pause: Duration,
     next: Option<Instant>,
 }
@@ -82,7 +84,7 @@ pub struct Tuner {
 
 impl Tuner {
     pub fn new(ways: usize) -> Self {
-        let way = Way { rate: None, pause: FIRST_PAUSE, next: None };
+        let way = Way { rate: None, ceiling: f64::INFINITY, pause: FIRST_PAUSE, next: None };
         Tuner { ways: vec![way; ways.max(1)], best: 0, trial: None, window: None, reference: None }
     }
 
@@ -97,6 +99,13 @@ impl Tuner {
     /// The way that did most, whatever is tried now.
     pub fn best(&self) -> usize {
         self.best
+    }
+
+    /// Says how many rows a second a way can do at most. It is not tried while the one in use does more.
+    pub fn set_ceiling(&mut self, way: usize, rows_a_second: f64) {
+        if let Some(way) = self.ways.get_mut(way) {
+            way.ceiling = rows_a_second;
+        }
     }
 
     /// Rows a second of a way when it was last measured.
@@ -144,10 +153,9 @@ impl Tuner {
         step % 2 == 0 && elapsed > WINDOW / 2 && reports >= REPORTS && rate < HOPELESS / 2.0 * usual
     }
 
-    /// Nothing much to do: back to the first way, which is the best for a request that is alone.
+    /// Nothing much to do. What was the best stays so until a load shows something else.
     fn rest(&mut self, report: Report) {
         self.trial = None;
-        self.best = 0;
         self.open_window(report, 0);
     }
 
@@ -192,7 +200,9 @@ impl Tuner {
         if crowd < CROWD {
             return;
         }
-        let due = |(number, way): &(usize, &Way)| *number != self.best && way.next.is_none_or(|next| next <= now);
+        let due = |(number, way): &(usize, &Way)| {
+            *number != self.best && way.ceiling > rate && way.next.is_none_or(|next| next <= now)
+        };
         // The one that waited longest; `None` comes first.
         let next = self.ways.iter().enumerate().filter(due).min_by_key(|(_, way)| way.next).map(|(number, _)| number);
         self.trial = next.map(|way| Trial { way, step: 0, rates: [0.0; STEPS] });
@@ -253,6 +263,26 @@ mod tests {
             simulation.run(Duration::from_millis(1), 1);
             assert_eq!(simulation.tuner.way(), 0);
         }
+    }
+
+    #[test]
+    fn a_way_that_cannot_do_more_is_not_tried() {
+        let mut simulation = Simulation::new([1000, 20, 50]);
+        simulation.run(Duration::from_secs(1), 64);
+        assert_eq!(simulation.tuner.best(), 1);
+        simulation.tuner.set_ceiling(0, 1000.0);
+        simulation.tuner.ways.iter_mut().for_each(|way| (way.rate, way.next) = (None, None));
+        simulation.run(Duration::from_secs(60), 64);
+        assert_eq!((simulation.tuner.rate(0), simulation.tuner.rate(2).is_some()), (None, true));
+    }
+
+    #[test]
+    fn what_was_best_stays_so_over_a_pause() {
+        let mut simulation = Simulation::new([100, 20, 50]);
+        simulation.run(Duration::from_secs(1), 64);
+        simulation.now += 2 * IDLE;
+        simulation.run(Duration::from_millis(10), 64);
+        assert_eq!(simulation.tuner.way(), 1);
     }
 
     #[test]
