@@ -28,6 +28,8 @@ const GAIN: f64 = 1.03;
 const HOPELESS: f64 = 0.7;
 /// A load that changes by so much makes old findings doubtful.
 const CHANGE: f64 = 1.6;
+/// But not more often than this: on a busy machine everything changes all the time.
+const DOUBT: Duration = Duration::from_secs(5);
 /// Rows in hand, on average, from which on it matters how they are run.
 const CROWD: f64 = 1.5;
 
@@ -78,8 +80,8 @@ pub struct Tuner {
     best: usize,
     trial: Option<Trial>,
     window: Option<Window>,
-    /// The rate at which the pauses were last reset.
-    reference: Option<f64>,
+    /// The rate at which the pauses were last reset, and when.
+    reference: Option<(f64, Instant)>,
 }
 
 impl Tuner {
@@ -192,9 +194,10 @@ impl Tuner {
     }
 
     fn after_rest(&mut self, now: Instant, rate: f64, crowd: f64) {
-        let reference = *self.reference.get_or_insert(rate);
-        if rate > CHANGE * reference || rate * CHANGE < reference {
-            self.reference = Some(rate);
+        let (reference, since) = *self.reference.get_or_insert((rate, now));
+        let has_changed = rate > CHANGE * reference || rate * CHANGE < reference;
+        if has_changed && now.saturating_duration_since(since) > DOUBT {
+            self.reference = Some((rate, now));
             self.ways.iter_mut().for_each(|way| (way.pause, way.next) = (FIRST_PAUSE, None));
         }
         if crowd < CROWD {
