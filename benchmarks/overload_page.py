@@ -4,8 +4,8 @@
 from typing import Any
 
 OVERLOAD = """\
-{model}, {rows} rows a request, batches that size themselves, `--max_in_flight={in_flight_limit}`. The generator sends at
-a fixed rate, whether requests were answered or not, from the same processors as the server: it took
+{model}, rows a request: {rows}, batches that size themselves, `--max_in_flight={in_flight_limit}`. The generator
+sends at a fixed rate, whether requests were answered or not, from the same processors as the server: it took
 {generator_cpu_percent:.0f} % of one, the server {server_cpu_percent:.0f} %. Capacity is what was answered with as many
 in flight as may be, before and after the overload.
 
