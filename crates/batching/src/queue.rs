@@ -239,6 +239,13 @@ impl<T: Abandon> Queue<T> {
         Ok(())
     }
 
+    /// Takes out all that waits, most urgent first.
+    pub fn clear(&mut self) -> Vec<Task<T>> {
+        self.rows = 0;
+        let levels = std::mem::take(&mut self.levels);
+        levels.into_iter().flat_map(|level| level.tasks).map(|(_, task)| task).collect()
+    }
+
     /// When the first batch may run.
     pub fn ready(&self) -> Ready {
         let mut earliest = Ready::Never;

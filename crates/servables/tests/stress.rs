@@ -147,6 +147,7 @@ struct Counts {
     answered: AtomicU64,
     failed: AtomicU64,
     left: AtomicU64,
+    batches: AtomicU64,
 }
 
 impl Counts {
@@ -159,7 +160,9 @@ impl Counts {
             [&self.sent, &self.answered, &self.failed, &self.left].map(|count| count.load(Ordering::Relaxed));
         assert_eq!(sent, answered + failed + left, "{name}: every request has one end");
         assert!(answered > 0 && failed > 0 && left > 0, "{name}: everything happens: {answered} {failed} {left}");
-        println!("{name}: {sent} sent, {answered} answered, {failed} failed, {left} given up");
+        let batches = self.batches.load(Ordering::Relaxed);
+        assert!(batches > 0, "{name}: nothing was merged");
+        println!("{name}: {batches} batches, {sent} sent, {answered} answered, {failed} failed, {left} given up");
     }
 }
 
@@ -211,7 +214,7 @@ impl Round {
             return;
         }
         let answer = tokio::time::timeout(PATIENCE, answer).await;
-        match answer.unwrap_or_else(|_| panic!("no answer: {act:?} {values:?}")) {
+        match answer.unwrap_or_else(|_| panic!("no answer: {act:?} {values:?}, stops: {}", self.stops)) {
             Ok(answer) => {
                 assert_ne!(act, Act::Poison, "poison was not noticed");
                 let (_, y) = answer.outputs().next().unwrap();
@@ -248,11 +251,17 @@ impl Round {
         });
     }
 
+    fn queues(&self) -> Vec<serde_json::Value> {
+        let report: serde_json::Value =
+            serde_json::from_str(&batching_report::report(&self.table, "echo").unwrap()).unwrap();
+        let version = &report["versions"][0];
+        assert_eq!(version["signatures"][DEFAULT_SIGNATURE]["batched"], true, "{report}");
+        version["queues"].as_array().unwrap().clone()
+    }
+
     /// Nothing waits and nothing runs, once those are dropped whose clients have left.
     fn drained(&self) -> bool {
-        let report = batching_report::report(&self.table, "echo").unwrap();
-        assert!(report.contains(r#""batched":true"#), "{report}");
-        report.contains(r#""running_batches":0"#) && report.contains(r#""waiting_requests":0"#)
+        self.queues().iter().all(|queue| queue["running_batches"] == 0 && queue["waiting_requests"] == 0)
     }
 
     fn play(self: Arc<Self>, number: u64) {
@@ -268,16 +277,17 @@ impl Round {
         });
         let end = Instant::now() + PATIENCE;
         while !self.stops && !self.drained() {
-            assert!(Instant::now() < end, "left behind: {}", batching_report::report(&self.table, "echo").unwrap());
+            assert!(Instant::now() < end, "left behind: {:?}", self.queues());
             thread::sleep(Duration::from_millis(1));
         }
+        let merged: u64 = self.queues().iter().filter_map(|queue| queue["batch_requests"]["count"].as_u64()).sum();
+        self.counts.batches.fetch_add(merged, Ordering::Relaxed);
     }
 }
 
 fn stress(name: &str, batching: impl Fn(u64) -> Batching) {
     let seconds = std::env::var("STRESS_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(2.0);
     let (start, counts) = (Instant::now(), Arc::new(Counts::default()));
-    // Both tests run at once; each round is one of a few kinds.
     for number in 0.. {
         let threads = 1 + number as usize % 3;
         Arc::new(Round::new(batching(number), threads, number % 4 == 3, &counts)).play(number);
