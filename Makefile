@@ -82,6 +82,7 @@ fuzz:  ## Feed the decoders of requests with bytes that nobody would send, ten m
 bench-batching: $(STAMPS)/installed-release  ## Compare batches that size themselves with a grid of parameters
 	cargo run --quiet --release --package tensorserve-servables --example queue_cost
 	$(PYTHON) -m benchmarks.batching
+	$(PYTHON) -m benchmarks overload
 
 docs: $(STAMPS)/installed-$(PROFILE)  ## Write the generated pages: docs/flags.md, docs/benchmarks.md
 	$(PYTHON) -m tensorserve.config.reference > docs/flags.md

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`python -m benchmarks`: measures everything, writes the results and the page, prints the page.
 
-`python -m benchmarks swap` and `python -m benchmarks models` measure that part alone, and keep the other results.
+`python -m benchmarks swap`, `models` and `overload` measure that part alone, and keep the other results.
 """
 
 import argparse
@@ -18,6 +18,8 @@ from tests.models.cache import exported
 from benchmarks import measure, report
 from benchmarks.load import InvalidRunError
 from benchmarks.many_models import measure_many_models
+from benchmarks.overload import SECONDS as OVERLOAD_SECONDS
+from benchmarks.overload import measure_overload
 from benchmarks.scenarios import SCENARIOS
 from benchmarks.setting import describe
 from benchmarks.swaps import measure_swaps
@@ -28,24 +30,34 @@ QUIET_PERCENT = 10
 
 
 # Parts with a server of their own: key in the results, and what measures it.
-PARTS: dict[str, Callable[..., Any]] = {"swap": measure_swaps, "models": measure_many_models}
+PARTS: dict[str, Callable[..., Any]] = {
+    "swap": measure_swaps,
+    "models": measure_many_models,
+    "overload": measure_overload,
+}
+RUN_SECONDS = 3.0
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("part", nargs="?", choices=sorted(PARTS), help="what to measure; by default everything")
     parser.add_argument("--repetitions", type=int, default=3, help="runs of each scenario")
-    parser.add_argument("--seconds", type=float, default=3.0, help="length of one run")
+    length = f"length of one run; by default {RUN_SECONDS:.0f}, of the overload {OVERLOAD_SECONDS:.0f}"
+    parser.add_argument("--seconds", type=float, help=length)
     parser.add_argument("--only", default="", help="print the scenarios whose name contains this; write nothing")
     parser.add_argument("--flag", action="append", default=[], help="a flag for the server, such as --flag=--port=1")
     return parser.parse_args()
+
+
+def effort_of(options: argparse.Namespace) -> measure.Effort:
+    return measure.Effort(options.repetitions, options.seconds or RUN_SECONDS)
 
 
 def scenarios(
     options: argparse.Namespace, models: Path, folder: Path
 ) -> tuple[list[measure.Result], list[measure.Result], measure.Result]:
     """The results of the scenarios and of the other verbs and forms, and the server's memory after the former."""
-    effort = measure.Effort(options.repetitions, options.seconds)
+    effort = effort_of(options)
     results = []
     with measure.server_for(measure.base_paths(models, folder), folder, *options.flag) as server:
         for scenario in SCENARIOS:
@@ -71,7 +83,7 @@ def everything(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     base_path = folder / "half_plus_two"
     return {
         "setting": describe(report.ROOT),
-        "effort": dataclasses.asdict(measure.Effort(options.repetitions, options.seconds)),
+        "effort": dataclasses.asdict(effort_of(options)),
         "floor": floor,
         "scenarios": results,
         "verbs": verbs,
@@ -79,14 +91,19 @@ def everything(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "memory_idle": measure.measure_idle_memory(folder, base_path),
         "memory_after_load": memory,
         "json_decode": measure.decode_speed(results),
-        **{part: measured(models, folder, *options.flag) for part, measured in PARTS.items()},
+        **{part: measure_part(part, options, folder) for part in PARTS},
     }
 
 
 def one_part(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """The latest results with one part measured anew."""
     results: dict[str, Any] = json.loads(report.RESULTS.read_text())
-    return results | {options.part: PARTS[options.part](exported(), folder, *options.flag)}
+    return results | {options.part: measure_part(options.part, options, folder)}
+
+
+def measure_part(part: str, options: argparse.Namespace, folder: Path) -> Any:
+    length = {"seconds": options.seconds} if part == "overload" and options.seconds else {}
+    return PARTS[part](exported(), folder, *options.flag, **length)
 
 
 def _progress(name: str, median: measure.Result) -> None:

@@ -6,6 +6,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+from benchmarks import overload_page
 from benchmarks.many_models import per_model
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -44,6 +45,7 @@ def render(results: dict[str, Any]) -> str:
         _table(["what", "figure"], _other_rows(results)),
         *(_swaps(results["swap"]) if "swap" in results else ()),
         *(_models(results["models"]) if "models" in results else ()),
+        *(overload_page.section(results["overload"]) if "overload" in results else ()),
     ]
     return "\n".join(parts)
 

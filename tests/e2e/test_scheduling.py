@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Limits, priorities and self-sizing batches; answers are those of an unbatched server, whoever shares their run."""
 
+import random
+import re
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -10,12 +13,14 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+import requests
 import tensorflow as tf
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.clients import GrpcClient, RestClient, predict_request, rpc_error, wait_until
 from tests.conftest import ServeModels
+from tests.example_requests import CLASSIFY, REGRESS, classify, example_input, multi_inference, regress, task
 from tests.models import cache
 from tests.server_process import ServerProcess
 
@@ -25,15 +30,15 @@ PRIORITY = "x-tensorserve-priority"
 @pytest.fixture(scope="module")
 def entries(models: Path) -> dict[str, Path]:
     batching = cache.exported(cache.BATCHING)
-    names = ("company", "divide", "share", "total", "wide_mlp")
+    names = ("company", "divide", "share", "total", "wide_mlp", "deep_mlp")
     return {name: batching / name for name in names} | {
-        name: models / name for name in ("slow", "mlp", "half_plus_two")
+        name: models / name for name in ("slow", "mlp", "half_plus_two", "heads")
     }
 
 
 @pytest.fixture(scope="module")
-def clients(entries: dict[str, Path], serve_models: ServeModels) -> Iterator[dict[str, GrpcClient]]:
-    """A client for a server of each kind. The small queues of `fixed` see full batches and timeouts."""
+def servers(entries: dict[str, Path], serve_models: ServeModels) -> dict[str, ServerProcess]:
+    """A server of each kind. The small queues of `fixed` see full batches and timeouts."""
     file = cache.exported(cache.BATCHING) / "fixed.config"
     parameters = "max_batch_size { value: 6 } batch_timeout_micros { value: 3000 } max_enqueued_batches { value: 100 }"
     file.write_text(parameters)
@@ -42,7 +47,20 @@ def clients(entries: dict[str, Path], serve_models: ServeModels) -> Iterator[dic
         "auto": ["--enable_batching"],
         "fixed": [f"--batching_parameters_file={file}"],
     }
-    found = {kind: GrpcClient(serve_models(entries, *flags).grpc_target) for kind, flags in kinds.items()}
+    return {kind: serve_models(entries, *flags) for kind, flags in kinds.items()}
+
+
+@pytest.fixture(scope="module")
+def clients(servers: dict[str, ServerProcess]) -> Iterator[dict[str, GrpcClient]]:
+    found = {kind: GrpcClient(server.grpc_target) for kind, server in servers.items()}
+    yield found
+    for client in found.values():
+        client.close()
+
+
+@pytest.fixture(scope="module")
+def rests(servers: dict[str, ServerProcess]) -> Iterator[dict[str, RestClient]]:
+    found = {kind: RestClient(server.rest_url) for kind, server in servers.items()}
     yield found
     for client in found.values():
         client.close()
@@ -52,12 +70,13 @@ def floats(dims: tuple[int, ...], seed: int) -> Any:
     return np.random.default_rng(seed).normal(size=dims).astype(np.float32)
 
 
+LEAVES = -1.0
 Call = tuple[Any, float | None, str]
 
 
 @st.composite
 def calls(draw: st.DrawFn) -> Call:
-    """A request, its time limit in seconds, and its priority."""
+    """A request, its time limit in seconds (or `LEAVES` if its client does not wait for the answer), its priority."""
     seed, rows = draw(st.integers(0, 1000)), draw(st.integers(1, 5))
     kind = draw(
         st.sampled_from(["company", "words", "divide", "mlp", "wrong shape", "wrong type", "filtered", "total"])
@@ -85,14 +104,23 @@ def calls(draw: st.DrawFn) -> Call:
             request = predict_request("mlp", {"x": tf.make_tensor_proto(np.ones((rows, 784), np.int32))})
         case _:
             request = predict_request("total", {"x": floats((rows,), seed)})
-    timeout = draw(st.sampled_from([None, None, None, 0.001, 0.02]))
+    timeout = draw(st.sampled_from([None, None, None, 0.001, 0.02, LEAVES]))
     return request, timeout, draw(st.sampled_from(["high", "default", "low"]))
 
 
 def outcome(client: GrpcClient, call: Call) -> Any:
     request, timeout, priority = call
+    metadata = [(PRIORITY, priority)]
     try:
-        return client.prediction.Predict(request, timeout or 30, metadata=[(PRIORITY, priority)])
+        if timeout != LEAVES:
+            return client.prediction.Predict(request, timeout or 30, metadata=metadata)
+        future = client.prediction.Predict.future(request, 30, metadata=metadata)
+        # Some leave at once, some while their request waits or runs, some with their answer.
+        time.sleep(0.002 * random.random())
+        future.cancel()
+        return future.result()
+    except grpc.FutureCancelledError:
+        return grpc.StatusCode.CANCELLED, ""
     except grpc.RpcError as error:
         return error.code(), error.details()
 
@@ -113,7 +141,7 @@ def same(reply: Any, expected: Any) -> bool:
     return True
 
 
-TOO_LATE = {grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED}
+TOO_LATE = {grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.CANCELLED}
 
 
 @pytest.mark.parametrize("kind", ["auto", "fixed"])
@@ -145,7 +173,140 @@ def test_clients_that_leave_harm_nobody(clients: dict[str, GrpcClient]) -> None:
         assert all(same(future.result(), expected) for future in futures[1::2])
 
 
-def test_rest_and_other_verbs_keep_their_answers(
+def shared(rest: RestClient, model: str, signature: str) -> bool:
+    """Whether requests of this signature have shared a run."""
+    queues = rest.get(f"/v1/admin/models/{model}/batching").json()["versions"][0]["queues"]
+    return any(signature in queue["signatures"] and queue["batch_requests"]["p99"] > 1 for queue in queues)
+
+
+def test_an_elementwise_model_gives_the_same_bits(clients: dict[str, GrpcClient], rests: dict[str, RestClient]) -> None:
+    requests = [
+        predict_request("company", {"x": floats((1 + seed % 3, 3), seed)}, output_filter=["y"]) for seed in range(24)
+    ]
+    expected = [tf.make_ndarray(clients["off"].send(request).outputs["y"]).tobytes() for request in requests]
+
+    def merged(kind: str) -> bool:
+        futures = [clients[kind].prediction.Predict.future(request, 30) for request in requests]
+        found = [tf.make_ndarray(future.result().outputs["y"]).tobytes() for future in futures]
+        assert found == expected
+        return shared(rests[kind], "company", "serving_default")
+
+    # Batches that size themselves are tried here, but need not pay.
+    for _ in range(10):
+        merged("auto")
+    wait_until(lambda: merged("fixed"), 60)
+
+
+Verb = Callable[[GrpcClient, RestClient, float], Any]
+
+
+def rest_answer(verb: str, signature: str, key: str) -> Verb:
+    def ask(_: GrpcClient, rest: RestClient, x: float) -> Any:
+        body = {"signature_name": signature, "examples": [{"x": x}, {"x": x + 1.0}]}
+        reply = rest.post(f"/v1/models/heads:{verb}", body)
+        assert reply.status_code == 200, reply.text
+        return reply.json()[key]
+
+    return ask
+
+
+def examples_from(x: float) -> Any:
+    return example_input([{"x": x}, {"x": x + 1.0}])
+
+
+VERBS: dict[str, tuple[str, Verb]] = {
+    "grpc classify": ("serving_default", lambda client, _, x: classify(client, examples_from(x)).result),
+    "grpc regress": (
+        "regress_x_to_y",
+        lambda client, _, x: regress(client, examples_from(x), signature="regress_x_to_y").result,
+    ),
+    "grpc multi inference": (
+        # It fetches what both signatures give, so that it is a run of neither alone.
+        "",
+        lambda client, _, x: (
+            multi_inference(
+                client, [task(CLASSIFY), task(REGRESS, signature="regress_x_to_y")], examples_from(x)
+            ).results
+        ),
+    ),
+    "rest classify": ("serving_default", rest_answer("classify", "serving_default", "results")),
+    "rest regress": ("regress_x_to_y", rest_answer("regress", "regress_x_to_y", "results")),
+}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_gives_the_same_in_a_batch(
+    verb: str, clients: dict[str, GrpcClient], rests: dict[str, RestClient], servers: dict[str, ServerProcess]
+) -> None:
+    signature, ask = VERBS[verb]
+    numbers = [float(number) for number in range(12)]
+    expected = [ask(clients["off"], rests["off"], x) for x in numbers]
+    assert len({str(answer) for answer in expected}) == len(numbers)
+
+    def answer(kind: str, x: float) -> Any:
+        rest = RestClient(servers[kind].rest_url)
+        try:
+            return ask(clients[kind], rest, x)
+        finally:
+            rest.close()
+
+    def all_right(kind: str) -> bool:
+        with ThreadPoolExecutor(len(numbers)) as pool:
+            assert list(pool.map(lambda x: answer(kind, x), numbers)) == expected
+        return not signature or shared(rests[kind], "heads", signature)
+
+    all_right("auto")
+    wait_until(lambda: all_right("fixed"), 60)
+
+
+def once(server: ServerProcess, model: str, body: Any) -> requests.Response:
+    """The answer to a request over a connection of its own."""
+    client = RestClient(server.rest_url)
+    try:
+        return client.predict(model, body)
+    finally:
+        client.close()
+
+
+def test_the_latency_objective_refuses_what_it_cannot_answer_in_time(
+    clients: dict[str, GrpcClient], entries: dict[str, Path], serve_models: ServeModels
+) -> None:
+    flags = ("--enable_batching", "--latency_slo_ms=20", "--execution_threads=1")
+    server = serve_models({"deep_mlp": entries["deep_mlp"]}, *flags)
+    client, rest = GrpcClient(server.grpc_target), RestClient(server.rest_url)
+    request = predict_request("deep_mlp", {"x": floats((1, 784), 4)})
+    expected = clients["off"].send(request)
+    # What is alone is never refused, however long it takes.
+    for _ in range(5):
+        assert same(client.send(request), expected)
+    order: list[str] = []
+    futures = [client.prediction.Predict.future(request, 30) for _ in range(100)]
+    for future in futures:
+        future.add_done_callback(lambda future: order.append(future.code().name))
+    wait_until(lambda: len(order) == len(futures), 60)
+    assert set(order) == {"OK", "UNAVAILABLE"}
+    # Those that are refused do not wait for those that are computed.
+    assert order.index("UNAVAILABLE") < len(order) - 1 - order[::-1].index("OK")
+    for future in futures:
+        if future.code() is grpc.StatusCode.OK:
+            assert same(future.result(), expected)
+        else:
+            assert re.fullmatch(
+                r"\d+ rows are in hand, which makes about \d+ ms for this request; "
+                r"the latency objective is 20 ms\. Try again later or elsewhere\.",
+                future.details(),
+            )
+    body = {"instances": floats((1, 784), 4).tolist()}
+    with ThreadPoolExecutor(32) as pool:
+        replies = list(pool.map(lambda _: once(server, "deep_mlp", body), range(64)))
+    assert {reply.status_code for reply in replies} == {200, 503}
+    assert {reply.headers["Retry-After"] for reply in replies if reply.status_code == 503} == {"1"}
+    assert rest.predict("deep_mlp", body).status_code == 200
+    client.close()
+    rest.close()
+
+
+def test_rest_keeps_its_answers_and_knows_priorities(
     clients: dict[str, GrpcClient], serve_models: ServeModels, models: Path
 ) -> None:
     urls = [

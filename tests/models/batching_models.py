@@ -93,8 +93,29 @@ def wide_mlp(path: Path) -> None:
     save(module, path, serving_default=serve)
 
 
+def deep_mlp(path: Path) -> None:
+    """A perceptron 784-2048-...-2048-10 with 18 layers, 16 of which share their weights: much to compute for a small
+    file and small requests. x is float `[batch, 784]`, y float `[batch, 10]`."""
+    random = np.random.default_rng(12)
+    module = tf.Module()
+    module.first, module.middle, module.last = (
+        tf.Variable(random.normal(0, np.sqrt(2 / fan_in), (fan_in, fan_out)).astype(np.float32))
+        for fan_in, fan_out in ((784, 2048), (2048, 2048), (2048, 10))
+    )
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 784], tf.float32, name="x")])
+    def serve(x: tf.Tensor) -> dict[str, tf.Tensor]:
+        x = tf.nn.relu(x @ module.first)
+        for _ in range(16):
+            x = tf.nn.relu(x @ module.middle)
+        return {"y": tf.nn.softmax(x @ module.last)}
+
+    module.serve = serve
+    save(module, path, serving_default=serve)
+
+
 MODELS: dict[str, Callable[[Path], None]] = {
-    function.__name__: function for function in (company, divide, share, total, wide_mlp)
+    function.__name__: function for function in (company, divide, share, total, wide_mlp, deep_mlp)
 }
 
 

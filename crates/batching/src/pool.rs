@@ -109,12 +109,15 @@ impl Pool {
         self.0.0.limit
     }
 
-    /// Runs a job as soon as it is its group's turn.
+    /// Runs a job as soon as it is its group's turn. A pool that was stopped drops it.
     pub fn submit(&self, group: &Arc<str>, priority: Priority, job: Job) {
         let shared = &self.0.0;
         let mut state = shared.lock();
-        state.push(shared, group, priority, job);
+        let refused = state.push(shared, group, priority, job);
         shared.rouse(&mut state);
+        drop(state);
+        // Jobs may own what uses this pool.
+        drop(refused);
     }
 
     /// The same, from `time` on.
@@ -122,6 +125,9 @@ impl Pool {
         let shared = &self.0.0;
         let mut state = shared.lock();
         if state.stopping {
+            // As above.
+            drop(state);
+            drop(job);
             return;
         }
         state.timers_set += 1;
@@ -239,9 +245,10 @@ impl Shared {
 }
 
 impl State {
-    fn push(&mut self, shared: &Shared, group: &Arc<str>, priority: Priority, job: Job) {
+    /// Takes a job in; gives it back if no more are taken.
+    fn push(&mut self, shared: &Shared, group: &Arc<str>, priority: Priority, job: Job) -> Option<Job> {
         if self.stopping {
-            return;
+            return Some(job);
         }
         let clock = self.clock;
         let group = match self.groups.get_mut(group) {
@@ -253,12 +260,14 @@ impl State {
         }
         group.jobs[priority as usize].push_back(job);
         self.waiting[priority as usize] += 1;
+        None
     }
 
     fn fire_timers(&mut self, shared: &Shared, now: Instant) {
         while self.timers.peek().is_some_and(|Reverse(timer)| timer.time <= now) {
             if let Some(Reverse(timer)) = self.timers.pop() {
-                self.push(shared, &timer.group, timer.priority, timer.job);
+                // Never refused: a pool that stops has no timers.
+                let _ = self.push(shared, &timer.group, timer.priority, timer.job);
             }
         }
     }

@@ -66,7 +66,7 @@ impl Limits {
 pub enum Cut {
     /// The first batch, if it may run.
     Batch,
-    /// As many tasks as fit this many rows, at least one, whatever batch they are in.
+    /// As many tasks of the most urgent priority as fit this many rows, at least one, whatever batch they are in.
     Rows(usize),
 }
 
@@ -239,6 +239,13 @@ impl<T: Abandon> Queue<T> {
         Ok(())
     }
 
+    /// Takes out all that waits, most urgent first.
+    pub fn clear(&mut self) -> Vec<Task<T>> {
+        self.rows = 0;
+        let levels = std::mem::take(&mut self.levels);
+        levels.into_iter().flat_map(|level| level.tasks).map(|(_, task)| task).collect()
+    }
+
     /// When the first batch may run.
     pub fn ready(&self) -> Ready {
         let mut earliest = Ready::Never;
@@ -263,13 +270,19 @@ impl<T: Abandon> Queue<T> {
         Priority::ALL.into_iter().find(|&priority| !self.levels[priority as usize].tasks.is_empty())
     }
 
-    /// Takes out what runs next. Tasks whose deadline has passed come apart; those that were given up are dropped. Room
-    /// that is left in a batch is filled with less urgent tasks.
+    /// Takes out what runs next. Tasks whose deadline has passed come apart; those that were given up are dropped.
     pub fn take(&mut self, cut: Cut, now: Instant) -> Taken<T> {
         let waiting = self.levels.iter().filter(|level| !level.tasks.is_empty()).count();
         let order = self.turns.order(waiting > 1);
+        match cut {
+            Cut::Batch => self.take_batch(order, now),
+            Cut::Rows(rows) => self.take_rows(rows, order, now),
+        }
+    }
+
+    /// The first batch of the first priority that has one. Room that is left in it is filled with other tasks.
+    fn take_batch(&mut self, order: [Priority; 3], now: Instant) -> Taken<T> {
         let mut taken = Taken::default();
-        let mut batch = None;
         for priority in order {
             let level = &mut self.levels[priority as usize];
             let may_start = match level.ready(&self.limits) {
@@ -277,36 +290,70 @@ impl<T: Abandon> Queue<T> {
                 Ready::At(time) => time <= now,
                 Ready::Never => false,
             };
-            let started = !taken.tasks.is_empty();
-            if cut == Cut::Batch && !started && !may_start {
+            if taken.tasks.is_empty() && !may_start {
                 continue;
             }
-            let room = match cut {
-                Cut::Batch => self.limits.batch_rows,
-                Cut::Rows(rows) => rows,
-            };
+            let mut batch = None;
             while let Some((number, first)) = level.tasks.front() {
                 if taken.tasks.is_empty() {
-                    batch = Some((priority, *number));
+                    batch = Some(*number);
                 }
-                let other_batch = batch.is_some_and(|(at, running)| at == priority && running != *number);
-                let fits = taken.tasks.is_empty() || taken.rows + first.rows <= room;
-                if !fits || cut == Cut::Batch && other_batch {
+                let other_batch = batch.is_some_and(|running| running != *number);
+                if other_batch || !taken.has_room(first.rows, self.limits.batch_rows) {
                     break;
                 }
                 let Some(task) = level.pop() else { break };
                 self.rows -= task.rows;
-                if task.payload.is_abandoned() {
-                    taken.abandoned += 1;
-                } else if task.deadline.is_some_and(|deadline| deadline <= now) {
-                    taken.expired.push(task);
-                } else {
-                    taken.rows += task.rows;
-                    taken.tasks.push(task);
-                }
+                taken.sort_in(task, now);
             }
         }
         taken
+    }
+
+    /// The most urgent tasks. Less urgent ones would make their run longer, so they have runs of their own; but if the
+    /// turn belongs to the least urgent, one of them joins, so that they do not wait for ever.
+    fn take_rows(&mut self, rows: usize, order: [Priority; 3], now: Instant) -> Taken<T> {
+        let mut taken = Taken::default();
+        if order[0] == Priority::Low {
+            order.into_iter().for_each(|priority| self.take_tasks(1, priority, rows, now, &mut taken));
+        }
+        let joined = taken.tasks.len();
+        for priority in Priority::ALL {
+            if taken.tasks.len() == joined {
+                self.take_tasks(usize::MAX, priority, rows, now, &mut taken);
+            }
+        }
+        taken
+    }
+
+    /// Adds tasks of one priority, as long as there are fewer than `count` in all and they fit so many rows.
+    fn take_tasks(&mut self, count: usize, priority: Priority, rows: usize, now: Instant, taken: &mut Taken<T>) {
+        let level = &mut self.levels[priority as usize];
+        while let Some((_, first)) = level.tasks.front()
+            && taken.tasks.len() < count
+            && taken.has_room(first.rows, rows)
+            && let Some(task) = level.pop()
+        {
+            self.rows -= task.rows;
+            taken.sort_in(task, now);
+        }
+    }
+}
+
+impl<T: Abandon> Taken<T> {
+    fn has_room(&self, rows: usize, room: usize) -> bool {
+        self.tasks.is_empty() || self.rows + rows <= room
+    }
+
+    fn sort_in(&mut self, task: Task<T>, now: Instant) {
+        if task.payload.is_abandoned() {
+            self.abandoned += 1;
+        } else if task.deadline.is_some_and(|deadline| deadline <= now) {
+            self.expired.push(task);
+        } else {
+            self.rows += task.rows;
+            self.tasks.push(task);
+        }
     }
 }
 

@@ -101,17 +101,40 @@ fn a_panic_ends_its_job_only_and_a_stop_drops_those_that_wait() {
     pool.submit(&group("m"), Priority::Default, Box::new(move || after.send(1).unwrap()));
     assert_eq!(done.recv_timeout(PATIENCE), Ok(1));
     let (open, gate) = mpsc::channel::<()>();
-    let begun = send.clone();
+    let (begin, begun) = mpsc::channel();
     let waits = move || {
-        begun.send(2).unwrap();
-        drop(begun);
+        begin.send(()).unwrap();
         gate.recv().unwrap();
     };
     pool.submit(&group("m"), Priority::Default, Box::new(waits));
-    assert_eq!(done.recv_timeout(PATIENCE), Ok(2));
-    pool.submit(&group("m"), Priority::Default, Box::new(move || send.send(3).unwrap()));
+    pool.submit(&group("m"), Priority::Default, Box::new(move || send.send(2).unwrap()));
+    begun.recv_timeout(PATIENCE).unwrap();
     pool.stop();
     // Its sender was dropped with it.
     assert_eq!(done.recv_timeout(PATIENCE), Err(mpsc::RecvTimeoutError::Disconnected));
     open.send(()).unwrap();
+}
+
+/// Asks its pool something when it is dropped, as jobs do that own what uses the pool.
+struct AsksWhenDropped(Pool, mpsc::Sender<usize>);
+
+impl Drop for AsksWhenDropped {
+    fn drop(&mut self) {
+        self.1.send(self.0.waiting()).unwrap();
+    }
+}
+
+#[test]
+fn a_pool_that_stopped_drops_jobs_without_holding_itself_up() {
+    let pool = Pool::new("test", 1, HashMap::new());
+    pool.stop();
+    let (send, dropped) = mpsc::channel();
+    let job = |asks: AsksWhenDropped| Box::new(move || drop(asks));
+    let submits = pool.clone();
+    thread::spawn(move || {
+        submits.submit(&group("a"), Priority::Default, job(AsksWhenDropped(submits.clone(), send.clone())));
+        let later = Instant::now() + PATIENCE;
+        submits.submit_at(later, &group("a"), Priority::Default, job(AsksWhenDropped(submits.clone(), send)));
+    });
+    assert_eq!([dropped.recv_timeout(PATIENCE).unwrap(), dropped.recv_timeout(PATIENCE).unwrap()], [0, 0]);
 }

@@ -225,6 +225,24 @@ fn urgent_tasks_go_first_and_others_get_a_turn_now_and_then() {
 }
 
 #[test]
+fn a_batch_that_sizes_itself_holds_one_priority_and_now_and_then_one_task_of_the_least() {
+    let mut queue = queue(&Parameters { max_batch_size: 1000, ..Parameters::default() });
+    for _ in 0..100 {
+        queue.push(task(1, Priority::Low), |_| Stays).unwrap();
+        queue.push(task(1, Priority::High), |_| Stays).unwrap();
+        queue.push(task(1, Priority::High), |_| Stays).unwrap();
+    }
+    for turn in 1..=32 {
+        let priorities: Vec<_> =
+            queue.take(Cut::Rows(4), Instant::now()).tasks.iter().map(|task| task.priority).collect();
+        let low = usize::from(turn % 16 == 0);
+        assert_eq!(priorities, [vec![Priority::Low; low], vec![Priority::High; 4 - low]].concat(), "turn {turn}");
+    }
+    let rest = queue.clear();
+    assert_eq!((rest.len(), queue.rows(), queue.ready()), (300 - 4 * 32, 0, Ready::Never));
+}
+
+#[test]
 fn a_batch_waits_for_company_as_long_as_it_was_told() {
     let parameters = Parameters { batch_timeout_micros: 1000, max_batch_size: 2, ..Parameters::default() };
     let mut queue = queue(&parameters);

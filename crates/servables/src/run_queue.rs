@@ -202,14 +202,24 @@ impl RunQueue {
 
     fn ask(self: &Arc<Self>, wish: Wish, pool: &Pool, group: &Arc<str>) {
         let job = |priority| {
-            let (queue, pool, group) = (Arc::clone(self), pool.clone(), Arc::clone(group));
-            Box::new(move || queue.turn(priority, &pool, &group))
+            let (asked, pool, group) = (Asked(Some(Arc::clone(self))), pool.clone(), Arc::clone(group));
+            Box::new(move || asked.begin(priority, &pool, &group))
         };
         match wish {
             Wish::Nothing => {}
             Wish::Turn(priority) => pool.submit(group, priority, job(priority)),
             Wish::TurnAt(time, priority) => pool.submit_at(time, group, priority, job(priority)),
         }
+    }
+
+    /// Drops what waits, which is an answer, as no thread will run it any more.
+    fn give_up(&self) {
+        let mut state = self.lock();
+        state.turns = [false; 3];
+        state.timer = None;
+        let waiting = state.queue.clear();
+        drop(state);
+        drop(waiting);
     }
 
     /// Takes a batch, if one may run, and runs it.
@@ -343,6 +353,25 @@ impl RunQueue {
         }
         let place = |handle: &TensorHandle| self.kind.fetches.iter().position(|fetch| fetch == handle);
         wanted.iter().filter_map(place).map(|at| results[at].clone()).collect()
+    }
+}
+
+/// A turn that was asked for. If the threads stop before it begins, none will come: what waits is given up.
+struct Asked(Option<Arc<RunQueue>>);
+
+impl Asked {
+    fn begin(mut self, priority: Priority, pool: &Pool, group: &Arc<str>) {
+        if let Some(queue) = self.0.take() {
+            queue.turn(priority, pool, group);
+        }
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        if let Some(queue) = self.0.take() {
+            queue.give_up();
+        }
     }
 }
 
