@@ -7,15 +7,16 @@ use tensorserve_servables::{ModelSpec, Resolve, Result, Urgency, metadata::missi
 
 use super::examples::unreadable;
 use super::message;
+use crate::account::Account;
 use crate::lane::Lane;
 use crate::predict_wire::{self, PredictRequest};
 use crate::prediction_log::LogType;
 
-pub(super) async fn reply(pieces: &[Bytes], lane: &Lane, urgency: Urgency) -> Result<Bytes> {
+pub(super) async fn reply(pieces: &[Bytes], lane: &Lane, urgency: Urgency, account: &Account<'_>) -> Result<Bytes> {
     let serving = &*lane.serving;
     let mut request = predict_wire::parse(pieces).map_err(|malformed| unreadable("PredictRequest", malformed))?;
     let spec = request.spec.take().ok_or_else(missing_model_spec)?;
-    let prepared = prepare(request, &spec, &serving.table, serving.options.signature_method_name_check)?;
+    let prepared = prepare(request, &spec, account, serving.options.signature_method_name_check)?;
     let answer = prepared.run(&serving.executor, lane.company(), urgency).await?;
     let reply = predict_wire::encode(&answer, serving.options.tensor_encoding, message::start)?;
     if let Some(sample) = serving.request_log.sample(answer.handle.model()) {

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The counters of one model.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::Code;
+use crate::metrics::BatchingMetrics;
+use crate::metrics::histogram::{Histogram, exponential};
+
+/// Limits in microseconds.
+pub(crate) const LATENCY_LIMITS: usize = 33;
+pub(crate) static LATENCY: [f64; LATENCY_LIMITS] = exponential(10.0, 1.8);
+
+/// A histogram of latencies.
+pub(crate) type Latency = Histogram<LATENCY_LIMITS>;
+
+const CODES: usize = Code::Unauthenticated as usize + 1;
+
+/// The verbs whose runs are told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Api {
+    Predict,
+    Classify,
+    Regress,
+}
+
+impl Api {
+    pub(crate) const ALL: [Api; 3] = [Api::Predict, Api::Classify, Api::Regress];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Api::Predict => "Predict",
+            Api::Classify => "Classify",
+            Api::Regress => "Regress",
+        }
+    }
+}
+
+/// How a request came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry {
+    GrpcPredict,
+    GrpcClassify,
+    GrpcRegress,
+    RestPredict,
+    RestClassify,
+    RestRegress,
+    /// Whatever else is asked of the REST API.
+    RestOther,
+}
+
+impl Entry {
+    pub(crate) const ALL: [Entry; 7] = [
+        Entry::GrpcPredict,
+        Entry::GrpcClassify,
+        Entry::GrpcRegress,
+        Entry::RestPredict,
+        Entry::RestClassify,
+        Entry::RestRegress,
+        Entry::RestOther,
+    ];
+
+    /// The labels `API` and `entrypoint`. REST has the verbs as its URLs spell them, as the original does.
+    pub(crate) fn labels(self) -> (&'static str, &'static str) {
+        match self {
+            Entry::GrpcPredict => ("Predict", "GRPC"),
+            Entry::GrpcClassify => ("Classify", "GRPC"),
+            Entry::GrpcRegress => ("Regress", "GRPC"),
+            Entry::RestPredict => ("predict", "REST"),
+            Entry::RestClassify => ("classify", "REST"),
+            Entry::RestRegress => ("regress", "REST"),
+            Entry::RestOther => ("", "REST"),
+        }
+    }
+}
+
+/// What happened to the requests of a model, whichever version answered them.
+#[derive(Debug)]
+pub struct ModelMetrics {
+    requests: [AtomicU64; CODES],
+    request_latency: [Latency; Entry::ALL.len()],
+    runtime_latency: [Latency; Api::ALL.len()],
+    runs: AtomicU64,
+    run_nanos: AtomicU64,
+    /// Those of all models.
+    batching: Arc<BatchingMetrics>,
+}
+
+impl ModelMetrics {
+    pub(crate) fn new(batching: Arc<BatchingMetrics>) -> Self {
+        ModelMetrics {
+            requests: [const { AtomicU64::new(0) }; CODES],
+            request_latency: [const { Histogram::new(&LATENCY) }; Entry::ALL.len()],
+            runtime_latency: [const { Histogram::new(&LATENCY) }; Api::ALL.len()],
+            runs: AtomicU64::new(0),
+            run_nanos: AtomicU64::new(0),
+            batching,
+        }
+    }
+
+    /// Counts a request that was answered with this code.
+    pub fn answered(&self, code: Code) {
+        if let Some(count) = self.requests.get(code as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts how long a request took; the original does so for those that succeeded.
+    pub fn took(&self, entry: Entry, time: Duration) {
+        self.request_latency[entry as usize].record_time(time);
+    }
+
+    /// Counts how long a request's run took, in a batch or on its own.
+    pub(crate) fn computed(&self, api: Option<Api>, time: Duration) {
+        if let Some(api) = api {
+            self.runtime_latency[api as usize].record_time(time);
+        }
+    }
+
+    /// Counts a run of the session.
+    pub(crate) fn ran(&self, time: Duration) {
+        self.runs.fetch_add(1, Ordering::Relaxed);
+        self.run_nanos.fetch_add(time.as_nanos() as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn batching(&self) -> &BatchingMetrics {
+        &self.batching
+    }
+
+    /// Each code that was answered, and how often.
+    pub(crate) fn requests(&self) -> impl Iterator<Item = (Code, u64)> {
+        let counts = self.requests.iter().zip(0..);
+        counts
+            .map(|(count, code)| (Code::from_i32(code), count.load(Ordering::Relaxed)))
+            .filter(|(_, count)| *count > 0)
+    }
+
+    pub(crate) fn request_latency(&self, entry: Entry) -> &Latency {
+        &self.request_latency[entry as usize]
+    }
+
+    pub(crate) fn runtime_latency(&self, api: Api) -> &Latency {
+        &self.runtime_latency[api as usize]
+    }
+
+    /// Runs of the session, and the microseconds that they took.
+    pub(crate) fn runs(&self) -> (u64, u64) {
+        (self.runs.load(Ordering::Relaxed), self.run_nanos.load(Ordering::Relaxed) / 1000)
+    }
+}
