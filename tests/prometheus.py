@@ -14,10 +14,14 @@ class Metrics:
     def __init__(self, page: str) -> None:
         self.types: dict[str, str] = {}
         self._samples: dict[str, list[tuple[Labels, float]]] = defaultdict(list)
+        names = {line.split()[2] for line in page.split("\n") if line.startswith("# TYPE ")}
         for family in text_string_to_metric_families(page):
             self.types[family.name] = family.type
             for sample in family.samples:
-                self._samples[sample.name].append((sample.labels, sample.value))
+                # The parser calls every counter `..._total`.
+                bare = sample.name.removesuffix("_total")
+                is_renamed = family.type == "counter" and sample.name not in names and bare in names
+                self._samples[bare if is_renamed else sample.name].append((sample.labels, sample.value))
 
     def samples(self, name: str, **labels: str) -> list[tuple[Labels, float]]:
         """Labels and value of each sample that has these labels, among others."""
@@ -26,7 +30,3 @@ class Metrics:
     def sum(self, name: str, **labels: str) -> float:
         """The values together; 0 if there are none."""
         return sum(value for _, value in self.samples(name, **labels))
-
-    def names(self) -> list[str]:
-        """The names of all samples."""
-        return list(self._samples)

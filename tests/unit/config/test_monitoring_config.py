@@ -34,7 +34,7 @@ def test_a_file_decides(tmp_path: Path, text: str, path: str | None) -> None:
 
 @pytest.mark.parametrize("path", ["metrics", "/a?b", "/a#b", "/a b"])
 def test_a_path_that_no_url_has_is_refused(tmp_path: Path, path: str) -> None:
-    with pytest.raises(ServingError, match="prometheus_config.path must be a path") as failure:
+    with pytest.raises(ServingError, match=r"prometheus_config\.path must be a path") as failure:
         path_by(tmp_path / "file", f'prometheus_config {{ enable: true path: "{path}" }}')
     assert failure.value.code is Code.INVALID_ARGUMENT
 
