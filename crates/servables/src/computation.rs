@@ -103,8 +103,7 @@ impl Computation {
         };
         let (done, took) =
             executor.run_timed(Request { cost, input_bytes, group: &group, company, urgency }, job).await?;
-        done.handle.metrics().ran(took);
-        done.handle.metrics().computed(api, took);
+        done.handle.metrics().ran_alone(api, took);
         Ok(done)
     }
 }

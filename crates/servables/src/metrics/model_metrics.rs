@@ -119,6 +119,12 @@ impl ModelMetrics {
         }
     }
 
+    /// Counts a run of the session for one request alone.
+    pub fn ran_alone(&self, api: Option<Api>, time: Duration) {
+        self.ran(time);
+        self.computed(api, time);
+    }
+
     /// Counts a run of the session.
     pub(crate) fn ran(&self, time: Duration) {
         self.runs.fetch_add(1, Ordering::Relaxed);
