@@ -78,7 +78,7 @@ impl Computation {
         let task = Task { rows, priority, enqueued, deadline, payload: () };
         let tensors = queue.compute(self, task, pool).await?;
         // The original's session that batches is what it takes the time of: waiting counts.
-        handle.metrics().computed(api, enqueued.elapsed());
+        handle.metrics().ran_in_batch(api, enqueued.elapsed());
         Ok(Fetched { handle, fetches, tensors })
     }
 
@@ -94,10 +94,10 @@ impl Computation {
         let (group, api) = (Arc::clone(self.handle.group()), self.api);
         let job = move |options: &_| {
             let Computation { handle, feeds, fetches, .. } = self;
-            let start = Instant::now();
+            let learning = of.as_ref().and_then(|(queue, rows)| Some((queue.auto()?, *rows, Instant::now())));
             let tensors = handle.servable().session().run(&feeds, &fetches, options)?;
-            if let Some((auto, rows)) = of.as_ref().and_then(|(queue, rows)| Some((queue.auto()?, rows))) {
-                auto.cost.record(*rows, start.elapsed());
+            if let Some((auto, rows, start)) = learning {
+                auto.cost.record(rows, start.elapsed());
             }
             Ok(Fetched { handle, fetches, tensors })
         };

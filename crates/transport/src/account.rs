@@ -2,11 +2,11 @@
 //! One request as the metrics count it: once, however it ends.
 
 use std::borrow::Cow;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Instant;
 
 use tensorserve_servables::metrics::{Entry, ModelMetrics};
-use tensorserve_servables::{Code, ModelSpec, Resolve, Result, ServableHandle, ServableTable};
+use tensorserve_servables::{Code, ModelSpec, Result, ServableHandle, ServableTable};
 
 /// Counts its request when it is dropped; as CANCELLED if nobody has closed it.
 pub(crate) struct Account<'a> {
@@ -15,7 +15,7 @@ pub(crate) struct Account<'a> {
     entry: Option<Entry>,
     /// The model's name as far as it is known without a version that answers.
     name: Cow<'a, str>,
-    model: OnceLock<Arc<ModelMetrics>>,
+    model: Option<Arc<ModelMetrics>>,
     start: Instant,
     code: Code,
 }
@@ -23,7 +23,7 @@ pub(crate) struct Account<'a> {
 impl<'a> Account<'a> {
     /// The request has come right now.
     pub(crate) fn open(table: &'a ServableTable, entry: Option<Entry>, name: Cow<'a, str>) -> Self {
-        Account { table, entry, name, model: OnceLock::new(), start: Instant::now(), code: Code::Cancelled }
+        Account { table, entry, name, model: None, start: Instant::now(), code: Code::Cancelled }
     }
 
     /// When the request came.
@@ -37,22 +37,16 @@ impl<'a> Account<'a> {
     }
 
     /// Counts it for the model of this version; nothing has to be looked up then.
-    pub(crate) fn answered_by(&self, handle: &ServableHandle) {
-        // Only the first one counts.
-        let _ = self.model.set(Arc::clone(handle.metrics()));
+    pub(crate) fn answered_by(&mut self, handle: &ServableHandle) {
+        self.model = Some(Arc::clone(handle.metrics()));
     }
-}
 
-/// Finds versions in the table, and notes which model the request is for.
-impl Resolve for Account<'_> {
-    fn resolve(&self, spec: &ModelSpec<'_>) -> Result<ServableHandle> {
+    /// Finds the version in the table, and notes which model the request is for.
+    pub(crate) fn resolve(&mut self, spec: &ModelSpec<'_>) -> Result<ServableHandle> {
         let found = self.table.resolve(spec);
         match &found {
             Ok(handle) => self.answered_by(handle),
-            Err(_) if self.entry.is_some() => {
-                let _ = self.model.set(self.table.metrics().of_requested(&spec.name));
-            }
-            Err(_) => {}
+            Err(_) => self.model = Some(self.table.metrics().of_requested(&spec.name)),
         }
         found
     }
@@ -62,9 +56,9 @@ impl Drop for Account<'_> {
     fn drop(&mut self) {
         let Some(entry) = self.entry else { return };
         let model = self.model.take().unwrap_or_else(|| self.table.metrics().of_requested(&self.name));
-        model.answered(self.code);
-        if self.code == Code::Ok {
-            model.took(entry, self.start.elapsed());
+        match self.code {
+            Code::Ok => model.succeeded(entry, self.start.elapsed()),
+            code => model.failed(code),
         }
     }
 }

@@ -36,6 +36,16 @@ pub struct Counts {
     pub sum: f64,
 }
 
+impl Counts {
+    /// What both hold that have the same limits.
+    pub(crate) fn plus(mut self, other: &Counts) -> Counts {
+        for ((_, count), (_, more)) in self.below.iter_mut().zip(&other.below) {
+            *count += more;
+        }
+        Counts { all: self.all + other.all, sum: self.sum + other.sum, ..self }
+    }
+}
+
 impl<const N: usize> Histogram<N> {
     pub const fn new(limits: &'static [f64; N]) -> Self {
         Histogram {
@@ -61,6 +71,16 @@ impl<const N: usize> Histogram<N> {
         let at = self.limits.partition_point(|limit| *limit <= number);
         self.counts.get(at).unwrap_or(&self.beyond).fetch_add(1, Ordering::Relaxed);
         self.sum.fetch_add(thousandths, Ordering::Relaxed);
+    }
+
+    /// How many numbers it holds.
+    pub fn count(&self) -> u64 {
+        self.counts.iter().chain([&self.beyond]).map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+
+    /// The sum of all times.
+    pub fn nanos(&self) -> u64 {
+        self.sum.load(Ordering::Relaxed)
     }
 
     /// What it holds; `None` if nothing was recorded.
@@ -101,5 +121,8 @@ mod tests {
         let counts = histogram.counts().unwrap();
         assert_eq!(counts.below, [(1.0, 0), (2.0, 1), (4.0, 2), (8.0, 2)]);
         assert_eq!(counts.sum, 3.999);
+        assert_eq!((histogram.count(), histogram.nanos()), (2, 3999));
+        let twice = counts.plus(&histogram.counts().unwrap());
+        assert_eq!((twice.below[1], twice.all, twice.sum), ((2.0, 2), 4, 7.998));
     }
 }

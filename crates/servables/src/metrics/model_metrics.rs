@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The counters of one model.
 
+use std::iter;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::Code;
 use crate::metrics::BatchingMetrics;
-use crate::metrics::histogram::{Histogram, exponential};
+use crate::metrics::histogram::{Counts, Histogram, exponential};
 
 /// Limits in microseconds.
 pub(crate) const LATENCY_LIMITS: usize = 33;
@@ -79,9 +80,13 @@ impl Entry {
 /// What happened to the requests of a model, whichever version answered them.
 #[derive(Debug)]
 pub struct ModelMetrics {
-    requests: [AtomicU64; CODES],
+    /// Those that failed, by code; how many succeeded is what `request_latency` holds.
+    failures: [AtomicU64; CODES],
     request_latency: [Latency; Entry::ALL.len()],
-    runtime_latency: [Latency; Api::ALL.len()],
+    /// Of requests that ran alone: each is a run of the session.
+    alone_latency: [Latency; Api::ALL.len()],
+    batched_latency: [Latency; Api::ALL.len()],
+    /// Runs of the session that are not in `alone_latency`.
     runs: AtomicU64,
     run_nanos: AtomicU64,
     /// Those of all models.
@@ -91,41 +96,44 @@ pub struct ModelMetrics {
 impl ModelMetrics {
     pub(crate) fn new(batching: Arc<BatchingMetrics>) -> Self {
         ModelMetrics {
-            requests: [const { AtomicU64::new(0) }; CODES],
+            failures: [const { AtomicU64::new(0) }; CODES],
             request_latency: [const { Histogram::new(&LATENCY) }; Entry::ALL.len()],
-            runtime_latency: [const { Histogram::new(&LATENCY) }; Api::ALL.len()],
+            alone_latency: [const { Histogram::new(&LATENCY) }; Api::ALL.len()],
+            batched_latency: [const { Histogram::new(&LATENCY) }; Api::ALL.len()],
             runs: AtomicU64::new(0),
             run_nanos: AtomicU64::new(0),
             batching,
         }
     }
 
-    /// Counts a request that was answered with this code.
-    pub fn answered(&self, code: Code) {
-        if let Some(count) = self.requests.get(code as usize) {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// Counts how long a request took; the original does so for those that succeeded.
-    pub fn took(&self, entry: Entry, time: Duration) {
+    /// Counts a request that succeeded, and how long it took.
+    pub fn succeeded(&self, entry: Entry, time: Duration) {
         self.request_latency[entry as usize].record_time(time);
     }
 
-    /// Counts how long a request's run took, in a batch or on its own.
-    pub(crate) fn computed(&self, api: Option<Api>, time: Duration) {
-        if let Some(api) = api {
-            self.runtime_latency[api as usize].record_time(time);
+    /// Counts a request that failed.
+    pub fn failed(&self, code: Code) {
+        if let Some(count) = self.failures.get(code as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// Counts a run of the session for one request alone.
     pub fn ran_alone(&self, api: Option<Api>, time: Duration) {
-        self.ran(time);
-        self.computed(api, time);
+        match api {
+            Some(api) => self.alone_latency[api as usize].record_time(time),
+            None => self.ran(time),
+        }
     }
 
-    /// Counts a run of the session.
+    /// Counts how long a request's run took that was in a batch; see [`ModelMetrics::ran`] for the batch.
+    pub(crate) fn ran_in_batch(&self, api: Option<Api>, time: Duration) {
+        if let Some(api) = api {
+            self.batched_latency[api as usize].record_time(time);
+        }
+    }
+
+    /// Counts a run of the session that is nobody's alone.
     pub(crate) fn ran(&self, time: Duration) {
         self.runs.fetch_add(1, Ordering::Relaxed);
         self.run_nanos.fetch_add(time.as_nanos() as u64, Ordering::Relaxed);
@@ -137,22 +145,30 @@ impl ModelMetrics {
 
     /// Each code that was answered, and how often.
     pub(crate) fn requests(&self) -> impl Iterator<Item = (Code, u64)> {
-        let counts = self.requests.iter().zip(0..);
-        counts
-            .map(|(count, code)| (Code::from_i32(code), count.load(Ordering::Relaxed)))
-            .filter(|(_, count)| *count > 0)
+        let succeeded = self.request_latency.iter().map(Latency::count).sum();
+        let failures = self.failures.iter().zip(0..);
+        let failures = failures.map(|(count, code)| (Code::from_i32(code), count.load(Ordering::Relaxed)));
+        iter::once((Code::Ok, succeeded)).chain(failures).filter(|(_, count)| *count > 0)
     }
 
     pub(crate) fn request_latency(&self, entry: Entry) -> &Latency {
         &self.request_latency[entry as usize]
     }
 
-    pub(crate) fn runtime_latency(&self, api: Api) -> &Latency {
-        &self.runtime_latency[api as usize]
+    /// What the runs of requests took, alone and in batches; `None` if there were none.
+    pub(crate) fn runtime_latency(&self, api: Api) -> Option<Counts> {
+        let [alone, batched] = [&self.alone_latency, &self.batched_latency].map(|of| of[api as usize].counts());
+        match (alone, batched) {
+            (Some(alone), Some(batched)) => Some(alone.plus(&batched)),
+            (alone, batched) => alone.or(batched),
+        }
     }
 
     /// Runs of the session, and the microseconds that they took.
     pub(crate) fn runs(&self) -> (u64, u64) {
-        (self.runs.load(Ordering::Relaxed), self.run_nanos.load(Ordering::Relaxed) / 1000)
+        let alone = self.alone_latency.iter().map(|latency| (latency.count(), latency.nanos()));
+        let others = (self.runs.load(Ordering::Relaxed), self.run_nanos.load(Ordering::Relaxed));
+        let (runs, nanos) = alone.fold(others, |(runs, nanos), (more, time)| (runs + more, nanos + time));
+        (runs, nanos / 1000)
     }
 }

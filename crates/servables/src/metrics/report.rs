@@ -52,7 +52,7 @@ fn requests(out: &mut Exposition, models: &[(Arc<str>, Arc<ModelMetrics>)]) {
     for (model, metrics) in models {
         for api in Api::ALL {
             let labels = [("model_name", &**model), ("API", api.name()), ("runtime", "TF1")];
-            metrics.runtime_latency(api).counts().iter().for_each(|counts| family.histogram(&labels, counts));
+            metrics.runtime_latency(api).iter().for_each(|counts| family.histogram(&labels, counts));
         }
     }
     let runs = models.iter().map(|(_, metrics)| metrics.runs());
@@ -221,12 +221,12 @@ mod tests {
     fn requests_and_runs_are_written_by_model() {
         let table = ServableTable::default();
         let model = table.metrics().of_requested("m");
-        model.answered(Code::Ok);
-        model.answered(Code::NotFound);
-        model.answered(Code::NotFound);
-        model.took(Entry::RestOther, Duration::from_micros(18));
-        model.computed(Some(Api::Classify), Duration::from_micros(5));
-        model.ran(Duration::from_nanos(5500));
+        model.failed(Code::NotFound);
+        model.failed(Code::NotFound);
+        model.succeeded(Entry::RestOther, Duration::from_micros(18));
+        model.ran_alone(Some(Api::Classify), Duration::from_nanos(4600));
+        model.ran_in_batch(Some(Api::Classify), Duration::from_micros(5));
+        model.ran(Duration::from_micros(2));
         table.metrics().loads.loaded("/m/1", true, Duration::from_millis(3));
         table.metrics().loads.warmed_up("/m/1", "OK", Duration::from_millis(2), 7);
         let text = report(&table, "");
@@ -235,8 +235,9 @@ mod tests {
             ":tensorflow:serving:request_count{model_name=\"m\",status=\"NOT_FOUND\"} 2",
             ":tensorflow:serving:request_latency_bucket{model_name=\"m\",API=\"\",entrypoint=\"REST\",le=\"18\"} 0",
             ":tensorflow:serving:request_latency_bucket{model_name=\"m\",API=\"\",entrypoint=\"REST\",le=\"32.4\"} 1",
-            ":tensorflow:serving:runtime_latency_sum{model_name=\"m\",API=\"Classify\",runtime=\"TF1\"} 5",
-            ":tensorflow:core:graph_run_time_usecs{} 5",
+            ":tensorflow:serving:runtime_latency_sum{model_name=\"m\",API=\"Classify\",runtime=\"TF1\"} 9.6",
+            ":tensorflow:core:graph_run_time_usecs{} 6",
+            ":tensorflow:core:graph_runs{} 2",
             ":tensorflow:cc:saved_model:load_attempt_count{model_path=\"/m/1\",status=\"success\"} 1",
             ":tensorflow:cc:saved_model:load_latency{model_path=\"/m/1\"} 3000",
             ":tensorflow:serving:model_warmup_records_read{model_path=\"/m/1\",status=\"OK\"} 7",

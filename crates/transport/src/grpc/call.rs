@@ -31,7 +31,7 @@ pub(super) fn account<'a>(head: &Parts, table: &'a ServableTable) -> Account<'a>
 }
 
 /// The framed reply to a call.
-pub(super) async fn reply(head: &Parts, body: RecvStream, lane: &Lane, account: &Account<'_>) -> Result<Bytes> {
+pub(super) async fn reply(head: &Parts, body: RecvStream, lane: &Lane, account: &mut Account<'_>) -> Result<Bytes> {
     let urgency = Urgency { deadline: deadline_of(head, account.start())?, priority: priority::of(&head.headers)? };
     answer(head, body, lane, (urgency, account)).await.map_err(|error| in_time(error, urgency.deadline))
 }
@@ -49,7 +49,7 @@ async fn answer(
     head: &Parts,
     body: RecvStream,
     lane: &Lane,
-    (urgency, account): (Urgency, &Account<'_>),
+    (urgency, account): (Urgency, &mut Account<'_>),
 ) -> Result<Bytes> {
     let serving = &lane.serving;
     let max_bytes = serving.options.grpc.max_receive_bytes;

@@ -17,7 +17,7 @@ const CLASSES: u32 = 1;
 const LABEL: u32 = 1;
 const SCORE: u32 = 2;
 
-pub(super) async fn reply(pieces: &[Bytes], lane: &Lane, urgency: Urgency, account: &Account<'_>) -> Result<Bytes> {
+pub(super) async fn reply(pieces: &[Bytes], lane: &Lane, urgency: Urgency, account: &mut Account<'_>) -> Result<Bytes> {
     let answer = examples::answer::<Classifier>("ClassificationRequest", pieces, lane, (urgency, account)).await?;
     let reply = examples::respond(&answer, &ClassificationEncoder::new(&answer.result))?;
     examples::log(LogType::Classify, pieces, &answer, &reply, lane);

@@ -142,8 +142,8 @@ async fn answer(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, 
         drop(call);
         return Box::pin(answer_reload(head, body, respond, lane)).await;
     }
-    let account = grpc_call::account(&head, &call.lane().serving.table);
-    let reply = guarded(grpc_call::reply(&head, body, call.lane(), &account));
+    let mut account = grpc_call::account(&head, &call.lane().serving.table);
+    let reply = guarded(grpc_call::reply(&head, body, call.lane(), &mut account));
     let Some(reply) = unless_given_up(reply, &mut respond).await else { return };
     let max_bytes = call.lane().serving.options.grpc.max_send_bytes;
     let reply = reply.and_then(|message| message::bounded(message, max_bytes));

@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use tensorserve_servables::examples::Examples;
 use tensorserve_servables::head::{Answer, Head, prepare};
-use tensorserve_servables::{ModelSpec, Resolve, Result, ServingError, Urgency, metadata::missing_model_spec};
+use tensorserve_servables::{ModelSpec, Result, ServingError, Urgency, metadata::missing_model_spec};
 use tensorserve_tensors::proto::wire::{LENGTH_DELIMITED, delimited_len, put_delimited_header};
 use tensorserve_tensors::proto::{Malformed, Reader};
 
@@ -36,7 +36,7 @@ pub(super) async fn answer<H: Head>(
     name: &str,
     pieces: &[Bytes],
     lane: &Lane,
-    (urgency, account): (Urgency, &Account<'_>),
+    (urgency, account): (Urgency, &mut Account<'_>),
 ) -> Result<Answer<H::Output>> {
     let serving = &*lane.serving;
     let Request { spec, input } = parse(Reader::new(pieces)).map_err(|malformed| unreadable(name, malformed))?;

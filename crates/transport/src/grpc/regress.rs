@@ -16,7 +16,7 @@ use crate::prediction_log::LogType;
 const REGRESSIONS: u32 = 1;
 const VALUE: u32 = 1;
 
-pub(super) async fn reply(pieces: &[Bytes], lane: &Lane, urgency: Urgency, account: &Account<'_>) -> Result<Bytes> {
+pub(super) async fn reply(pieces: &[Bytes], lane: &Lane, urgency: Urgency, account: &mut Account<'_>) -> Result<Bytes> {
     let answer = examples::answer::<Regressor>("RegressionRequest", pieces, lane, (urgency, account)).await?;
     let reply = examples::respond(&answer, &RegressionEncoder::new(&answer.result))?;
     examples::log(LogType::Regress, pieces, &answer, &reply, lane);

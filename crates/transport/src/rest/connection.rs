@@ -96,8 +96,8 @@ async fn answer(request: Request<Incoming>, peer: Peer, call: CallInHand) -> rep
         route => route,
     };
     let lane = &**call.lane();
-    let account = account(&route, lane);
-    let (mut reply, code) = match handle(route, &head, body, (lane, &account)).await {
+    let mut account = account(&route, lane);
+    let (mut reply, code) = match handle(route, &head, body, (lane, &mut account)).await {
         Ok(reply) if reply.status().is_success() => (reply, Code::Ok),
         Ok(reply) => (reply, Code::InvalidArgument),
         Err(error) => (reply::error(&error), error.code),
@@ -137,7 +137,7 @@ async fn handle(
     route: Result<Route<'_>>,
     head: &Parts,
     body: Incoming,
-    (lane, account): (&Lane, &Account<'_>),
+    (lane, account): (&Lane, &mut Account<'_>),
 ) -> Result<reply::Reply> {
     let serving = &*lane.serving;
     match route? {

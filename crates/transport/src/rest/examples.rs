@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::header::HeaderMap;
 use tensorserve_servables::examples::Examples;
 use tensorserve_servables::head::{Answer, Head, prepare};
-use tensorserve_servables::{ModelSpec, Resolve, Result};
+use tensorserve_servables::{ModelSpec, Result};
 use tensorserve_tensors::json::decode_examples;
 
 use super::heavy;
@@ -19,7 +19,7 @@ pub(super) async fn answer<H: Head>(
     spec: ModelSpec<'_>,
     headers: &HeaderMap,
     body: &Bytes,
-    (lane, account): (&Lane, &Account<'_>),
+    (lane, account): (&Lane, &mut Account<'_>),
 ) -> Result<(Answer<H::Output>, Option<LoggedExamples>)> {
     let serving = &*lane.serving;
     let urgency = urgency(headers, serving)?;

@@ -31,7 +31,7 @@ pub(super) async fn reply(
     spec: ModelSpec<'_>,
     headers: &HeaderMap,
     body: &Bytes,
-    (lane, account): (&Lane, &Account<'_>),
+    (lane, account): (&Lane, &mut Account<'_>),
 ) -> Result<Reply> {
     let serving = &*lane.serving;
     let urgency = urgency(headers, serving)?;

@@ -18,7 +18,7 @@ pub(super) async fn reply(
     spec: ModelSpec<'_>,
     headers: &HeaderMap,
     body: &Bytes,
-    (lane, account): (&Lane, &Account<'_>),
+    (lane, account): (&Lane, &mut Account<'_>),
 ) -> Result<Reply> {
     let (answer, logged) = answer::<Regressor>(spec, headers, body, (lane, account)).await?;
     let reply = reply::json(encode_regressions(answer.result.values())?);
