@@ -28,6 +28,8 @@ const GAIN: f64 = 1.03;
 const HOPELESS: f64 = 0.7;
 /// A load that changes by so much makes old findings doubtful.
 const CHANGE: f64 = 1.6;
+/// But not more often than this: on a busy machine everything changes all the time.
+const DOUBT: Duration = Duration::from_secs(5);
 /// Rows in hand, on average, from which on it matters how they are run.
 const CROWD: f64 = 1.5;
 
@@ -65,6 +67,8 @@ struct Trial {
 struct Way {
     /// Rows a second when it was last measured.
     rate: Option<f64>,
+    /// Rows a second that it cannot exceed.
+    ceiling: f64,
     pause: Duration,
     next: Option<Instant>,
 }
@@ -76,13 +80,13 @@ pub struct Tuner {
     best: usize,
     trial: Option<Trial>,
     window: Option<Window>,
-    /// The rate at which the pauses were last reset.
-    reference: Option<f64>,
+    /// The rate at which the pauses were last reset, and when.
+    reference: Option<(f64, Instant)>,
 }
 
 impl Tuner {
     pub fn new(ways: usize) -> Self {
-        let way = Way { rate: None, pause: FIRST_PAUSE, next: None };
+        let way = Way { rate: None, ceiling: f64::INFINITY, pause: FIRST_PAUSE, next: None };
         Tuner { ways: vec![way; ways.max(1)], best: 0, trial: None, window: None, reference: None }
     }
 
@@ -97,6 +101,13 @@ impl Tuner {
     /// The way that did most, whatever is tried now.
     pub fn best(&self) -> usize {
         self.best
+    }
+
+    /// Says how many rows a second a way can do at most. It is not tried while the one in use does more.
+    pub fn set_ceiling(&mut self, way: usize, rows_a_second: f64) {
+        if let Some(way) = self.ways.get_mut(way) {
+            way.ceiling = rows_a_second;
+        }
     }
 
     /// Rows a second of a way when it was last measured.
@@ -144,10 +155,9 @@ impl Tuner {
         step % 2 == 0 && elapsed > WINDOW / 2 && reports >= REPORTS && rate < HOPELESS / 2.0 * usual
     }
 
-    /// Nothing much to do: back to the first way, which is the best for a request that is alone.
+    /// Nothing much to do. What was the best stays so until a load shows something else.
     fn rest(&mut self, report: Report) {
         self.trial = None;
-        self.best = 0;
         self.open_window(report, 0);
     }
 
@@ -184,15 +194,18 @@ impl Tuner {
     }
 
     fn after_rest(&mut self, now: Instant, rate: f64, crowd: f64) {
-        let reference = *self.reference.get_or_insert(rate);
-        if rate > CHANGE * reference || rate * CHANGE < reference {
-            self.reference = Some(rate);
+        let (reference, since) = *self.reference.get_or_insert((rate, now));
+        let has_changed = rate > CHANGE * reference || rate * CHANGE < reference;
+        if has_changed && now.saturating_duration_since(since) > DOUBT {
+            self.reference = Some((rate, now));
             self.ways.iter_mut().for_each(|way| (way.pause, way.next) = (FIRST_PAUSE, None));
         }
         if crowd < CROWD {
             return;
         }
-        let due = |(number, way): &(usize, &Way)| *number != self.best && way.next.is_none_or(|next| next <= now);
+        let due = |(number, way): &(usize, &Way)| {
+            *number != self.best && way.ceiling > rate && way.next.is_none_or(|next| next <= now)
+        };
         // The one that waited longest; `None` comes first.
         let next = self.ways.iter().enumerate().filter(due).min_by_key(|(_, way)| way.next).map(|(number, _)| number);
         self.trial = next.map(|way| Trial { way, step: 0, rates: [0.0; STEPS] });
@@ -253,6 +266,26 @@ mod tests {
             simulation.run(Duration::from_millis(1), 1);
             assert_eq!(simulation.tuner.way(), 0);
         }
+    }
+
+    #[test]
+    fn a_way_that_cannot_do_more_is_not_tried() {
+        let mut simulation = Simulation::new([1000, 20, 50]);
+        simulation.run(Duration::from_secs(1), 64);
+        assert_eq!(simulation.tuner.best(), 1);
+        simulation.tuner.set_ceiling(0, 1000.0);
+        simulation.tuner.ways.iter_mut().for_each(|way| (way.rate, way.next) = (None, None));
+        simulation.run(Duration::from_secs(60), 64);
+        assert_eq!((simulation.tuner.rate(0), simulation.tuner.rate(2).is_some()), (None, true));
+    }
+
+    #[test]
+    fn what_was_best_stays_so_over_a_pause() {
+        let mut simulation = Simulation::new([100, 20, 50]);
+        simulation.run(Duration::from_secs(1), 64);
+        simulation.now += 2 * IDLE;
+        simulation.run(Duration::from_millis(10), 64);
+        assert_eq!(simulation.tuner.way(), 1);
     }
 
     #[test]

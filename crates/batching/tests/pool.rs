@@ -101,8 +101,15 @@ fn a_panic_ends_its_job_only_and_a_stop_drops_those_that_wait() {
     pool.submit(&group("m"), Priority::Default, Box::new(move || after.send(1).unwrap()));
     assert_eq!(done.recv_timeout(PATIENCE), Ok(1));
     let (open, gate) = mpsc::channel::<()>();
-    pool.submit(&group("m"), Priority::Default, Box::new(move || gate.recv().unwrap()));
-    pool.submit(&group("m"), Priority::Default, Box::new(move || send.send(2).unwrap()));
+    let begun = send.clone();
+    let waits = move || {
+        begun.send(2).unwrap();
+        drop(begun);
+        gate.recv().unwrap();
+    };
+    pool.submit(&group("m"), Priority::Default, Box::new(waits));
+    assert_eq!(done.recv_timeout(PATIENCE), Ok(2));
+    pool.submit(&group("m"), Priority::Default, Box::new(move || send.send(3).unwrap()));
     pool.stop();
     // Its sender was dropped with it.
     assert_eq!(done.recv_timeout(PATIENCE), Err(mpsc::RecvTimeoutError::Disconnected));

@@ -3,7 +3,8 @@
 //!
 //! The ways to run are tried against each other, see [`Tuner`]; the first is each request on its own. A request that is
 //! alone always is run that way. There are no timers: a batch is what has come while its turn was on the way, and it
-//! grows while the others run.
+//! grows while the others run. It may be held to a part of what is in hand, so that the clients of one batch get their
+//! answers and come back while the next one runs.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -21,15 +22,25 @@ const REPORTED_ROWS: u64 = 16;
 /// Inputs of a batch, in bytes.
 const MAX_BATCH_BYTES: usize = 64 << 20;
 
+/// One way to run requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Way {
+    /// Batches that may run at once; 0 if none are made.
+    pub(crate) at_once: usize,
+    /// A batch takes at most this part of the rows in hand.
+    pub(crate) parts: usize,
+}
+
 /// What runs of one kind have shown so far, and how they are run now.
 #[derive(Debug)]
 pub(crate) struct Auto {
-    /// For each way, how many batches may run at once; none are made in the first.
-    ways: Vec<usize>,
+    ways: Vec<Way>,
     way: AtomicUsize,
     /// Threads there are in all.
     threads: usize,
     in_hand: AtomicUsize,
+    /// The most rows in hand lately.
+    crowd: AtomicUsize,
     done: AtomicU64,
     tuner: Mutex<Tuner>,
     pub(crate) cost: BatchCost,
@@ -54,12 +65,11 @@ impl Drop for InHand<'_> {
 impl Auto {
     /// `threads` can run at once. With an `objective` batches stay small enough for it.
     pub(crate) fn new(threads: usize, objective: Option<Duration>) -> Self {
-        let doubled = std::iter::successors(Some(1), |at_once| Some(at_once * 2));
-        let mut ways: Vec<usize> = std::iter::once(0).chain(doubled.take_while(|&at_once| at_once < threads)).collect();
-        ways.push(threads.max(1));
+        let ways = ways(threads.max(1));
         let tuner = Mutex::new(Tuner::new(ways.len()));
-        let (way, in_hand, done) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicU64::new(0));
-        Auto { ways, way, threads, in_hand, done, tuner, cost: BatchCost::default(), objective }
+        let [way, in_hand, crowd] = [const { AtomicUsize::new(0) }; 3];
+        let (done, cost) = (AtomicU64::new(0), BatchCost::default());
+        Auto { ways, way, threads, in_hand, crowd, done, tuner, cost, objective }
     }
 
     /// Takes a request in. UNAVAILABLE if it cannot be answered within the objective: that is a matter of load, which
@@ -94,18 +104,32 @@ impl Auto {
         ))
     }
 
+    fn way(&self) -> Way {
+        self.ways[self.way.load(Ordering::Relaxed)]
+    }
+
     /// How many batches may run at once; 0 if none are to be made.
     pub(crate) fn at_once(&self) -> usize {
-        self.ways[self.way.load(Ordering::Relaxed)]
+        self.way().at_once
     }
 
     /// How many rows to run together, of `waiting` with inputs of `row_bytes` each while `running` are under way.
     pub(crate) fn batch_rows(&self, waiting: usize, running: usize, row_bytes: usize) -> usize {
+        let Way { at_once, parts } = self.way();
         // An even share for each of the batches that may run at once.
-        let share = (waiting + running).div_ceil(self.at_once().max(1)).min(waiting);
+        let share = (waiting + running).div_ceil(at_once.max(1));
+        let share = if parts > at_once { self.crowd().div_ceil(parts) } else { share }.min(waiting);
         let rows = share.clamp(1, (MAX_BATCH_BYTES / row_bytes.max(1)).max(1));
         let rows = self.objective.map_or(rows, |objective| self.cost.rows_within(rows, objective / 2));
         self.cost.best_rows(rows)
+    }
+
+    /// About how many rows are in hand when no answer is on its way.
+    fn crowd(&self) -> usize {
+        let (now, before) = (self.in_hand.load(Ordering::Relaxed), self.crowd.load(Ordering::Relaxed));
+        let crowd = now.max(before - before / 16);
+        self.crowd.store(crowd, Ordering::Relaxed);
+        crowd
     }
 
     /// Takes into account that a request was run on its own.
@@ -128,18 +152,28 @@ impl Auto {
     fn report(&self, rows: u64, in_hand: usize) {
         // Whoever comes while another reports is counted by the next.
         if let Ok(mut tuner) = self.tuner.try_lock() {
+            if let Some(row) = self.cost.estimate(1) {
+                tuner.set_ceiling(0, self.threads as f64 / row.as_secs_f64());
+            }
             let way = tuner.report(Report { now: Instant::now(), rows, in_hand });
             self.way.store(way, Ordering::Relaxed);
         }
     }
 
-    /// For each way, how many batches it runs at once and what it did in rows a second, if it was tried; and which is
-    /// the best.
-    pub(crate) fn findings(&self) -> (Vec<(usize, Option<f64>)>, usize) {
+    /// Each way and what it did in rows a second, if it was tried; and which is the best.
+    pub(crate) fn findings(&self) -> (Vec<(Way, Option<f64>)>, usize) {
         let tuner = self.tuner.lock().unwrap_or_else(PoisonError::into_inner);
-        let ways = self.ways.iter().enumerate().map(|(number, &at_once)| (at_once, tuner.rate(number))).collect();
+        let ways = self.ways.iter().enumerate().map(|(number, &way)| (way, tuner.rate(number))).collect();
         (ways, tuner.best())
     }
+}
+
+/// No batches; or one, two, four and so on at once, of all that waits or of half of what they would be then.
+fn ways(threads: usize) -> Vec<Way> {
+    let doubled = std::iter::successors(Some(1), |at_once| Some(at_once * 2)).take_while(|&at_once| at_once < threads);
+    let batches = doubled.chain([threads]);
+    let batches = batches.flat_map(|at_once| [1, 2].map(|times| Way { at_once, parts: times * at_once }));
+    std::iter::once(Way { at_once: 0, parts: 1 }).chain(batches).collect()
 }
 
 #[cfg(test)]
@@ -169,13 +203,28 @@ mod tests {
     #[test]
     fn batches_that_run_at_once_share_what_waits() {
         let auto = learned(None);
-        assert_eq!(auto.ways, [0, 1, 2, 4]);
-        for (way, rows) in [(1, 64), (2, 32), (3, 16)] {
+        let ways: Vec<_> = auto.ways.iter().map(|way| (way.at_once, way.parts)).collect();
+        assert_eq!(ways, [(0, 1), (1, 1), (1, 2), (2, 2), (2, 4), (4, 4), (4, 8)]);
+        for (way, rows) in [(1, 64), (3, 32), (5, 16)] {
             auto.way.store(way, Ordering::Relaxed);
             assert_eq!(auto.batch_rows(64, 0, 4), rows);
         }
         assert_eq!(auto.batch_rows(8, 120, 4), 8);
         assert_eq!(auto.batch_rows(64, 0, MAX_BATCH_BYTES / 3), 3);
+    }
+
+    #[test]
+    fn a_batch_may_be_a_part_of_what_is_in_hand() {
+        let auto = learned(None);
+        auto.way.store(2, Ordering::Relaxed);
+        let all = auto.enter(64, Company::Others).unwrap();
+        assert_eq!(auto.batch_rows(48, 0, 4), 32);
+        assert_eq!(auto.batch_rows(20, 0, 4), 20);
+        drop(all);
+        assert!((0..50).map(|_| auto.batch_rows(48, 0, 4)).all(|rows| rows >= 1));
+        let few = auto.enter(8, Company::Others).unwrap();
+        assert!((4..10).contains(&auto.batch_rows(48, 0, 4)));
+        drop(few);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde_json::{Value, json};
 use tensorserve_batching::stats::Histogram;
 
-use crate::auto::Auto;
+use crate::auto::{Auto, Way};
 use crate::batcher::Batcher;
 use crate::run_queue::RunQueue;
 use crate::table::ServedModel;
@@ -92,7 +92,14 @@ fn micros(time: std::time::Duration) -> f64 {
 /// For each way that was tried, what it did when it was last measured.
 fn ways(auto: &Auto) -> Value {
     let (ways, best) = auto.findings();
-    let way = |(number, (at_once, rate)): (usize, &(usize, Option<f64>))| json!({ "batches_at_once": at_once, "rows_per_second": rate.map(f64::round), "chosen": number == best });
+    let way = |(number, (way, rate)): (usize, &(Way, Option<f64>))| {
+        json!({
+            "batches_at_once": way.at_once,
+            "part_of_rows_in_hand": 1.0 / way.parts as f64,
+            "rows_per_second": rate.map(f64::round),
+            "chosen": number == best,
+        })
+    };
     ways.iter().enumerate().map(way).collect()
 }
 
@@ -123,7 +130,7 @@ fn decision(queue: &RunQueue) -> String {
     };
     let (ways, best) = auto.findings();
     let rate = |way: usize| ways.get(way).and_then(|(_, rate)| *rate);
-    let at_once = ways.get(best).map_or(0, |(at_once, _)| *at_once);
+    let Way { at_once, parts } = ways.get(best).map_or(Way { at_once: 0, parts: 1 }, |(way, _)| *way);
     let tried = ways.iter().skip(1).filter(|(_, rate)| rate.is_some()).count();
     let alone = rate(0).map_or_else(|| "not measured".to_owned(), |rate| format!("{rate:.0} rows a second"));
     match (at_once, tried) {
@@ -133,8 +140,8 @@ fn decision(queue: &RunQueue) -> String {
             format!("Each request runs on its own ({alone}): batches did not do more ({batched:.0}).")
         }
         (at_once, _) => format!(
-            "Requests that come while others are in hand are merged, {at_once} batches at once ({:.0} rows a second; on \
-             their own {alone}). A request that is alone runs at once.",
+            "Requests that come while others are in hand are merged, {at_once} batches at once of up to 1/{parts} of the \
+             rows in hand ({:.0} rows a second; on their own {alone}). A request that is alone runs at once.",
             rate(best).unwrap_or(0.0)
         ),
     }

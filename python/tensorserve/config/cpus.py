@@ -3,10 +3,10 @@
 
 import math
 import os
-from pathlib import Path
+from collections.abc import Iterator
 
-_GROUPS = Path("/proc/self/cgroup")
-_MOUNT = Path("/sys/fs/cgroup")
+_GROUPS = "/proc/self/cgroup"
+_MOUNT = "/sys/fs/cgroup"
 
 
 def schedulable_cpus() -> int:
@@ -17,7 +17,7 @@ def schedulable_cpus() -> int:
     return cpus if quota is None else max(1, min(cpus, math.floor(quota)))
 
 
-def cpu_quota(groups: Path = _GROUPS, mount: Path = _MOUNT) -> float | None:
+def cpu_quota(groups: str = _GROUPS, mount: str = _MOUNT) -> float | None:
     """CPUs that the control groups of this process allow; None if they set no limit.
 
     Args:
@@ -25,41 +25,51 @@ def cpu_quota(groups: Path = _GROUPS, mount: Path = _MOUNT) -> float | None:
         mount: Where the groups' files are.
     """
     try:
-        lines = groups.read_text().splitlines()
+        lines = _read(groups).splitlines()
     except OSError:
         return None
     limits = [limit for line in lines for limit in _limits(line, mount)]
     return min(limits, default=None)
 
 
-def _limits(line: str, mount: Path) -> list[float]:
+def _limits(line: str, mount: str) -> list[float]:
     """The limits of a group and of those above it; `line` is `number:controllers:/path`."""
     _, _, rest = line.partition(":")
     controllers, _, path = rest.partition(":")
     if controllers == "":
         root, read = mount, _limit_v2
     elif "cpu" in controllers.split(","):
-        root, read = mount / "cpu", _limit_v1
+        root, read = os.path.join(mount, "cpu"), _limit_v1
     else:
         return []
-    group = root / path.lstrip("/")
-    folders = [group, *(folder for folder in group.parents if folder.is_relative_to(root))]
-    return [limit for folder in folders if (limit := read(folder)) is not None]
+    return [limit for folder in _upwards(root, path.strip("/")) if (limit := read(folder)) is not None]
 
 
-def _limit_v2(folder: Path) -> float | None:
+def _upwards(root: str, path: str) -> Iterator[str]:
+    while path:
+        yield os.path.join(root, path)
+        path = path.rpartition("/")[0]
+    yield root
+
+
+def _limit_v2(folder: str) -> float | None:
     """`cpu.max`: microseconds of each period, or `max`, and the period."""
     try:
-        quota, period = (folder / "cpu.max").read_text().split()
+        quota, period = _read(os.path.join(folder, "cpu.max")).split()
         return int(quota) / int(period)
     except (OSError, ValueError, ZeroDivisionError):
         return None
 
 
-def _limit_v1(folder: Path) -> float | None:
+def _limit_v1(folder: str) -> float | None:
     """The same in two files; a negative quota is none."""
     try:
-        quota = int((folder / "cpu.cfs_quota_us").read_text())
-        return quota / int((folder / "cpu.cfs_period_us").read_text()) if quota > 0 else None
+        quota = int(_read(os.path.join(folder, "cpu.cfs_quota_us")))
+        return quota / int(_read(os.path.join(folder, "cpu.cfs_period_us"))) if quota > 0 else None
     except (OSError, ValueError, ZeroDivisionError):
         return None
+
+
+def _read(path: str) -> str:
+    with open(path) as file:
+        return file.read()

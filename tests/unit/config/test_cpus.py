@@ -12,7 +12,7 @@ def quota(folder: Path, groups: str, files: dict[str, str]) -> float | None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     (folder / "groups").write_text(groups)
-    return cpu_quota(folder / "groups", folder / "mount")
+    return cpu_quota(str(folder / "groups"), str(folder / "mount"))
 
 
 @pytest.mark.parametrize(
@@ -35,5 +35,5 @@ def test_quotas(tmp_path: Path, groups: str, files: dict[str, str], expected: fl
 
 
 def test_a_system_without_groups(tmp_path: Path) -> None:
-    assert cpu_quota(tmp_path / "none", tmp_path) is None
+    assert cpu_quota(str(tmp_path / "none"), str(tmp_path)) is None
     assert schedulable_cpus() >= 1
