@@ -147,6 +147,7 @@ class DataPlane:
         model_weights: dict[str, float] | None = None,
         max_in_flight: int = 0,
         max_in_flight_per_model: int = 0,
+        metrics_path: str | None = None,
     ) -> DataPlane:
         """0 threads means: chosen from the CPUs this process may use.
 
@@ -155,7 +156,7 @@ class DataPlane:
         `batch_threads` are the number and the name of threads for batches alone; without them batches share those of
         other runs. `model_weights` are the models' shares of execution time under load, 1 for those that it does
         not name. More requests at once than `max_in_flight` or, for one model, `max_in_flight_per_model` are
-        UNAVAILABLE; 0 means no limit.
+        UNAVAILABLE; 0 means no limit. HTTP requests for `metrics_path` are answered with the metrics.
         """
     def publish(self, model: str, version: int, servable: Servable) -> None:
         """Makes a version answer requests at once. Replaces a version of the same number."""
@@ -171,6 +172,10 @@ class DataPlane:
         """Replaces all version labels of a model."""
     def batching_report(self, model: str) -> str:
         """How a model's requests are batched and why, as JSON. Raises ServingError (NOT_FOUND)."""
+    def record_load(self, path: str, success: bool, seconds: float) -> None:
+        """Counts an attempt to load the version at this path, for the metrics."""
+    def record_warmup(self, path: str, status: str, seconds: float, records: int = 0) -> None:
+        """Counts a warm-up with so many recorded requests; `status` is OK or the text of what went wrong."""
     def withdraw(self, model: str) -> None:
         """Health does not depend on this model any more, until one of its versions starts."""
     def set_control_plane(self, control: _ControlPlane) -> None:

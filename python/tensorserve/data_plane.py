@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from tensorserve.config.batching import batching, model_weights
 from tensorserve.config.channel_arguments import grpc_options
 from tensorserve.config.flags import ServerOptions
+from tensorserve.config.monitoring_config import metrics_path
 from tensorserve.lifecycle.loader import ServableTable
 from tensorserve.services.control_plane import ControlPlane
 
@@ -73,4 +74,5 @@ def open_data_plane(options: ServerOptions) -> DataPlane:
         model_weights=model_weights(options.model_weights),
         max_in_flight=options.max_in_flight,
         max_in_flight_per_model=options.max_in_flight_per_model,
+        metrics_path=metrics_path(options),
     )

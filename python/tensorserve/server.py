@@ -24,6 +24,7 @@ from tensorserve.data_plane import DataPlane, open_data_plane
 from tensorserve.errors import Code, ServingError, UnknownFlagError
 from tensorserve.lifecycle.events import Event, EventBus, SourceProblem, StateChange, VersionsIncomplete
 from tensorserve.lifecycle.labels import LabelKeeper
+from tensorserve.lifecycle.load_meter import metered
 from tensorserve.lifecycle.loader import Loader
 from tensorserve.lifecycle.manager import Manager
 from tensorserve.lifecycle.memory_budget import MemoryBudget
@@ -353,8 +354,11 @@ class _Running:
         return accepted
 
     def prepare(self, models: Collection[ModelConfig]) -> None:
-        added = {model.name: warming(self._registry.runtime(model.platform).loader, self._options) for model in models}
-        self._loaders = {**self._loaders, **added}
+        def loader(model: ModelConfig) -> Callable[[str], Loader[Servable]]:
+            loading = metered(self._registry.runtime(model.platform).loader, self.data_plane)
+            return warming(loading, self._options, self.data_plane)
+
+        self._loaders = {**self._loaders, **{model.name: loader(model) for model in models}}
 
     def watch(self, models: Sequence[ModelConfig]) -> None:
         self._request_logs.update(models)

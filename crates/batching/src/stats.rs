@@ -22,6 +22,14 @@ impl Histogram {
         self.sum.fetch_add(number, Ordering::Relaxed);
     }
 
+    /// Adds what another holds.
+    fn absorb(&self, other: &Histogram) {
+        for (count, more) in self.counts.iter().zip(&other.counts) {
+            count.fetch_add(more.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        self.sum.fetch_add(other.sum(), Ordering::Relaxed);
+    }
+
     /// Upper bound and count of each class that has any.
     pub fn buckets(&self) -> Vec<(u64, u64)> {
         let counts = self.counts.iter().enumerate();
@@ -77,6 +85,21 @@ pub struct Stats {
 }
 
 impl Stats {
+    /// Adds what another has counted.
+    pub fn absorb(&self, other: &Stats) {
+        for (count, more) in self.counts().into_iter().zip(other.counts()) {
+            count.fetch_add(more.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        self.batch_rows.absorb(&other.batch_rows);
+        self.batch_requests.absorb(&other.batch_requests);
+        self.wait_micros.absorb(&other.wait_micros);
+    }
+
+    fn counts(&self) -> [&AtomicU64; 7] {
+        let Stats { alone, rejected, expired, abandoned, split_batches, padding_rows, padding_bytes, .. } = self;
+        [alone, rejected, expired, abandoned, split_batches, padding_rows, padding_bytes]
+    }
+
     pub fn waited(&self, time: Duration) {
         self.wait_micros.record(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
     }
@@ -100,5 +123,14 @@ mod tests {
         assert_eq!(histogram.buckets(), [(1, 2), (2, 1), (4, 2), (8, 1), (1024, 1), (1 << 31, 1)]);
         assert_eq!((histogram.quantile(0.5), histogram.quantile(0.75), histogram.count()), (4, 8, 8));
         assert_eq!(Histogram::default().quantile(0.5), 0);
+    }
+    #[test]
+    fn counts_add_up() {
+        let (all, part) = (Stats::default(), Stats::default());
+        add(&part.rejected, 2);
+        part.waited(Duration::from_micros(3));
+        all.absorb(&part);
+        all.absorb(&part);
+        assert_eq!((all.rejected.into_inner(), all.wait_micros.count(), all.wait_micros.sum()), (4, 2, 6));
     }
 }

@@ -32,7 +32,8 @@ impl DataPlane {
     #[pyo3(signature = (*, io_threads = 0, execution_threads = 0, rest_timeout_ms = 30000, rest_cors = false,
         rest_compression = true, signature_method_name_check = false, session_service = false,
         serialize_as_tensor_content = false, max_request_bytes = 2147483647, grpc_options = None, batch_threads = None,
-        model_weights = None, max_in_flight = 0, max_in_flight_per_model = 0))]
+        model_weights = None, max_in_flight = 0, max_in_flight_per_model = 0,
+        metrics_path = None))]
     #[expect(clippy::too_many_arguments, reason = "they are keyword arguments")]
     fn new(
         io_threads: usize,
@@ -49,6 +50,7 @@ impl DataPlane {
         model_weights: Option<HashMap<String, f64>>,
         max_in_flight: usize,
         max_in_flight_per_model: usize,
+        metrics_path: Option<String>,
     ) -> PyResult<Self> {
         let tensor_encoding =
             if serialize_as_tensor_content { TensorEncoding::Content } else { TensorEncoding::TypedValues };
@@ -66,6 +68,7 @@ impl DataPlane {
             session_service,
             tensor_encoding,
             max_request_bytes,
+            metrics_path,
             grpc,
         };
         let batch_threads = batch_threads.map(|(number, name)| BatchThreads { number, name });
@@ -105,6 +108,18 @@ impl DataPlane {
 
     fn batching_report(&self, py: Python<'_>, model: &str) -> PyResult<String> {
         py.detach(|| batching_report::report(&self.serving.table, model)).map_err(to_python)
+    }
+
+    #[pyo3(signature = (path, success, seconds))]
+    fn record_load(&self, path: &str, success: bool, seconds: f64) -> PyResult<()> {
+        self.serving.table.metrics().loads.loaded(path, success, duration(seconds)?);
+        Ok(())
+    }
+
+    #[pyo3(signature = (path, status, seconds, records = 0))]
+    fn record_warmup(&self, path: &str, status: &str, seconds: f64, records: u64) -> PyResult<()> {
+        self.serving.table.metrics().loads.warmed_up(path, status, duration(seconds)?, records);
+        Ok(())
     }
 
     #[getter]

@@ -2,11 +2,11 @@
 //! The queues of one model version, and which of its runs may share a batch.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tensorserve_batching::Parameters;
+use tensorserve_batching::{Parameters, Stats};
 use tensorserve_runtimes::TensorHandle;
 
 use crate::auto::Auto;
@@ -52,6 +52,8 @@ pub(crate) struct Batcher {
     findings: BTreeMap<String, Batchability>,
     /// `None` for runs that may not be merged.
     queues: RwLock<HashMap<BatchKey, Option<Arc<RunQueue>>>>,
+    /// What queues counted that are gone, by their signatures.
+    past: Mutex<BTreeMap<String, Arc<Stats>>>,
 }
 
 impl Batcher {
@@ -75,7 +77,15 @@ impl Batcher {
                 }
             }
         }
-        Ok(Batcher { batching, inputs, outputs, pad_values, findings, queues: RwLock::default() })
+        Ok(Batcher {
+            batching,
+            inputs,
+            outputs,
+            pad_values,
+            findings,
+            queues: RwLock::default(),
+            past: Mutex::default(),
+        })
     }
 
     pub(crate) fn batching(&self) -> &Batching {
@@ -104,13 +114,31 @@ impl Batcher {
         may_batch.then_some((queue, rows))
     }
 
+    /// All queues that there are, and what those counted that are gone, by their signatures. No queue is in both.
+    pub(crate) fn queues_and_past(&self) -> (Vec<Arc<RunQueue>>, BTreeMap<String, Arc<Stats>>) {
+        let queues = self.queues.read().unwrap_or_else(PoisonError::into_inner);
+        let past = self.past.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        (queues.values().flatten().cloned().collect(), past)
+    }
+
+    fn remember(&self, queue: &RunQueue) {
+        let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
+        past.entry(queue.kind().signatures.join(",")).or_default().absorb(queue.stats());
+    }
+
     #[cold]
     fn new_queue(&self, key: BatchKey, run: &Computation) -> Option<Arc<RunQueue>> {
         let may_merge = run.feeds.iter().all(|(handle, _)| self.inputs.contains(handle))
             && run.fetches.iter().all(|handle| self.outputs.contains(handle));
         let mut queues = self.queues.write().unwrap_or_else(PoisonError::into_inner);
         if queues.len() >= MAX_QUEUES {
-            queues.retain(|_, queue| queue.as_ref().is_some_and(|queue| !queue.is_idle()));
+            queues.retain(|_, queue| match queue {
+                Some(queue) if queue.is_idle() => {
+                    self.remember(queue);
+                    false
+                }
+                queue => queue.is_some(),
+            });
         }
         if queues.len() >= MAX_QUEUES {
             return None;

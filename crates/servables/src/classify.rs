@@ -7,6 +7,7 @@ use tensorserve_tensors::{DataType, Tensor, TensorData};
 
 use crate::computation::Fetched;
 use crate::head::{Declared, Head, INPUTS, check_count, missing_output};
+use crate::metrics::Api;
 use crate::signature_text::{debug_text, list_tensors};
 use crate::{Result, ServingError};
 
@@ -24,6 +25,8 @@ impl Head for Classifier {
     type Output = Classification;
 
     const METHOD: &'static str = "tensorflow/serving/classify";
+
+    const API: Api = Api::Classify;
 
     fn input(&self) -> TensorHandle {
         self.input

@@ -11,6 +11,7 @@ use tensorserve_runtimes::TensorHandle;
 use tensorserve_tensors::{Tensor, TensorData};
 
 use crate::execution::{Company, Request, RunCost, Urgency};
+use crate::metrics::Api;
 use crate::run_queue::RunQueue;
 use crate::{Executor, Result, ServableHandle};
 
@@ -25,6 +26,8 @@ pub(crate) struct Computation {
     pub(crate) handle: ServableHandle,
     pub(crate) feeds: Feeds,
     pub(crate) fetches: Fetches,
+    /// What its time is counted as.
+    pub(crate) api: Option<Api>,
 }
 
 /// What a run gave.
@@ -69,10 +72,13 @@ impl Computation {
     }
 
     async fn run_together(self, queue: &Arc<RunQueue>, rows: usize, urgency: Urgency, pool: &Pool) -> Result<Fetched> {
-        let (handle, fetches) = (self.handle.clone(), self.fetches.clone());
+        let (handle, fetches, api) = (self.handle.clone(), self.fetches.clone(), self.api);
         let Urgency { deadline, priority } = urgency;
-        let task = Task { rows, priority, enqueued: Instant::now(), deadline, payload: () };
+        let enqueued = Instant::now();
+        let task = Task { rows, priority, enqueued, deadline, payload: () };
         let tensors = queue.compute(self, task, pool).await?;
+        // The original's session that batches is what it takes the time of: waiting counts.
+        handle.metrics().ran_in_batch(api, enqueued.elapsed());
         Ok(Fetched { handle, fetches, tensors })
     }
 
@@ -85,17 +91,20 @@ impl Computation {
         (company, urgency): (Company, Urgency),
     ) -> Result<Fetched> {
         let input_bytes = input_bytes(&self.feeds);
-        let group = Arc::clone(self.handle.group());
+        let (group, api) = (Arc::clone(self.handle.group()), self.api);
         let job = move |options: &_| {
-            let Computation { handle, feeds, fetches } = self;
-            let start = Instant::now();
+            let Computation { handle, feeds, fetches, .. } = self;
+            let learning = of.as_ref().and_then(|(queue, rows)| Some((queue.auto()?, *rows, Instant::now())));
             let tensors = handle.servable().session().run(&feeds, &fetches, options)?;
-            if let Some((auto, rows)) = of.as_ref().and_then(|(queue, rows)| Some((queue.auto()?, rows))) {
-                auto.cost.record(*rows, start.elapsed());
+            if let Some((auto, rows, start)) = learning {
+                auto.cost.record(rows, start.elapsed());
             }
             Ok(Fetched { handle, fetches, tensors })
         };
-        executor.run(Request { cost, input_bytes, group: &group, company, urgency }, job).await
+        let (done, took) =
+            executor.run_timed(Request { cost, input_bytes, group: &group, company, urgency }, job).await?;
+        done.handle.metrics().ran_alone(api, took);
+        Ok(done)
     }
 }
 

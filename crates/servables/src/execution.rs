@@ -177,6 +177,15 @@ impl Executor {
         R: Send + 'static,
         J: FnOnce(&RunOptions) -> Result<R> + Send + 'static,
     {
+        self.run_timed(request, job).await.map(|(result, _)| result)
+    }
+
+    /// The same; gives the time that the job took as well.
+    pub(crate) async fn run_timed<R, J>(&self, request: Request<'_>, job: J) -> Result<(R, Duration)>
+    where
+        R: Send + 'static,
+        J: FnOnce(&RunOptions) -> Result<R> + Send + 'static,
+    {
         let Request { cost, input_bytes, company, urgency: Urgency { deadline, .. }, .. } = request;
         let estimate = cost.estimate(input_bytes).unwrap_or(Duration::MAX);
         if estimate < TINY || estimate < SHORT && company == Company::Alone {
@@ -184,12 +193,13 @@ impl Executor {
             let options = RunOptions { timeout: None, threading: Threading::Caller };
             let start = Instant::now();
             let result = guarded(|| job(&options));
-            cost.record_expected_short(input_bytes, start.elapsed());
-            return result;
+            let took = start.elapsed();
+            cost.record_expected_short(input_bytes, took);
+            return result.map(|result| (result, took));
         }
         let (result, took) = self.run_on_thread(request, threading_for(estimate), job).await?;
         cost.record_on_thread(input_bytes, took);
-        result
+        result.map(|result| (result, took))
     }
 
     async fn run_on_thread<R, J>(

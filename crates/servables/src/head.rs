@@ -10,6 +10,7 @@ use tensorserve_runtimes::TensorHandle;
 use crate::computation::{Computation, Fetched};
 use crate::examples::Examples;
 use crate::execution::{Company, Urgency};
+use crate::metrics::Api;
 use crate::signature::Signature;
 use crate::signature_text::list_signatures;
 use crate::{Executor, Result, ServableHandle, ServingError};
@@ -30,6 +31,9 @@ pub trait Head: Sized {
 
     /// The `method_name` of signatures with this head.
     const METHOD: &'static str;
+
+    /// What the time of its runs is counted as.
+    const API: Api;
 
     /// The tensor that takes the examples.
     fn input(&self) -> TensorHandle;
@@ -75,7 +79,7 @@ pub fn prepare<H: Head>(
     let count = examples.list.len();
     let feeds = SmallVec::from_elem((head.input(), examples.into_tensor()?), 1);
     let fetches = head.outputs().into_iter().collect();
-    Ok(Prepared { run: Computation { handle, feeds, fetches }, signature, head, examples: count })
+    Ok(Prepared { run: Computation { handle, feeds, fetches, api: Some(H::API) }, signature, head, examples: count })
 }
 
 impl<H: Head> Prepared<H> {

@@ -89,7 +89,7 @@ pub fn prepare(
             }
         }
     }
-    Ok(Prepared { run: Computation { handle, feeds, fetches }, heads, examples: count })
+    Ok(Prepared { run: Computation { handle, feeds, fetches, api: None }, heads, examples: count })
 }
 
 fn check_names(task: &Task<'_>, first: &Task<'_>, earlier: &[(Arc<Signature>, AnyHead)]) -> Result<()> {

@@ -12,6 +12,7 @@ use tensorserve_tensors::{Code, Result, ServingError, Tensor};
 use crate::computation::{Computation, Feeds};
 use crate::execution::{Company, Urgency};
 use crate::input_text::{Fed, explain_inputs};
+use crate::metrics::Api;
 use crate::signature::{Endpoint, Signature};
 use crate::{Executor, ServableHandle};
 
@@ -64,12 +65,16 @@ pub fn prepare(
         .map_err(|error| explain_inputs(error, &signature, &inputs))?;
     let fetched = select_outputs(&signature, output_filter)?;
     let fetches = fetched.iter().map(|&at| signature.outputs[usize::from(at)].handle).collect();
-    Ok(Prepared { run: Computation { handle, feeds, fetches }, signature, fetched })
+    Ok(Prepared { run: Computation { handle, feeds, fetches, api: Some(Api::Predict) }, signature, fetched })
 }
 
 impl Prepared {
     pub fn signature(&self) -> &Signature {
         &self.signature
+    }
+
+    pub fn handle(&self) -> &ServableHandle {
+        &self.run.handle
     }
 
     /// How many outputs the answer will have.

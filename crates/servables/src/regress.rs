@@ -7,6 +7,7 @@ use tensorserve_tensors::{DataType, Tensor};
 
 use crate::computation::Fetched;
 use crate::head::{Declared, Head, INPUTS, check_count, missing_output};
+use crate::metrics::Api;
 use crate::signature_text::{debug_text, list_tensors};
 use crate::{Result, ServingError};
 
@@ -22,6 +23,8 @@ impl Head for Regressor {
     type Output = Regression;
 
     const METHOD: &'static str = "tensorflow/serving/regress";
+
+    const API: Api = Api::Regress;
 
     fn input(&self) -> TensorHandle {
         self.input

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::metrics::ModelMetrics;
 use crate::servable::Published;
 use crate::{ModelSpec, Result, Servable, ServableHandle, ServableTable};
 
@@ -24,7 +25,9 @@ pub struct SoleServable(ServableHandle);
 impl SoleServable {
     /// Answers carry `model` as their model's name, and version 0.
     pub fn new(model: &str, servable: Arc<Servable>) -> Self {
-        let published = Published { model: Arc::from(model), version: 0, servable };
+        // What nobody asked for does not count.
+        let metrics = Arc::new(ModelMetrics::new(Arc::default()));
+        let published = Published { model: Arc::from(model), version: 0, servable, metrics };
         SoleServable(ServableHandle { entry: Arc::new(published) })
     }
 

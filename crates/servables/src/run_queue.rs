@@ -247,7 +247,10 @@ impl RunQueue {
         self.stats.batch_rows.record(taken.rows as u64);
         self.stats.batch_requests.record(taken.tasks.len() as u64);
         for task in &taken.tasks {
-            self.stats.waited(now.saturating_duration_since(task.enqueued));
+            let waited = now.saturating_duration_since(task.enqueued);
+            self.stats.waited(waited);
+            let Waiting { handle, feeds, .. } = &task.payload;
+            handle.metrics().batching().dequeued(waited, task.rows, feeds.len());
         }
         let end = End { queue: self, rows: taken.rows, pool, group };
         self.run(taken.tasks);
@@ -287,6 +290,7 @@ impl RunQueue {
         let Some(first) = tasks.first() else { return Ok(Vec::new()) };
         let rows: usize = tasks.iter().map(|task| task.rows).sum();
         let padded = self.kind.parameters.padded_rows(rows);
+        first.payload.handle.metrics().batching().ran(padded, padded.saturating_sub(rows));
         if tasks.len() == 1 {
             if padded > rows
                 && let Ok(parts) = self.run_merged(tasks, padded)
@@ -338,6 +342,7 @@ impl RunQueue {
         let start = Instant::now();
         let results = guarded(|| session.run(feeds, &self.kind.fetches, &options));
         let took = start.elapsed();
+        task.payload.handle.metrics().ran(took);
         self.cost.record(bytes, took);
         if let Some(auto) = &self.auto {
             let rows = feeds.first().and_then(|(_, tensor)| tensor.shape().dims().first().copied()).unwrap_or(1);

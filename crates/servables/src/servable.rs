@@ -9,6 +9,7 @@ use tensorserve_runtimes::Session;
 
 use crate::batcher::{Batcher, Batching};
 use crate::execution::RunCost;
+use crate::metrics::ModelMetrics;
 use crate::signature::Signature;
 use crate::signature_text::list_signatures;
 use crate::{Result, ServingError};
@@ -81,6 +82,8 @@ pub(crate) struct Published {
     pub(crate) model: Arc<str>,
     pub(crate) version: i64,
     pub(crate) servable: Arc<Servable>,
+    /// Where its requests are counted.
+    pub(crate) metrics: Arc<ModelMetrics>,
 }
 
 impl ServableHandle {
@@ -99,6 +102,11 @@ impl ServableHandle {
 
     pub fn servable(&self) -> &Servable {
         &self.entry.servable
+    }
+
+    /// Where the model's requests are counted.
+    pub fn metrics(&self) -> &Arc<ModelMetrics> {
+        &self.entry.metrics
     }
 
     /// The signature for a Predict request.

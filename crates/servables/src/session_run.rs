@@ -51,7 +51,7 @@ pub fn prepare(servables: &impl Resolve, spec: &ModelSpec<'_>, request: &Request
     let feeds = request.feeds.iter().map(|(name, value)| Ok((names.fed(name)?, to_tensor(name, value)?)));
     let feeds = feeds.collect::<Result<_>>()?;
     let fetches = request.fetches.iter().map(|name| names.fetched(name)).collect::<Result<_>>()?;
-    Ok(Prepared(Computation { handle, feeds, fetches }))
+    Ok(Prepared(Computation { handle, feeds, fetches, api: None }))
 }
 
 impl Prepared {

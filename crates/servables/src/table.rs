@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
+use crate::metrics::Metrics;
 use crate::servable::{Published, Servable, ServableHandle};
 use crate::{ModelSpec, Result, ServingError, VersionChoice};
 
@@ -26,6 +27,7 @@ pub struct ServableTable {
     snapshot: ArcSwap<Snapshot>,
     /// Writers take turns; readers never see this lock.
     writer: Mutex<()>,
+    metrics: Metrics,
 }
 
 /// A model with all versions that answer. Holding it keeps them alive, like any handle.
@@ -68,6 +70,11 @@ impl ServableTable {
         }
     }
 
+    /// What was counted of requests to the table's models.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
     /// Every model that answers, by name.
     pub fn models(&self) -> Vec<ServedModel> {
         let snapshot = self.snapshot.load();
@@ -86,9 +93,10 @@ impl ServableTable {
 
     /// Makes a version answer requests from now on. A version of the same number is replaced.
     pub fn publish(&self, model: &str, version: i64, servable: Arc<Servable>) {
+        let metrics = self.metrics.of_served(model);
         self.update(|models| {
             let name: Arc<str> = Arc::from(model);
-            let published = Published { model: Arc::clone(&name), version, servable };
+            let published = Published { model: Arc::clone(&name), version, servable, metrics };
             models.entry(name).or_default().versions.insert(version, Arc::new(published));
         });
     }

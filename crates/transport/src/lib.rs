@@ -5,6 +5,7 @@
 //! sibling file names: `connection` (one client), a file for each verb, and one that renders errors. Read [`server`]
 //! first.
 
+pub(crate) mod account;
 pub(crate) mod answers;
 pub mod control;
 pub mod grpc;

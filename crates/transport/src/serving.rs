@@ -25,6 +25,8 @@ pub struct ServingOptions {
     pub tensor_encoding: TensorEncoding,
     /// Largest REST request body, in bytes.
     pub max_request_bytes: usize,
+    /// The path on which REST answers with the metrics; `None` for nowhere.
+    pub metrics_path: Option<String>,
     pub grpc: GrpcOptions,
 }
 

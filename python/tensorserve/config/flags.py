@@ -151,7 +151,13 @@ class ServerOptions:
         _INT32, 0, "How often each warm-up request is replayed, if above 0.", _EFFECTIVE
     )
     version: bool = row(_BOOL, False, "Print the versions of the server and of TensorFlow, and exit.", _EFFECTIVE)
-    monitoring_config_file: str = row(_STRING, "", "Text MonitoringConfig message.")
+    monitoring_config_file: str = row(
+        _STRING,
+        "",
+        "Text MonitoringConfig message: on which path of the REST port Prometheus finds the metrics. See "
+        "--enable_metrics.",
+        _EFFECTIVE,
+    )
     remove_unused_fields_from_bundle_metagraph: bool = row(
         _BOOL, True, "Keep only the signatures of a loaded graph in memory. Here no more is ever kept.", _EFFECTIVE
     )
@@ -314,6 +320,9 @@ class ServerOptions:
     )
     request_log_buffer_mb: int = row(
         _INT64, 64, "MiB of request log records that may wait to be written; more are dropped.", _OURS
+    )
+    enable_metrics: bool = row(
+        _BOOL, True, "Serve metrics on /metrics of the REST port, unless --monitoring_config_file says where.", _OURS
     )
     log_level: str = row(_STRING, "info", "Least important log lines to write: debug, info, warning or error.", _OURS)
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from tensorserve.config.flags import ServerOptions
+from tensorserve.errors import ServingError
+from tensorserve.lifecycle.load_meter import LoadMeter
 from tensorserve.lifecycle.loader import Loader
 
 logger = logging.getLogger(__name__)
@@ -81,27 +83,35 @@ class WarmingLoader(Generic[S]):
         loader: Loads it.
         path: The version's directory.
         options: How to warm it up.
+        meter: Counts warm-ups with recorded requests.
     """
 
     loader: Loader[S]
     path: str
     options: WarmupOptions
+    meter: LoadMeter | None = None
 
     def load(self) -> S:
         """The servable, warm. A recorded request that fails fails the load."""
         servable = self.loader.load()
         if self.options.enabled and isinstance(servable, Warmable):
-            warm_up(servable, self.path, self.options)
+            warm_up(servable, self.path, self.options, self.meter)
         return servable
 
 
-def warming(make_loader: Callable[[str], Loader[S]], options: ServerOptions) -> Callable[[str], Loader[S]]:
-    """Makes loaders that load as those of `make_loader` do, and warm up what they have loaded."""
+def warming(
+    make_loader: Callable[[str], Loader[S]], options: ServerOptions, meter: object = None
+) -> Callable[[str], Loader[S]]:
+    """Makes loaders that load as those of `make_loader` do, and warm up what they have loaded.
+
+    Warm-ups with recorded requests are counted if `meter` can.
+    """
     warmup = WarmupOptions.of(options)
-    return lambda path: WarmingLoader(make_loader(path), path, warmup)
+    counting = meter if isinstance(meter, LoadMeter) else None
+    return lambda path: WarmingLoader(make_loader(path), path, warmup, counting)
 
 
-def warm_up(servable: Warmable, directory: str, options: WarmupOptions) -> None:
+def warm_up(servable: Warmable, directory: str, options: WarmupOptions, meter: LoadMeter | None = None) -> None:
     """Runs the version's recorded requests or, if there are none, made-up ones.
 
     Raises:
@@ -109,26 +119,35 @@ def warm_up(servable: Warmable, directory: str, options: WarmupOptions) -> None:
     """
     path = os.path.join(directory, WARMUP_FILE)
     if os.path.exists(path):
-        _replay(servable, path, options)
+        _replay(servable, directory, options, meter)
         return
     logger.info("No warmup data file found at %s", path)
     if options.synthesize:
         _synthesize(servable, directory)
 
 
-def _replay(servable: Warmable, path: str, options: WarmupOptions) -> None:
+def _replay(servable: Warmable, directory: str, options: WarmupOptions, meter: LoadMeter | None) -> None:
+    path = os.path.join(directory, WARMUP_FILE)
     logger.info(
         "Starting to read warmup data for model at %s with model-warmup-options num_request_iterations: %d",
         path,
         options.iterations,
     )
     start = time.monotonic()
-    replayed = servable.replay(
-        path,
-        iterations=options.iterations,
-        max_records=MAX_RECORDS,
-        signature_method_name_check=options.signature_method_name_check,
-    )
+    try:
+        replayed = servable.replay(
+            path,
+            iterations=options.iterations,
+            max_records=MAX_RECORDS,
+            signature_method_name_check=options.signature_method_name_check,
+        )
+    except Exception as error:
+        wrapped = ServingError.wrap(error)
+        if meter is not None:
+            meter.record_warmup(directory, f"{wrapped.code.name}: {wrapped.message}", time.monotonic() - start)
+        raise
+    if meter is not None:
+        meter.record_warmup(directory, "OK", time.monotonic() - start, len(replayed))
     logger.info(
         "Finished reading warmup data for model at %s. Number of warmup records read: %d. "
         "Elapsed time (microseconds): %d.",

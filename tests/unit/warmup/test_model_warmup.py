@@ -90,3 +90,29 @@ def test_warm_up_can_be_turned_off(recorded: Path) -> None:
 
 def test_what_cannot_be_warmed_up_is_served_as_it_is(recorded: Path) -> None:
     assert warming(lambda path: FakeLoader(path), ServerOptions())("servable").load() == "servable"
+
+
+@dataclass
+class Meter:
+    warmups: list[tuple[str, str, int]] = field(default_factory=list)
+
+    def record_load(self, path: str, success: bool, seconds: float, /) -> None:
+        raise AssertionError("a warm-up is no load")
+
+    def record_warmup(self, path: str, status: str, seconds: float, records: int = 0, /) -> None:
+        self.warmups.append((path, status, records))
+
+
+def test_warm_ups_with_recorded_requests_are_counted(recorded: Path) -> None:
+    meter = Meter()
+    good, bad = FakeServable(), FakeServable(failure=broken("no record"))
+    warming(lambda path: ServableLoader(good), ServerOptions(), meter)(str(recorded)).load()
+    with pytest.raises(ServingError):
+        warming(lambda path: ServableLoader(bad), ServerOptions(), meter)(str(recorded)).load()
+    assert meter.warmups == [(str(recorded), "OK", 2), (str(recorded), "DATA_LOSS: no record", 0)]
+
+
+def test_made_up_requests_are_not_counted(tmp_path: Path) -> None:
+    meter = Meter()
+    warming(lambda path: ServableLoader(FakeServable()), ServerOptions(), meter)(str(tmp_path)).load()
+    assert meter.warmups == []

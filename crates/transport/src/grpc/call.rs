@@ -1,21 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
 //! From a call's path to its verb.
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use h2::RecvStream;
 use http::request::Parts;
-use tensorserve_servables::{Code, Result, ServingError, Urgency};
+use tensorserve_servables::metrics::Entry;
+use tensorserve_servables::{Code, Result, ServableTable, ServingError, Urgency};
 
 use super::{classify, health, message, metadata, model_status, multi_inference, predict, regress, session_run};
+use crate::account::Account;
 use crate::lane::Lane;
 use crate::priority;
 
+const PREDICT: &str = "/tensorflow.serving.PredictionService/Predict";
+const CLASSIFY: &str = "/tensorflow.serving.PredictionService/Classify";
+const REGRESS: &str = "/tensorflow.serving.PredictionService/Regress";
+
+/// How a call is counted. As in the original, other methods than these are not.
+pub(super) fn account<'a>(head: &Parts, table: &'a ServableTable) -> Account<'a> {
+    let entry = match head.uri.path() {
+        PREDICT => Some(Entry::GrpcPredict),
+        CLASSIFY => Some(Entry::GrpcClassify),
+        REGRESS => Some(Entry::GrpcRegress),
+        _ => None,
+    };
+    Account::open(table, entry, Cow::Borrowed(""))
+}
+
 /// The framed reply to a call.
-pub(super) async fn reply(head: &Parts, body: RecvStream, lane: &Lane) -> Result<Bytes> {
-    let urgency = Urgency { deadline: deadline(head)?, priority: priority::of(&head.headers)? };
-    answer(head, body, lane, urgency).await.map_err(|error| in_time(error, urgency.deadline))
+pub(super) async fn reply(head: &Parts, body: RecvStream, lane: &Lane, account: &mut Account<'_>) -> Result<Bytes> {
+    let urgency = Urgency { deadline: deadline_of(head, account.start())?, priority: priority::of(&head.headers)? };
+    answer(head, body, lane, (urgency, account)).await.map_err(|error| in_time(error, urgency.deadline))
 }
 
 /// A call that waited in a queue until its deadline fails as its client sees it, whoever of them notices first.
@@ -27,21 +45,26 @@ fn in_time(error: ServingError, deadline: Option<Instant>) -> ServingError {
     }
 }
 
-async fn answer(head: &Parts, body: RecvStream, lane: &Lane, urgency: Urgency) -> Result<Bytes> {
+async fn answer(
+    head: &Parts,
+    body: RecvStream,
+    lane: &Lane,
+    (urgency, account): (Urgency, &mut Account<'_>),
+) -> Result<Bytes> {
     let serving = &lane.serving;
     let max_bytes = serving.options.grpc.max_receive_bytes;
     match head.uri.path() {
-        "/tensorflow.serving.PredictionService/Predict" => {
+        PREDICT => {
             let request = message::read(head, body, max_bytes).await?;
-            predict::reply(&request, lane, urgency).await
+            predict::reply(&request, lane, urgency, account).await
         }
-        "/tensorflow.serving.PredictionService/Classify" => {
+        CLASSIFY => {
             let request = message::read(head, body, max_bytes).await?;
-            classify::reply(&request, lane, urgency).await
+            classify::reply(&request, lane, urgency, account).await
         }
-        "/tensorflow.serving.PredictionService/Regress" => {
+        REGRESS => {
             let request = message::read(head, body, max_bytes).await?;
-            regress::reply(&request, lane, urgency).await
+            regress::reply(&request, lane, urgency, account).await
         }
         "/tensorflow.serving.PredictionService/MultiInference" => {
             let request = message::read(head, body, max_bytes).await?;
@@ -73,11 +96,15 @@ async fn answer(head: &Parts, body: RecvStream, lane: &Lane, urgency: Urgency) -
 
 /// When the client stops waiting, by its `grpc-timeout` header (up to 8 digits and a unit).
 pub(super) fn deadline(head: &Parts) -> Result<Option<Instant>> {
+    deadline_of(head, Instant::now())
+}
+
+fn deadline_of(head: &Parts, start: Instant) -> Result<Option<Instant>> {
     let Some(value) = head.headers.get("grpc-timeout") else { return Ok(None) };
     let timeout = value.to_str().ok().and_then(parse_timeout);
     let timeout = timeout
         .ok_or_else(|| ServingError::internal("the header grpc-timeout is not a number and a unit, such as 10S"))?;
-    Ok(Instant::now().checked_add(timeout))
+    Ok(start.checked_add(timeout))
 }
 
 fn parse_timeout(text: &str) -> Option<Duration> {

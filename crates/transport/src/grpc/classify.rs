@@ -7,6 +7,7 @@ use tensorserve_servables::{Result, Urgency};
 use tensorserve_tensors::proto::wire::{FIXED32, delimited_len, put_bytes, put_delimited_header, put_tag, tag_len};
 
 use super::examples::{self, ResultEncoder};
+use crate::account::Account;
 use crate::lane::Lane;
 use crate::prediction_log::LogType;
 
@@ -16,8 +17,8 @@ const CLASSES: u32 = 1;
 const LABEL: u32 = 1;
 const SCORE: u32 = 2;
 
-pub(super) async fn reply(pieces: &[Bytes], lane: &Lane, urgency: Urgency) -> Result<Bytes> {
-    let answer = examples::answer::<Classifier>("ClassificationRequest", pieces, lane, urgency).await?;
+pub(super) async fn reply(pieces: &[Bytes], lane: &Lane, urgency: Urgency, account: &mut Account<'_>) -> Result<Bytes> {
+    let answer = examples::answer::<Classifier>("ClassificationRequest", pieces, lane, (urgency, account)).await?;
     let reply = examples::respond(&answer, &ClassificationEncoder::new(&answer.result))?;
     examples::log(LogType::Classify, pieces, &answer, &reply, lane);
     Ok(reply)

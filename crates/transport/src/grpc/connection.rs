@@ -21,7 +21,7 @@ use super::{call as grpc_call, lifetime, message, reload_config, status};
 use crate::lane::{CallInHand, Lane};
 use crate::listener::Connection;
 use crate::shutdown::ShutdownWatch;
-use tensorserve_servables::{Result, ServingError};
+use tensorserve_servables::{Code, Result, ServingError};
 
 /// Bytes a client may send ahead on one stream and on one connection.
 const STREAM_WINDOW: u32 = 4 << 20;
@@ -142,10 +142,12 @@ async fn answer(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, 
         drop(call);
         return Box::pin(answer_reload(head, body, respond, lane)).await;
     }
-    let reply = guarded(grpc_call::reply(&head, body, call.lane()));
+    let mut account = grpc_call::account(&head, &call.lane().serving.table);
+    let reply = guarded(grpc_call::reply(&head, body, call.lane(), &mut account));
     let Some(reply) = unless_given_up(reply, &mut respond).await else { return };
     let max_bytes = call.lane().serving.options.grpc.max_send_bytes;
     let reply = reply.and_then(|message| message::bounded(message, max_bytes));
+    account.close(reply.as_ref().map_or_else(|error| error.code, |_| Code::Ok));
     // A failure to send means that the client has left.
     let _ = match reply {
         Ok(message) => status::send_message(&mut respond, message),

@@ -12,6 +12,7 @@ use tensorserve_tensors::proto::wire::{LENGTH_DELIMITED, delimited_len, put_deli
 use tensorserve_tensors::proto::{Malformed, Reader};
 
 use super::{message, model_spec};
+use crate::account::Account;
 use crate::lane::Lane;
 use crate::prediction_log::LogType;
 
@@ -35,12 +36,12 @@ pub(super) async fn answer<H: Head>(
     name: &str,
     pieces: &[Bytes],
     lane: &Lane,
-    urgency: Urgency,
+    (urgency, account): (Urgency, &mut Account<'_>),
 ) -> Result<Answer<H::Output>> {
     let serving = &*lane.serving;
     let Request { spec, input } = parse(Reader::new(pieces)).map_err(|malformed| unreadable(name, malformed))?;
     let spec = spec.ok_or_else(missing_model_spec)?;
-    let handle = serving.table.resolve(&spec)?;
+    let handle = account.resolve(&spec)?;
     let check_method = serving.options.signature_method_name_check;
     let prepared = prepare::<H>(handle, spec.resolved_signature(), input.into_examples(), check_method)?;
     prepared.run(&serving.executor, lane.company(), urgency).await

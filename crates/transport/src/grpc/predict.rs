@@ -3,19 +3,20 @@
 
 use bytes::Bytes;
 use tensorserve_servables::predict::{self, Prepared};
-use tensorserve_servables::{ModelSpec, Resolve, Result, Urgency, metadata::missing_model_spec};
+use tensorserve_servables::{ModelSpec, Result, ServableHandle, Urgency, metadata::missing_model_spec};
 
 use super::examples::unreadable;
 use super::message;
+use crate::account::Account;
 use crate::lane::Lane;
 use crate::predict_wire::{self, PredictRequest};
 use crate::prediction_log::LogType;
 
-pub(super) async fn reply(pieces: &[Bytes], lane: &Lane, urgency: Urgency) -> Result<Bytes> {
+pub(super) async fn reply(pieces: &[Bytes], lane: &Lane, urgency: Urgency, account: &mut Account<'_>) -> Result<Bytes> {
     let serving = &*lane.serving;
     let mut request = predict_wire::parse(pieces).map_err(|malformed| unreadable("PredictRequest", malformed))?;
     let spec = request.spec.take().ok_or_else(missing_model_spec)?;
-    let prepared = prepare(request, &spec, &serving.table, serving.options.signature_method_name_check)?;
+    let prepared = prepare(request, &spec, account.resolve(&spec)?, serving.options.signature_method_name_check)?;
     let answer = prepared.run(&serving.executor, lane.company(), urgency).await?;
     let reply = predict_wire::encode(&answer, serving.options.tensor_encoding, message::start)?;
     if let Some(sample) = serving.request_log.sample(answer.handle.model()) {
@@ -28,10 +29,9 @@ pub(super) async fn reply(pieces: &[Bytes], lane: &Lane, urgency: Urgency) -> Re
 pub(super) fn prepare(
     request: PredictRequest<'_>,
     spec: &ModelSpec<'_>,
-    servables: &impl Resolve,
+    handle: ServableHandle,
     check_method: bool,
 ) -> Result<Prepared> {
-    let handle = servables.resolve(spec)?;
     let signature = handle.predict_signature(spec.resolved_signature())?;
     if check_method {
         signature.check_predict_method()?;

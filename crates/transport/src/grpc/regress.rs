@@ -8,6 +8,7 @@ use tensorserve_tensors::proto::wire::{delimited_len, put_delimited_header};
 
 use super::classify::{float_len, put_float};
 use super::examples::{self, ResultEncoder};
+use crate::account::Account;
 use crate::lane::Lane;
 use crate::prediction_log::LogType;
 
@@ -15,8 +16,8 @@ use crate::prediction_log::LogType;
 const REGRESSIONS: u32 = 1;
 const VALUE: u32 = 1;
 
-pub(super) async fn reply(pieces: &[Bytes], lane: &Lane, urgency: Urgency) -> Result<Bytes> {
-    let answer = examples::answer::<Regressor>("RegressionRequest", pieces, lane, urgency).await?;
+pub(super) async fn reply(pieces: &[Bytes], lane: &Lane, urgency: Urgency, account: &mut Account<'_>) -> Result<Bytes> {
+    let answer = examples::answer::<Regressor>("RegressionRequest", pieces, lane, (urgency, account)).await?;
     let reply = examples::respond(&answer, &RegressionEncoder::new(&answer.result))?;
     examples::log(LogType::Regress, pieces, &answer, &reply, lane);
     Ok(reply)

@@ -109,7 +109,7 @@ impl Replayer {
             LogType::Predict => {
                 let mut request = predict_wire::parse(pieces).map_err(|_| no_log())?;
                 let spec = request.spec.take().unwrap_or_default();
-                let prepared = predict::prepare(request, &spec, &self.servable, self.check_method)?;
+                let prepared = predict::prepare(request, &spec, self.servable.resolve(&spec)?, self.check_method)?;
                 prepared.run(&self.executor, Company::Others, Urgency::default()).await.map(drop)
             }
             LogType::Classify => self.examples::<Classifier>(pieces, no_log).await,

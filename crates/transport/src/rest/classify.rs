@@ -9,12 +9,18 @@ use tensorserve_tensors::json::encode_classifications;
 
 use super::examples::answer;
 use super::reply::{self, Reply};
+use crate::account::Account;
 use crate::grpc::classify::ClassificationEncoder;
 use crate::lane::Lane;
 use crate::prediction_log::LogType;
 
-pub(super) async fn reply(spec: ModelSpec<'_>, headers: &HeaderMap, body: &Bytes, lane: &Lane) -> Result<Reply> {
-    let (answer, logged) = answer::<Classifier>(spec, headers, body, lane).await?;
+pub(super) async fn reply(
+    spec: ModelSpec<'_>,
+    headers: &HeaderMap,
+    body: &Bytes,
+    (lane, account): (&Lane, &mut Account<'_>),
+) -> Result<Reply> {
+    let (answer, logged) = answer::<Classifier>(spec, headers, body, (lane, account)).await?;
     let reply = reply::json(encode_classifications((0..answer.result.rows()).map(|row| answer.result.row(row)))?);
     if let Some(logged) = logged {
         logged.hand_over(LogType::Classify, &answer, &ClassificationEncoder::new(&answer.result));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! One REST client: reads its requests and answers them.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
@@ -14,11 +15,13 @@ use hyper::body::{Body, Incoming};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use tensorserve_servables::metrics::Entry;
 use tensorserve_servables::{Code, Result, ServingError};
 
 use super::preface::{Version, detect};
 use super::routes::{Route, route};
-use super::{admin, classify, compress, heavy, metadata, model_status, openapi, predict, regress, reply};
+use super::{admin, classify, compress, heavy, metadata, metrics, model_status, openapi, predict, regress, reply};
+use crate::account::Account;
 use crate::control::Peer;
 use crate::inflate::{Compression, inflate};
 use crate::lane::{CallInHand, Lane};
@@ -74,6 +77,10 @@ pub(crate) async fn serve(stream: impl Connection, peer: Peer, lane: &Arc<Lane>,
 
 async fn answer(request: Request<Incoming>, peer: Peer, call: CallInHand) -> reply::Reply {
     let (head, body) = request.into_parts();
+    if metrics::is_asked_for(&head, call.lane()) {
+        let reply = Box::pin(metrics::reply(&head, call.lane())).await;
+        return compressed(reply.unwrap_or_else(|error| reply::error(&error)), &head, call.lane()).await;
+    }
     let path = head.uri.path_and_query().map_or("", |path| path.as_str());
     let route = match route(&head.method, path) {
         Ok(Route::NotFound) => return reply::not_found(),
@@ -89,13 +96,22 @@ async fn answer(request: Request<Incoming>, peer: Peer, call: CallInHand) -> rep
         route => route,
     };
     let lane = &**call.lane();
-    let mut reply = match handle(route, &head, body, lane).await {
-        Ok(reply) => reply,
-        Err(error) => reply::error(&error),
+    let mut account = account(&route, lane);
+    let (mut reply, code) = match handle(route, &head, body, (lane, &mut account)).await {
+        Ok(reply) if reply.status().is_success() => (reply, Code::Ok),
+        Ok(reply) => (reply, Code::InvalidArgument),
+        Err(error) => (reply::error(&error), error.code),
     };
     if lane.serving.options.rest_cors {
         reply::allow_any_origin(&mut reply);
     }
+    let reply = compressed(reply, &head, lane).await;
+    account.close(code);
+    reply
+}
+
+/// The reply as the client likes it.
+async fn compressed(reply: reply::Reply, head: &Parts, lane: &Lane) -> reply::Reply {
     if !lane.serving.options.rest_compression {
         return reply;
     }
@@ -105,20 +121,37 @@ async fn answer(request: Request<Incoming>, peer: Peer, call: CallInHand) -> rep
     }
 }
 
-async fn handle(route: Result<Route<'_>>, head: &Parts, body: Incoming, lane: &Lane) -> Result<reply::Reply> {
+/// How a request is counted: every one that is for the API is, also those that it does not understand.
+fn account<'a>(route: &Result<Route<'a>>, lane: &'a Lane) -> Account<'a> {
+    let (entry, name) = match route {
+        Ok(Route::Predict(spec)) => (Entry::RestPredict, spec.name.clone()),
+        Ok(Route::Classify(spec)) => (Entry::RestClassify, spec.name.clone()),
+        Ok(Route::Regress(spec)) => (Entry::RestRegress, spec.name.clone()),
+        Ok(Route::Status(spec) | Route::Metadata(spec)) => (Entry::RestOther, spec.name.clone()),
+        _ => (Entry::RestOther, Cow::Borrowed("")),
+    };
+    Account::open(&lane.serving.table, Some(entry), name)
+}
+
+async fn handle(
+    route: Result<Route<'_>>,
+    head: &Parts,
+    body: Incoming,
+    (lane, account): (&Lane, &mut Account<'_>),
+) -> Result<reply::Reply> {
     let serving = &*lane.serving;
     match route? {
         Route::Predict(spec) => {
             let body = read_body(head, body, lane).await?;
-            predict::reply(spec, &head.headers, &body, lane).await
+            predict::reply(spec, &head.headers, &body, (lane, account)).await
         }
         Route::Classify(spec) => {
             let body = read_body(head, body, lane).await?;
-            classify::reply(spec, &head.headers, &body, lane).await
+            classify::reply(spec, &head.headers, &body, (lane, account)).await
         }
         Route::Regress(spec) => {
             let body = read_body(head, body, lane).await?;
-            regress::reply(spec, &head.headers, &body, lane).await
+            regress::reply(spec, &head.headers, &body, (lane, account)).await
         }
         Route::Status(spec) => model_status::reply(&spec, serving),
         Route::Metadata(spec) => metadata::reply(&spec, serving),

@@ -11,6 +11,7 @@ use tensorserve_tensors::json::decode_examples;
 use super::heavy;
 use super::logged::LoggedExamples;
 use super::predict::urgency;
+use crate::account::Account;
 use crate::lane::Lane;
 
 /// The answer of the signature's head, and what its log shall say. As in the original, the whole body is checked before the model is looked up.
@@ -18,7 +19,7 @@ pub(super) async fn answer<H: Head>(
     spec: ModelSpec<'_>,
     headers: &HeaderMap,
     body: &Bytes,
-    lane: &Lane,
+    (lane, account): (&Lane, &mut Account<'_>),
 ) -> Result<(Answer<H::Output>, Option<LoggedExamples>)> {
     let serving = &*lane.serving;
     let urgency = urgency(headers, serving)?;
@@ -29,7 +30,7 @@ pub(super) async fn answer<H: Head>(
         decode_examples(body)?
     };
     let spec = ModelSpec { signature_name: request.signature_name.unwrap_or_default().into(), ..spec };
-    let handle = serving.table.resolve(&spec)?;
+    let handle = account.resolve(&spec)?;
     let examples = Examples { context: request.context, list: request.examples };
     let logged = LoggedExamples::new(&serving.request_log, &handle, &examples);
     let check_method = serving.options.signature_method_name_check;

@@ -10,6 +10,7 @@ pub mod format;
 mod heavy;
 pub mod logged;
 pub mod metadata;
+mod metrics;
 pub mod model_status;
 pub mod openapi;
 mod openapi_examples;

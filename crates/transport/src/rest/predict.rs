@@ -22,11 +22,17 @@ use super::format::BodyFormat;
 use super::logged::LoggedPredict;
 use super::reply::{self, Reply};
 use super::{heavy, predict_binary};
+use crate::account::Account;
 use crate::lane::Lane;
 use crate::{Serving, predict_wire, priority};
 
 /// Answers in the form that `Accept` prefers, else in that of the request.
-pub(super) async fn reply(spec: ModelSpec<'_>, headers: &HeaderMap, body: &Bytes, lane: &Lane) -> Result<Reply> {
+pub(super) async fn reply(
+    spec: ModelSpec<'_>,
+    headers: &HeaderMap,
+    body: &Bytes,
+    (lane, account): (&Lane, &mut Account<'_>),
+) -> Result<Reply> {
     let serving = &*lane.serving;
     let urgency = urgency(headers, serving)?;
     let given = BodyFormat::of_request(headers);
@@ -44,6 +50,7 @@ pub(super) async fn reply(spec: ModelSpec<'_>, headers: &HeaderMap, body: &Bytes
         prepared.signature().check_predict_method()?;
     }
     let reply_format = reply_format(given, wanted, &prepared)?;
+    account.answered_by(prepared.handle());
     let answer = prepared.run(&serving.executor, lane.company(), urgency).await?;
     let logged = logged.map(|logged| logged.answered(&answer));
     let bytes = answer.outputs().map(|(_, tensor)| tensor.bytes().len()).sum();

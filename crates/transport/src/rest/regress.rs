@@ -9,12 +9,18 @@ use tensorserve_tensors::json::encode_regressions;
 
 use super::examples::answer;
 use super::reply::{self, Reply};
+use crate::account::Account;
 use crate::grpc::regress::RegressionEncoder;
 use crate::lane::Lane;
 use crate::prediction_log::LogType;
 
-pub(super) async fn reply(spec: ModelSpec<'_>, headers: &HeaderMap, body: &Bytes, lane: &Lane) -> Result<Reply> {
-    let (answer, logged) = answer::<Regressor>(spec, headers, body, lane).await?;
+pub(super) async fn reply(
+    spec: ModelSpec<'_>,
+    headers: &HeaderMap,
+    body: &Bytes,
+    (lane, account): (&Lane, &mut Account<'_>),
+) -> Result<Reply> {
+    let (answer, logged) = answer::<Regressor>(spec, headers, body, (lane, account)).await?;
     let reply = reply::json(encode_regressions(answer.result.values())?);
     if let Some(logged) = logged {
         logged.hand_over(LogType::Regress, &answer, &RegressionEncoder::new(&answer.result));
