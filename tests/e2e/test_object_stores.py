@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc
 import pytest
 import requests
 
@@ -167,7 +168,14 @@ def test_versions_from_s3(start_server: StartServer, s3: dict[str, str], models:
         environment={**os.environ, **s3},
     )
     client = GrpcClient(server.grpc_target)
-    wait_until(lambda: client.states(NAME) == {1: "AVAILABLE"} and client.states("scalar") == {1: "AVAILABLE"})
+
+    def is_available(model: str) -> bool:
+        try:
+            return client.states(model) == {1: "AVAILABLE"}
+        except grpc.RpcError:  # A store that is slow at first: the server has started with the other model.
+            return False
+
+    wait_until(lambda: is_available(NAME) and is_available("scalar"), 60.0)
     with SteadyLoad(both_protocols(server, NAME, 2.0)) as load:
         store.put(str(models / NAME / "2"), f"models/{NAME}/2", recursive=True)
         wait_until(lambda: client.states(NAME) == {1: "END", 2: "AVAILABLE"}, 60.0)
