@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.clients import GrpcClient, RestClient, predict_request, rpc_error, without_explanation
+from tests.clients import GrpcClient, RestClient, predict_request, rpc_error, wait_until, without_explanation
 from tests.conftest import ServeModels
 from tests.models import cache
 from tests.server_process import ServerProcess, model_config
@@ -152,12 +152,10 @@ def test_a_full_queue_refuses_with_the_words_of_the_original(serve: Serve) -> No
     )
     client = GrpcClient(server.grpc_target)
     waiting = client.prediction.Predict.future(predict_request("company", {"x": np.ones((1, 3))}), 20)
-    code = text = ""
-    while not code:
-        try:
-            client.send(predict_request("company", {"x": np.ones((2, 3))}))
-        except grpc.RpcError as error:
-            code, text = error.code().name, error.details()
+    rest = RestClient(server.rest_url)
+    wait_until(lambda: '"waiting_requests":1' in rest.get("/v1/admin/models/company/batching").text.replace(" ", ""))
+    rest.close()
+    code, text = rpc_error(lambda: client.predict("company", {"x": np.ones((2, 3))}))
     client.send(predict_request("company", {"x": np.ones((1, 3))}))
     assert rows_of(waiting.result()) == [2]
     client.close()
