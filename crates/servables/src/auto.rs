@@ -63,9 +63,10 @@ impl Drop for InHand<'_> {
 }
 
 impl Auto {
-    /// `threads` can run at once. With an `objective` batches stay small enough for it.
-    pub(crate) fn new(threads: usize, objective: Option<Duration>) -> Self {
-        let ways = ways(threads.max(1));
+    /// Up to `at_once` batches, or `threads` requests on their own, can run at once. With an `objective` batches stay small
+    /// enough for it.
+    pub(crate) fn new(at_once: usize, threads: usize, objective: Option<Duration>) -> Self {
+        let ways = ways(at_once.max(1));
         let tuner = Mutex::new(Tuner::new(ways.len()));
         let [way, in_hand, crowd] = [const { AtomicUsize::new(0) }; 3];
         let (done, cost) = (AtomicU64::new(0), BatchCost::default());
@@ -169,9 +170,9 @@ impl Auto {
 }
 
 /// No batches; or one, two, four and so on at once, of all that waits or of half of what they would be then.
-fn ways(threads: usize) -> Vec<Way> {
-    let doubled = std::iter::successors(Some(1), |at_once| Some(at_once * 2)).take_while(|&at_once| at_once < threads);
-    let batches = doubled.chain([threads]);
+fn ways(most: usize) -> Vec<Way> {
+    let doubled = std::iter::successors(Some(1), |at_once| Some(at_once * 2)).take_while(|&at_once| at_once < most);
+    let batches = doubled.chain([most]);
     let batches = batches.flat_map(|at_once| [1, 2].map(|times| Way { at_once, parts: times * at_once }));
     std::iter::once(Way { at_once: 0, parts: 1 }).chain(batches).collect()
 }
@@ -181,7 +182,7 @@ mod tests {
     use super::*;
 
     fn learned(objective: Option<Duration>) -> Auto {
-        let auto = Auto::new(4, objective);
+        let auto = Auto::new(4, 4, objective);
         for (rows, millis) in [(1, 1), (8, 4), (64, 16)] {
             auto.cost.record(rows, Duration::from_millis(millis));
         }

@@ -13,7 +13,7 @@ use crate::auto::Auto;
 use crate::batch_key::BatchKey;
 use crate::batchability::{self, Batchability};
 use crate::computation::Computation;
-use crate::execution::{RunCost, default_threads};
+use crate::execution::{RunCost, default_threads, usable_cpus};
 use crate::pad_value::pad_value;
 use crate::run_queue::{Kind, RunQueue};
 use crate::signature::Signature;
@@ -37,7 +37,7 @@ pub struct Batching {
 pub struct AutoBatching {
     /// Within which time answers shall be given; requests that cannot are refused.
     pub latency_objective: Option<Duration>,
-    /// Batches that may run at once at most; `None` for the default number of execution threads.
+    /// Batches that may run at once at most; `None` for the number of CPUs.
     pub threads: Option<usize>,
 }
 
@@ -146,8 +146,12 @@ impl Batcher {
         let make = || {
             let pad_values = run.feeds.iter().map(|(handle, _)| self.pad_values.get(handle).cloned()).collect();
             let cost = RunCost::new(run.handle.servable().session().is_bounded());
-            let threads = |auto: AutoBatching| auto.threads.unwrap_or_else(default_threads);
-            let auto = self.batching.auto.map(|auto| Auto::new(threads(auto), auto.latency_objective));
+            let auto = |auto: AutoBatching| {
+                // Batches compute; more of them than CPUs would only be in the way of urgent ones.
+                let at_once = auto.threads.unwrap_or_else(usable_cpus);
+                Auto::new(at_once, auto.threads.unwrap_or_else(default_threads), auto.latency_objective)
+            };
+            let auto = self.batching.auto.map(auto);
             let parameters = self.batching.parameters.clone();
             let signatures = signatures_of(run);
             Arc::new(RunQueue::new(

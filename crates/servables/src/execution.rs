@@ -106,7 +106,12 @@ impl RunCost {
 /// How many runs may happen at once if nothing else is said: two for each CPU that this process may use, by its
 /// affinity and its control group.
 pub fn default_threads() -> usize {
-    2 * std::thread::available_parallelism().map_or(1, usize::from)
+    2 * usable_cpus()
+}
+
+/// The CPUs that this process may use.
+pub(crate) fn usable_cpus() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// How a client wants its request treated.
