@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Limits, priorities and self-sizing batches; answers are those of an unbatched server, whoever shares their run."""
+"""Self-sizing batches and priorities; answers are those of an unbatched server, whoever shares their run."""
 
 import random
 import re
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +17,7 @@ import tensorflow as tf
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.clients import GrpcClient, RestClient, predict_request, rpc_error, wait_until
+from tests.clients import GrpcClient, RestClient, predict_request, wait_until
 from tests.conftest import ServeModels
 from tests.example_requests import CLASSIFY, REGRESS, classify, example_input, multi_inference, regress, task
 from tests.models import cache
@@ -322,56 +321,6 @@ def test_rest_keeps_its_answers_and_knows_priorities(
     assert bad.json()["error"] == f'{PRIORITY} must be high, default or low; it is "urgent"'
     for rest in rests:
         rest.close()
-
-
-def test_limits_refuse_with_a_hint_to_come_back(entries: dict[str, Path], serve_models: ServeModels) -> None:
-    served = {"slow": entries["slow"], "half_plus_two": entries["half_plus_two"]}
-    server = serve_models(served, "--max_in_flight_per_model=2", "--max_in_flight=3")
-    client, rest = GrpcClient(server.grpc_target), RestClient(server.rest_url)
-    gate = predict_request("slow", {"seconds": [3.0]})
-    waiting = [client.prediction.Predict.future(gate, 30) for _ in range(2)]
-
-    def refused() -> bool:
-        reply = rest.predict("slow", {"instances": [0.0]})
-        return bool(reply.status_code == 503 and reply.headers["Retry-After"] == "1")
-
-    wait_until(refused)
-    code, text = rpc_error(lambda: client.predict("slow", {"seconds": [0.0]}))
-    assert code == "UNAVAILABLE"
-    assert "--max_in_flight_per_model" in text
-    assert client.predict("half_plus_two", {"x": [1.0]}).outputs["y"].float_val == [5.5]
-    assert all(future.result() for future in waiting)
-    assert client.predict("slow", {"seconds": [0.0]})
-    client.close()
-    rest.close()
-
-
-def test_urgent_requests_overtake(entries: dict[str, Path], serve_models: ServeModels) -> None:
-    server: ServerProcess = serve_models({"slow": entries["slow"]}, "--execution_threads=1")
-    client = GrpcClient(server.grpc_target)
-    request = predict_request("slow", {"seconds": [0.15]})
-    order: list[str] = []
-    lock = threading.Lock()
-
-    def send(priority: str) -> Any:
-        future = client.prediction.Predict.future(request, 30, metadata=[(PRIORITY, priority)])
-
-        def note(_: Any) -> None:
-            with lock:
-                order.append(priority)
-
-        future.add_done_callback(note)
-        return future
-
-    futures = [send("low") for _ in range(8)]
-    wait_until(lambda: bool(order))
-    futures += [send("high") for _ in range(3)]
-    for future in futures:
-        future.result()
-    wait_until(lambda: len(order) == len(futures))
-    client.close()
-    # One was running, and its successor may have been chosen, before they came.
-    assert order[:6].count("high") == 3, order
 
 
 def test_the_report_explains_the_decision(entries: dict[str, Path], serve_models: ServeModels) -> None:
