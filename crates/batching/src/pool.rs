@@ -91,6 +91,7 @@ impl Ord for Timer {
 /// A job that was taken out to be run.
 struct Turn {
     group: Arc<str>,
+    priority: Priority,
     /// What the group was charged in advance.
     charged: f64,
     job: Job,
@@ -206,8 +207,9 @@ impl Shared {
     fn work(&self) {
         let mut state = self.lock();
         loop {
-            state.fire_timers(self, Instant::now());
-            if let Some(turn) = state.next() {
+            let now = Instant::now();
+            state.fire_timers(self, now);
+            if let Some(turn) = state.next(now) {
                 if state.idle > 0 && (state.waiting != [0; 3] || !state.has_timekeeper && !state.timers.is_empty()) {
                     self.wake.notify_one();
                 }
@@ -217,6 +219,7 @@ impl Shared {
                 let _ = catch_unwind(AssertUnwindSafe(turn.job));
                 let took = start.elapsed();
                 state = self.lock();
+                state.turns.had(turn.priority, took);
                 state.charge(&turn.group, turn.charged, took);
                 continue;
             }
@@ -273,13 +276,13 @@ impl State {
     }
 
     /// The next job: of the most urgent priority that waits, of the group that is furthest behind.
-    fn next(&mut self) -> Option<Turn> {
-        let kinds = self.waiting.iter().filter(|&&waiting| waiting > 0).count();
-        if kinds == 0 {
+    fn next(&mut self, now: Instant) -> Option<Turn> {
+        if self.waiting == [0; 3] {
             return None;
         }
-        let order = self.turns.order(kinds > 1);
-        let level = order.into_iter().map(|priority| priority as usize).find(|&level| self.waiting[level] > 0)?;
+        let order = self.turns.order(self.waiting.map(|jobs| jobs > 0), now);
+        let priority = order.into_iter().find(|&priority| self.waiting[priority as usize] > 0)?;
+        let level = priority as usize;
         let waits = self.groups.iter_mut().filter(|(_, group)| !group.jobs[level].is_empty());
         let (name, group) = waits.min_by(|(_, a), (_, b)| a.clock.total_cmp(&b.clock))?;
         let job = group.jobs[level].pop_front()?;
@@ -288,7 +291,7 @@ impl State {
         let charged = group.usual / group.weight;
         group.clock += charged;
         group.running += 1;
-        Some(Turn { group: Arc::clone(name), charged, job })
+        Some(Turn { group: Arc::clone(name), priority, charged, job })
     }
 
     /// Replaces what a group was charged in advance by what its job took.

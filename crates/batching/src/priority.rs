@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! How urgent a request is.
 
-/// Higher ones go first; lower ones get a turn now and then, see [`Turns`].
+use std::time::{Duration, Instant};
+
+/// Higher ones go first; lower ones are not left without a turn for ever, see [`Turns`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Priority {
     High,
@@ -25,24 +27,80 @@ impl Priority {
     }
 }
 
-/// One turn in so many goes to the least urgent that wait.
-const TURNS_OF_A_ROUND: u32 = 16;
+/// What is less urgent goes first once it was passed over for so many times as long as its own turns take, which leaves
+/// it a sixteenth of the time at worst.
+const PATIENCE: u32 = 16;
+/// Or for so long, if its turns take no time.
+const LEAST_PATIENCE: Duration = Duration::from_millis(1);
 
-/// Decides which priorities come first, turn after turn: the urgent ones, but one turn in 16 starts from the other end,
-/// so that nothing waits for ever and the urgent ones lose at most a sixteenth.
+/// Decides which priorities come first, turn after turn: the urgent ones, unless they leave the others nothing at all.
 #[derive(Debug, Default)]
-pub struct Turns(u32);
+pub struct Turns {
+    /// Since when each priority has been passed over.
+    passed_over: [Option<Instant>; 3],
+    /// What its turns took lately.
+    usual: [Duration; 3],
+}
 
 impl Turns {
-    /// The order for this turn. `contended`: more than one priority waits; else there is nothing to decide.
-    pub fn order(&mut self, contended: bool) -> [Priority; 3] {
-        let [high, default, low] = Priority::ALL;
-        if contended {
-            self.0 = (self.0 + 1) % TURNS_OF_A_ROUND;
-            if self.0 == 0 {
-                return [low, default, high];
-            }
+    /// The order for this turn, in which the first of those who are `waiting` gets its turn.
+    pub fn order(&mut self, waiting: [bool; 3], now: Instant) -> [Priority; 3] {
+        let mut order = Priority::ALL;
+        let Some(first) = waiting.iter().position(|&waits| waits) else { return order };
+        for level in 0..order.len() {
+            self.passed_over[level] = self.passed_over[level].or(Some(now)).filter(|_| waiting[level] && level > first);
         }
-        [high, default, low]
+        let is_starved = |level: &usize| {
+            let patience = (self.usual[*level] * PATIENCE).max(LEAST_PATIENCE);
+            self.passed_over[*level].is_some_and(|since| now.saturating_duration_since(since) > patience)
+        };
+        if let Some(starved) = (first..order.len()).rev().find(is_starved) {
+            self.passed_over[starved] = None;
+            order[..=starved].rotate_right(1);
+        }
+        order
+    }
+
+    /// Takes a turn of this priority into account, however it came about.
+    pub fn had(&mut self, priority: Priority, took: Duration) {
+        let level = priority as usize;
+        self.passed_over[level] = None;
+        self.usual[level] = self.usual[level] - self.usual[level] / 4 + took / 4;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MILLI: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn the_urgent_go_first_and_the_others_get_a_sixteenth_of_the_time_at_least() {
+        let (mut turns, mut now) = (Turns::default(), Instant::now());
+        let mut times = [Duration::ZERO; 3];
+        let takes = [MILLI, MILLI, 20 * MILLI];
+        for _ in 0..10_000 {
+            let level = turns.order([true; 3], now)[0] as usize;
+            now += takes[level];
+            times[level] += takes[level];
+            turns.had(Priority::ALL[level], takes[level]);
+        }
+        let share = |level: usize| times[level].as_secs_f64() / times.iter().sum::<Duration>().as_secs_f64();
+        assert!(share(0) > 0.85, "{times:?}");
+        assert!((0.04..0.07).contains(&share(1)) && (0.04..0.07).contains(&share(2)), "{times:?}");
+    }
+
+    #[test]
+    fn who_gets_turns_anyway_never_goes_before_the_urgent() {
+        let (mut turns, mut now) = (Turns::default(), Instant::now());
+        for _ in 0..1000 {
+            assert_eq!(turns.order([true, false, true], now), Priority::ALL);
+            now += 2 * MILLI;
+            turns.had(Priority::High, 2 * MILLI);
+            assert_eq!(turns.order([false, false, true], now), Priority::ALL);
+            now += 20 * MILLI;
+            turns.had(Priority::Low, 20 * MILLI);
+        }
     }
 }

@@ -66,7 +66,8 @@ impl Limits {
 pub enum Cut {
     /// The first batch, if it may run.
     Batch,
-    /// As many tasks of the most urgent priority as fit this many rows, at least one, whatever batch they are in.
+    /// As many tasks of one priority as fit this many rows, at least one, whatever batch they are in. Less urgent ones
+    /// would make their run longer, so they have runs of their own.
     Rows(usize),
 }
 
@@ -270,73 +271,72 @@ impl<T: Abandon> Queue<T> {
         Priority::ALL.into_iter().find(|&priority| !self.levels[priority as usize].tasks.is_empty())
     }
 
-    /// Takes out what runs next. Tasks whose deadline has passed come apart; those that were given up are dropped.
-    pub fn take(&mut self, cut: Cut, now: Instant) -> Taken<T> {
-        let waiting = self.levels.iter().filter(|level| !level.tasks.is_empty()).count();
-        let order = self.turns.order(waiting > 1);
-        match cut {
-            Cut::Batch => self.take_batch(order, now),
-            Cut::Rows(rows) => self.take_rows(rows, order, now),
-        }
-    }
-
-    /// The first batch of the first priority that has one. Room that is left in it is filled with other tasks.
-    fn take_batch(&mut self, order: [Priority; 3], now: Instant) -> Taken<T> {
+    /// Takes out what runs next, of the first priority that `may_begin`. Tasks whose deadline has passed come apart; those
+    /// that were given up are dropped.
+    pub fn take(&mut self, cut: Cut, now: Instant, may_begin: impl Fn(Priority) -> bool) -> Taken<T> {
+        let waiting = [0, 1, 2].map(|level: usize| !self.levels[level].tasks.is_empty());
+        let order = self.turns.order(waiting, now);
         let mut taken = Taken::default();
         for priority in order {
-            let level = &mut self.levels[priority as usize];
-            let may_start = match level.ready(&self.limits) {
-                Ready::Now => true,
-                Ready::At(time) => time <= now,
-                Ready::Never => false,
-            };
-            if taken.tasks.is_empty() && !may_start {
+            if taken.tasks.is_empty() && !may_begin(priority) {
                 continue;
             }
-            let mut batch = None;
-            while let Some((number, first)) = level.tasks.front() {
-                if taken.tasks.is_empty() {
-                    batch = Some(*number);
-                }
-                let other_batch = batch.is_some_and(|running| running != *number);
-                if other_batch || !taken.has_room(first.rows, self.limits.batch_rows) {
-                    break;
-                }
-                let Some(task) = level.pop() else { break };
-                self.rows -= task.rows;
-                taken.sort_in(task, now);
+            match cut {
+                Cut::Batch => self.take_batch(priority, now, &mut taken),
+                Cut::Rows(rows) if taken.tasks.is_empty() => self.take_rows(priority, rows, now, &mut taken),
+                Cut::Rows(_) => {}
             }
         }
         taken
     }
 
-    /// The most urgent tasks. Less urgent ones would make their run longer, so they have runs of their own; but if the
-    /// turn belongs to the least urgent, one of them joins, so that they do not wait for ever.
-    fn take_rows(&mut self, rows: usize, order: [Priority; 3], now: Instant) -> Taken<T> {
-        let mut taken = Taken::default();
-        if order[0] == Priority::Low {
-            order.into_iter().for_each(|priority| self.take_tasks(1, priority, rows, now, &mut taken));
-        }
-        let joined = taken.tasks.len();
-        for priority in Priority::ALL {
-            if taken.tasks.len() == joined {
-                self.take_tasks(usize::MAX, priority, rows, now, &mut taken);
-            }
-        }
-        taken
+    /// Takes into account how long a run took that began with tasks of this priority.
+    pub fn ran(&mut self, priority: Priority, took: Duration) {
+        self.turns.had(priority, took);
     }
 
-    /// Adds tasks of one priority, as long as there are fewer than `count` in all and they fit so many rows.
-    fn take_tasks(&mut self, count: usize, priority: Priority, rows: usize, now: Instant, taken: &mut Taken<T>) {
+    /// The first batch, if there is none yet; else tasks that fit the room that is left in it.
+    fn take_batch(&mut self, priority: Priority, now: Instant, taken: &mut Taken<T>) {
+        let level = &mut self.levels[priority as usize];
+        let may_start = match level.ready(&self.limits) {
+            Ready::Now => true,
+            Ready::At(time) => time <= now,
+            Ready::Never => false,
+        };
+        if taken.tasks.is_empty() && !may_start {
+            return;
+        }
+        let mut batch = None;
+        while let Some((number, first)) = level.tasks.front() {
+            if taken.tasks.is_empty() {
+                batch = Some(*number);
+            }
+            let other_batch = batch.is_some_and(|running| running != *number);
+            if other_batch || !taken.has_room(first.rows, self.limits.batch_rows) {
+                break;
+            }
+            let Some(task) = level.pop() else { break };
+            self.rows -= task.rows;
+            taken.sort_in(task, now);
+        }
+    }
+
+    fn take_rows(&mut self, priority: Priority, rows: usize, now: Instant, taken: &mut Taken<T>) {
         let level = &mut self.levels[priority as usize];
         while let Some((_, first)) = level.tasks.front()
-            && taken.tasks.len() < count
             && taken.has_room(first.rows, rows)
             && let Some(task) = level.pop()
         {
             self.rows -= task.rows;
             taken.sort_in(task, now);
         }
+    }
+}
+
+impl<T> Taken<T> {
+    /// The most urgent priority of the tasks.
+    pub fn priority(&self) -> Option<Priority> {
+        self.tasks.iter().map(|task| task.priority).min()
     }
 }
 

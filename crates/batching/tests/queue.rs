@@ -94,7 +94,7 @@ impl World {
 
     fn take(&mut self, cut: Cut) {
         let ready = self.queue.ready();
-        let taken = self.queue.take(cut, self.now);
+        let taken = self.queue.take(cut, self.now, |_| true);
         let may_run = match ready {
             Ready::Now => true,
             Ready::At(time) => time <= self.now,
@@ -198,7 +198,7 @@ fn a_large_task_is_split_over_the_room_that_is_left() {
     queue.push(task(10, Priority::Default), |_| Stays).unwrap();
     let mut batches = Vec::new();
     while !queue.is_empty() {
-        batches.push(queue.take(Cut::Batch, Instant::now()).tasks.iter().map(|task| task.rows).collect::<Vec<_>>());
+        batches.push(queue.take(Cut::Batch, Instant::now(), |_| true).tasks.iter().map(|task| task.rows).collect::<Vec<_>>());
     }
     assert_eq!(batches, [vec![3, 1], vec![4], vec![4], vec![1]]);
     let parameters = Parameters { max_enqueued_batches: 1, ..parameters };
@@ -213,33 +213,37 @@ fn a_large_task_is_split_over_the_room_that_is_left() {
 
 #[test]
 fn urgent_tasks_go_first_and_others_get_a_turn_now_and_then() {
-    let parameters = Parameters { max_batch_size: 1, max_enqueued_batches: 1000, ..Parameters::default() };
-    let mut queue = queue(&parameters);
-    for _ in 0..100 {
-        queue.push(task(1, Priority::Low), |_| Stays).unwrap();
-        queue.push(task(1, Priority::High), |_| Stays).unwrap();
+    for cut in [Cut::Batch, Cut::Rows(1)] {
+        let parameters = Parameters { max_batch_size: 1, max_enqueued_batches: 10_000, ..Parameters::default() };
+        let (mut queue, mut now) = (queue(&parameters), Instant::now());
+        for _ in 0..1000 {
+            queue.push(task(1, Priority::Low), |_| Stays).unwrap();
+            queue.push(task(1, Priority::High), |_| Stays).unwrap();
+        }
+        let turn = |_| {
+            let priority = queue.take(cut, now, |_| true).priority().unwrap();
+            now += Duration::from_millis(5);
+            queue.ran(priority, Duration::from_millis(5));
+            priority
+        };
+        let order: Vec<_> = (0..1000).map(turn).collect();
+        let low = order.iter().filter(|&&priority| priority == Priority::Low).count();
+        assert!(order[0] == Priority::High && (1000 / 20..1000 / 12).contains(&low), "{low}");
     }
-    let order: Vec<_> = (0..100).map(|_| queue.take(Cut::Batch, Instant::now()).tasks[0].priority).collect();
-    let low = order.iter().filter(|&&priority| priority == Priority::Low).count();
-    assert_eq!((order[0], low), (Priority::High, 100 / 16));
 }
 
 #[test]
-fn a_batch_that_sizes_itself_holds_one_priority_and_now_and_then_one_task_of_the_least() {
-    let mut queue = queue(&Parameters { max_batch_size: 1000, ..Parameters::default() });
-    for _ in 0..100 {
-        queue.push(task(1, Priority::Low), |_| Stays).unwrap();
-        queue.push(task(1, Priority::High), |_| Stays).unwrap();
-        queue.push(task(1, Priority::High), |_| Stays).unwrap();
+fn who_may_not_begin_lets_others_go_first_but_may_join_a_batch() {
+    let mut queue = queue(&Parameters { max_batch_size: 4, ..Parameters::default() });
+    for priority in [Priority::Low, Priority::High, Priority::Default] {
+        queue.push(task(1, priority), |_| Stays).unwrap();
     }
-    for turn in 1..=32 {
-        let priorities: Vec<_> =
-            queue.take(Cut::Rows(4), Instant::now()).tasks.iter().map(|task| task.priority).collect();
-        let low = usize::from(turn % 16 == 0);
-        assert_eq!(priorities, [vec![Priority::Low; low], vec![Priority::High; 4 - low]].concat(), "turn {turn}");
-    }
-    let rest = queue.clear();
-    assert_eq!((rest.len(), queue.rows(), queue.ready()), (300 - 4 * 32, 0, Ready::Never));
+    let not_high = |priority| priority != Priority::High;
+    let taken = queue.take(Cut::Rows(4), Instant::now(), not_high);
+    assert_eq!(taken.tasks.iter().map(|task| task.priority).collect::<Vec<_>>(), [Priority::Default]);
+    assert!(queue.take(Cut::Batch, Instant::now(), |_| false).tasks.is_empty());
+    let taken = queue.take(Cut::Batch, Instant::now(), |priority| priority == Priority::High);
+    assert_eq!((taken.rows, taken.priority(), queue.len()), (2, Some(Priority::High), 0));
 }
 
 #[test]
@@ -250,8 +254,8 @@ fn a_batch_waits_for_company_as_long_as_it_was_told() {
     let at = first.enqueued + Duration::from_millis(1);
     queue.push(first, |_| Stays).unwrap();
     assert_eq!(queue.ready(), Ready::At(at));
-    assert!(queue.take(Cut::Batch, at - Duration::from_nanos(1)).tasks.is_empty());
+    assert!(queue.take(Cut::Batch, at - Duration::from_nanos(1), |_| true).tasks.is_empty());
     queue.push(task(1, Priority::Default), |_| Stays).unwrap();
     assert_eq!(queue.ready(), Ready::Now);
-    assert_eq!(queue.take(Cut::Batch, at - Duration::from_nanos(1)).rows, 2);
+    assert_eq!(queue.take(Cut::Batch, at - Duration::from_nanos(1), |_| true).rows, 2);
 }

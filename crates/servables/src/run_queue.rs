@@ -70,8 +70,8 @@ struct State {
     turns: [bool; 3],
     /// The earliest timer that is set.
     timer: Option<Instant>,
-    /// Batches that run, and their rows.
-    running: usize,
+    /// Batches that run, by the priority of the most urgent request in them, and their rows.
+    running: [usize; 3],
     running_rows: usize,
 }
 
@@ -93,7 +93,7 @@ impl RunQueue {
     /// A queue for runs that have this in common, whose batches size themselves if there is an `auto`.
     pub(crate) fn new(kind: Kind, cost: RunCost, auto: Option<Auto>) -> Self {
         let queue = Queue::new(Limits::of(&kind.parameters));
-        let state = State { queue, turns: [false; 3], timer: None, running: 0, running_rows: 0 };
+        let state = State { queue, turns: [false; 3], timer: None, running: [0; 3], running_rows: 0 };
         let (stats, split_up) = (Stats::default(), AtomicBool::new(false));
         RunQueue { kind, cost, auto, stats, split_up, state: Mutex::new(state) }
     }
@@ -113,7 +113,7 @@ impl RunQueue {
     /// Requests and rows that wait, and batches that run.
     pub(crate) fn depth(&self) -> (usize, usize, usize) {
         let state = self.lock();
-        (state.queue.len(), state.queue.rows(), state.running)
+        (state.queue.len(), state.queue.rows(), state.running.iter().sum())
     }
 
     pub(crate) fn is_idle(&self) -> bool {
@@ -130,7 +130,7 @@ impl RunQueue {
         usize::try_from(self.kind.parameters.max_batch_size).unwrap_or(0)
     }
 
-    /// Batches that may run at once.
+    /// Batches that may run at once; less urgent ones are not counted.
     fn at_once(&self) -> usize {
         // Those that still wait when no more batches are to be made go one after the other.
         self.auto.as_ref().map_or(usize::MAX, |auto| auto.at_once().max(1))
@@ -228,9 +228,11 @@ impl RunQueue {
         let mut state = self.lock();
         state.turns[priority as usize] = false;
         state.timer = state.timer.filter(|&time| time > now);
-        let taken = if state.running < self.at_once() { state.take(self.auto.as_ref(), now) } else { Taken::default() };
-        let begins = !taken.tasks.is_empty();
-        state.running += usize::from(begins);
+        let taken = state.take(self.auto.as_ref(), self.at_once(), now);
+        let begins = taken.priority();
+        if let Some(priority) = begins {
+            state.running[priority as usize] += 1;
+        }
         state.running_rows += taken.rows;
         let wish = state.wish(self.at_once());
         drop(state);
@@ -241,9 +243,7 @@ impl RunQueue {
             // An error means that the client has left.
             let _ = task.payload.reply.send(Err(expired()));
         }
-        if !begins {
-            return;
-        }
+        let Some(priority) = begins else { return };
         self.stats.batch_rows.record(taken.rows as u64);
         self.stats.batch_requests.record(taken.tasks.len() as u64);
         for task in &taken.tasks {
@@ -252,7 +252,7 @@ impl RunQueue {
             let Waiting { handle, feeds, .. } = &task.payload;
             handle.metrics().batching().dequeued(waited, task.rows, feeds.len());
         }
-        let end = End { queue: self, rows: taken.rows, pool, group };
+        let end = End { queue: self, priority, rows: taken.rows, start: now, pool, group };
         self.run(taken.tasks);
         if let Some(auto) = &self.auto {
             auto.ran_together(taken.rows);
@@ -383,7 +383,9 @@ impl Drop for Asked {
 /// Counts a batch as running until it is dropped, even by a panic, and asks for the next.
 struct End<'a> {
     queue: &'a Arc<RunQueue>,
+    priority: Priority,
     rows: usize,
+    start: Instant,
     pool: &'a Pool,
     group: &'a Arc<str>,
 }
@@ -391,8 +393,9 @@ struct End<'a> {
 impl Drop for End<'_> {
     fn drop(&mut self) {
         let mut state = self.queue.lock();
-        state.running -= 1;
+        state.running[self.priority as usize] -= 1;
         state.running_rows -= self.rows;
+        state.queue.ran(self.priority, self.start.elapsed());
         let wish = state.wish(self.queue.at_once());
         drop(state);
         self.queue.ask(wish, self.pool, self.group);
@@ -414,7 +417,7 @@ impl Drop for Later {
 }
 
 impl State {
-    fn take(&mut self, auto: Option<&Auto>, now: Instant) -> Taken<Waiting> {
+    fn take(&mut self, auto: Option<&Auto>, at_once: usize, now: Instant) -> Taken<Waiting> {
         let cut = match auto {
             None => Cut::Batch,
             Some(auto) => {
@@ -422,17 +425,16 @@ impl State {
                 Cut::Rows(auto.batch_rows(self.queue.rows(), self.running_rows, row_bytes))
             }
         };
-        self.queue.take(cut, now)
+        let running = self.running;
+        self.queue.take(cut, now, |priority| running[..=priority as usize].iter().sum::<usize>() < at_once)
     }
 
-    /// What is to be asked for, so that everything that waits gets its turn, with so many batches at once.
+    /// What is to be asked for, so that everything that waits gets its turn, with so many batches at once. A request does
+    /// not wait for less urgent ones that run: it runs beside them.
     fn wish(&mut self, at_once: usize) -> Wish {
-        let pending = self.turns.iter().filter(|&&pending| pending).count();
-        if self.running.saturating_add(pending) >= at_once {
-            return Wish::Nothing;
-        }
         let Some(priority) = self.queue.priority() else { return Wish::Nothing };
-        if self.turns[..=priority as usize].contains(&true) {
+        let (turns, running) = (&self.turns[..=priority as usize], &self.running[..=priority as usize]);
+        if turns.contains(&true) || running.iter().sum::<usize>() >= at_once {
             return Wish::Nothing;
         }
         match self.queue.ready() {
