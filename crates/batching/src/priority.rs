@@ -47,8 +47,8 @@ impl Turns {
     pub fn order(&mut self, waiting: [bool; 3], now: Instant) -> [Priority; 3] {
         let mut order = Priority::ALL;
         let Some(first) = waiting.iter().position(|&waits| waits) else { return order };
-        for level in 0..order.len() {
-            self.passed_over[level] = self.passed_over[level].or(Some(now)).filter(|_| waiting[level] && level > first);
+        for (level, since) in self.passed_over.iter_mut().enumerate() {
+            *since = since.or(Some(now)).filter(|_| waiting[level] && level > first);
         }
         let is_starved = |level: &usize| {
             let patience = (self.usual[*level] * PATIENCE).max(LEAST_PATIENCE);

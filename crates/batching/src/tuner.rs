@@ -2,7 +2,8 @@
 //! Finds by trial which way of running gives the most rows a second, and keeps to it.
 //!
 //! A way is tried against the one in use in short windows that take turns, so that both see the same load, machine and
-//! neighbours. What does not pay is tried again ever more rarely. The measure is rows done by time, with everything that
+//! neighbours. One that seems to pay a little has to show it again, three times as long. What does not pay is tried again ever more
+//! rarely. The measure is rows done by time, with everything that
 //! a way costs in it: merging, hand-over, waiting clients. While the load is below what the way in use can do, no other
 //! does more rows, and nothing changes.
 //!
@@ -24,6 +25,8 @@ const IDLE: Duration = Duration::from_secs(20);
 
 /// Another way must do so much more to be taken.
 const GAIN: f64 = 1.03;
+/// One that does so much more need not show it again.
+const CLEAR_GAIN: f64 = 1.3;
 /// A way that does so little is given up in the middle of its trial.
 const HOPELESS: f64 = 0.7;
 /// A load that changes by so much makes old findings doubtful.
@@ -33,8 +36,9 @@ const DOUBT: Duration = Duration::from_secs(5);
 /// Rows in hand, on average, from which on it matters how they are run.
 const CROWD: f64 = 1.5;
 
-/// The windows of a trial: the new way and the one in use, twice.
+/// The windows of a trial, of the new way and the one in use in turns; and of one that has to confirm it.
 const STEPS: usize = 4;
+const CONFIRMING_STEPS: usize = 16;
 
 /// What happened since the start, as of a moment at which work was done.
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +64,10 @@ struct Window {
 struct Trial {
     way: usize,
     step: usize,
-    rates: [f64; STEPS],
+    steps: usize,
+    /// Sums of the rates in the windows of the new way and of the one in use.
+    new: f64,
+    old: f64,
 }
 
 #[derive(Clone, Debug)]
@@ -166,12 +173,12 @@ impl Tuner {
         self.ways[before].rate = Some(rate);
         match self.trial {
             Some(mut trial) => {
-                trial.rates[trial.step] = rate;
+                *if trial.step % 2 == 0 { &mut trial.new } else { &mut trial.old } += rate;
                 trial.step += 1;
-                self.trial = Some(trial);
                 let hopeless = trial.step == 1 && rate < HOPELESS * self.ways[self.best].rate.unwrap_or(0.0);
-                if hopeless || trial.step == STEPS {
-                    self.end_trial(trial, hopeless, report.now);
+                self.trial = Some(trial);
+                if hopeless || trial.step == trial.steps {
+                    self.judge(trial, hopeless, report.now);
                 }
             }
             None => self.after_rest(report.now, rate, crowd),
@@ -180,15 +187,16 @@ impl Tuner {
         self.open_window(report, unsettled);
     }
 
-    fn end_trial(&mut self, trial: Trial, hopeless: bool, now: Instant) {
-        self.trial = None;
-        let [new, old, new_again, old_again] = trial.rates;
-        if !hopeless && new + new_again > GAIN * (old + old_again) {
-            self.best = trial.way;
-            self.ways.iter_mut().for_each(|way| (way.pause, way.next) = (FIRST_PAUSE, None));
+    fn judge(&mut self, trial: Trial, hopeless: bool, now: Instant) {
+        let pays = !hopeless && trial.new > GAIN * trial.old;
+        if pays && trial.steps == STEPS && trial.new < CLEAR_GAIN * trial.old {
+            self.trial = Some(Trial { steps: CONFIRMING_STEPS, ..trial });
             return;
         }
-        let way = &mut self.ways[trial.way];
+        self.trial = None;
+        // What lost to the one in use so far loses to a better one as well.
+        let loser = if pays { std::mem::replace(&mut self.best, trial.way) } else { trial.way };
+        let way = &mut self.ways[loser];
         way.next = now.checked_add(way.pause);
         way.pause = (way.pause * if hopeless { 4 } else { 2 }).min(LONGEST_PAUSE);
     }
@@ -208,7 +216,7 @@ impl Tuner {
         };
         // The one that waited longest; `None` comes first.
         let next = self.ways.iter().enumerate().filter(due).min_by_key(|(_, way)| way.next).map(|(number, _)| number);
-        self.trial = next.map(|way| Trial { way, step: 0, rates: [0.0; STEPS] });
+        self.trial = next.map(|way| Trial { way, step: 0, steps: STEPS, new: 0.0, old: 0.0 });
     }
 }
 
@@ -216,25 +224,32 @@ impl Tuner {
 mod tests {
     use super::*;
 
-    /// Clients that keep `in_hand` rows waiting; each way does a row in so many microseconds.
+    /// Clients that keep `in_hand` rows waiting; each way does a row in so many microseconds, give or take the noise.
     struct Simulation {
         tuner: Tuner,
         now: Instant,
         rows: u64,
         time_by_way: [Duration; 3],
+        noise: f64,
+        chance: u64,
     }
 
     impl Simulation {
         fn new(micros: [u64; 3]) -> Self {
             let time_by_way = micros.map(Duration::from_micros);
-            Simulation { tuner: Tuner::new(3), now: Instant::now(), rows: 0, time_by_way }
+            let (tuner, now) = (Tuner::new(3), Instant::now());
+            Simulation { tuner, now, rows: 0, time_by_way, noise: 0.0, chance: 0x9e37_79b9 }
         }
 
         fn run(&mut self, time: Duration, in_hand: usize) {
             let end = self.now + time;
             while self.now < end {
                 self.rows += 8;
-                self.now += 8 * self.time_by_way[self.tuner.way()];
+                self.chance ^= self.chance << 13;
+                self.chance ^= self.chance >> 7;
+                self.chance ^= self.chance << 17;
+                let noise = 1.0 + self.noise * (self.chance % 2001) as f64 / 1000.0 - self.noise;
+                self.now += (8 * self.time_by_way[self.tuner.way()]).mul_f64(noise);
                 self.tuner.report(Report { now: self.now, rows: self.rows, in_hand });
             }
         }
@@ -257,6 +272,16 @@ mod tests {
         simulation.run(Duration::from_secs(60), 64);
         let share = (simulation.rows - rows) as f64 / 6_000_000.0;
         assert!(share > 0.99, "{share} of what the best way does");
+    }
+
+    #[test]
+    fn noise_leads_nobody_astray_for_long() {
+        let mut simulation = Simulation { noise: 0.9, ..Simulation::new([100, 92, 110]) };
+        simulation.run(Duration::from_secs(10), 64);
+        let rows = simulation.rows;
+        simulation.run(Duration::from_secs(60), 64);
+        let share = (simulation.rows - rows) as f64 / (60e6 / 92.0);
+        assert!(share > 0.98, "{share} of what the best way does");
     }
 
     #[test]

@@ -198,7 +198,9 @@ fn a_large_task_is_split_over_the_room_that_is_left() {
     queue.push(task(10, Priority::Default), |_| Stays).unwrap();
     let mut batches = Vec::new();
     while !queue.is_empty() {
-        batches.push(queue.take(Cut::Batch, Instant::now(), |_| true).tasks.iter().map(|task| task.rows).collect::<Vec<_>>());
+        batches.push(
+            queue.take(Cut::Batch, Instant::now(), |_| true).tasks.iter().map(|task| task.rows).collect::<Vec<_>>(),
+        );
     }
     assert_eq!(batches, [vec![3, 1], vec![4], vec![4], vec![1]]);
     let parameters = Parameters { max_enqueued_batches: 1, ..parameters };

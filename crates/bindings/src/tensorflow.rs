@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use pyo3::prelude::*;
 use tensorserve_runtimes::tensorflow::TensorFlow;
-use tensorserve_runtimes::{LoadRequest, Runtime};
+use tensorserve_runtimes::{Compute, LoadRequest, Runtime};
+use tensorserve_servables::compute_choice;
 
 use crate::error::to_python;
 use crate::servable::Servable;
@@ -42,11 +43,8 @@ impl TensorFlowRuntime {
         config_proto: Vec<u8>,
         niceness: i32,
     ) -> PyResult<Servable> {
-        let request = LoadRequest { path, tags, config_proto, niceness };
-        let servable = py.detach(|| {
-            let session = self.runtime.load(&request)?;
-            Ok(Arc::new(tensorserve_servables::Servable::new(session)))
-        });
-        Ok(Servable { servable: servable.map_err(to_python)? })
+        let request = LoadRequest { path, tags, config_proto, niceness, compute: Compute::SharedPool };
+        let servable = py.detach(|| compute_choice::load(&*self.runtime, &request)).map_err(to_python)?;
+        Ok(Servable { servable: Arc::new(servable) })
     }
 }

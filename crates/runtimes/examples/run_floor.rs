@@ -15,7 +15,7 @@ use std::time::Instant;
 use tensorserve_protos::tensorflow::TensorInfo;
 use tensorserve_protos::tensorflow::tensor_info::Encoding;
 use tensorserve_runtimes::tensorflow::TensorFlow;
-use tensorserve_runtimes::{LoadRequest, RunOptions, Runtime, Session, TensorHandle, Threading};
+use tensorserve_runtimes::{Compute, LoadRequest, RunOptions, Runtime, Session, TensorHandle, Threading};
 use tensorserve_tensors::{AlignedBuffer, DataType, Shape, Tensor};
 
 const USAGE: &str = "usage: run_floor LIBRARY MODEL SIGNATURE ITERATIONS [SHAPE, such as 8,784]";
@@ -30,6 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         tags: vec!["serve".to_owned()],
         config_proto: Vec::new(),
         niceness: 0,
+        compute: Compute::SharedPool,
     })?;
     let signature = session.signature_defs().get(signature).ok_or("the model has no such signature")?;
     let feeds = signature.inputs.values().map(|info| feed(&*session, info, shape.as_ref()));

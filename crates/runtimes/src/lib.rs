@@ -27,6 +27,18 @@ pub struct LoadRequest {
     pub config_proto: Vec<u8>,
     /// How much lower than requests' the priority of loading and freeing the model is: from 0, the same, to 19.
     pub niceness: i32,
+    /// Where runs compute, unless `config_proto` says it.
+    pub compute: Compute,
+}
+
+/// Where the parts of one operation are computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Compute {
+    /// In the engine's pool, which all models share: a single run is fastest, but runs are in each other's way.
+    #[default]
+    SharedPool,
+    /// All of a run in the thread that runs it, if the engine can do so for this model. See [`Session::compute`].
+    Caller,
 }
 
 /// An engine that can load models. Loading takes long and is done off the request path.
@@ -84,6 +96,11 @@ pub trait Session: Send + Sync {
     /// times of past runs say how long the next one will take.
     fn is_bounded(&self) -> bool {
         false
+    }
+
+    /// Where runs compute.
+    fn compute(&self) -> Compute {
+        Compute::SharedPool
     }
 
     /// Whether a run of the signature with this key may do more than compute: change a variable, write a file, wait for

@@ -19,6 +19,12 @@ use crate::{Code, Result, ServingError};
 /// Requests that are run on their own are reported once for so many rows.
 const REPORTED_ROWS: u64 = 16;
 
+/// A batch that waits for the rest of the rows in hand does so for this part of the time that its run takes, within
+/// bounds.
+const GATHERING: u32 = 2;
+const LEAST_GATHERING: Duration = Duration::from_micros(50);
+const MOST_GATHERING: Duration = Duration::from_millis(5);
+
 /// Inputs of a batch, in bytes.
 const MAX_BATCH_BYTES: usize = 64 << 20;
 
@@ -29,6 +35,16 @@ pub(crate) struct Way {
     pub(crate) at_once: usize,
     /// A batch takes at most this part of the rows in hand.
     pub(crate) parts: usize,
+    /// A batch waits, but not for long, until its share of the rows in hand has arrived.
+    pub(crate) gathers: bool,
+}
+
+/// What a batch waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Gathering {
+    pub(crate) rows: usize,
+    /// After the first of them has arrived.
+    pub(crate) patience: Duration,
 }
 
 /// What runs of one kind have shown so far, and how they are run now.
@@ -116,21 +132,33 @@ impl Auto {
 
     /// How many rows to run together, of `waiting` with inputs of `row_bytes` each while `running` are under way.
     pub(crate) fn batch_rows(&self, waiting: usize, running: usize, row_bytes: usize) -> usize {
-        let Way { at_once, parts } = self.way();
+        let Way { at_once, parts, .. } = self.way();
+        self.crowd.store(self.crowd(), Ordering::Relaxed);
         // An even share for each of the batches that may run at once.
         let share = (waiting + running).div_ceil(at_once.max(1));
-        let share = if parts > at_once { self.crowd().div_ceil(parts) } else { share }.min(waiting);
-        let rows = share.clamp(1, (MAX_BATCH_BYTES / row_bytes.max(1)).max(1));
+        let share = if parts > at_once { self.crowd().div_ceil(parts) } else { share };
+        self.bounded(share.min(waiting), row_bytes)
+    }
+
+    fn bounded(&self, rows: usize, row_bytes: usize) -> usize {
+        let rows = rows.clamp(1, (MAX_BATCH_BYTES / row_bytes.max(1)).max(1));
         let rows = self.objective.map_or(rows, |objective| self.cost.rows_within(rows, objective / 2));
         self.cost.best_rows(rows)
+    }
+
+    /// What the next batch waits for, if it does.
+    pub(crate) fn gathering(&self, row_bytes: usize) -> Option<Gathering> {
+        let Way { parts, gathers: true, .. } = self.way() else { return None };
+        let rows = self.bounded(self.crowd().div_ceil(parts), row_bytes);
+        let most = self.objective.map_or(MOST_GATHERING, |objective| MOST_GATHERING.min(objective / 8));
+        let patience = (self.cost.estimate(rows)? / GATHERING).max(LEAST_GATHERING).min(most);
+        Some(Gathering { rows, patience })
     }
 
     /// About how many rows are in hand when no answer is on its way.
     fn crowd(&self) -> usize {
         let (now, before) = (self.in_hand.load(Ordering::Relaxed), self.crowd.load(Ordering::Relaxed));
-        let crowd = now.max(before - before / 16);
-        self.crowd.store(crowd, Ordering::Relaxed);
-        crowd
+        now.max(before - before / 16)
     }
 
     /// Takes into account that a request was run on its own.
@@ -169,12 +197,14 @@ impl Auto {
     }
 }
 
-/// No batches; or one, two, four and so on at once, of all that waits or of half of what they would be then.
+/// No batches; or one, two, four and so on at once, of all that waits, of all that is in hand, or of half of it.
 fn ways(most: usize) -> Vec<Way> {
     let doubled = std::iter::successors(Some(1), |at_once| Some(at_once * 2)).take_while(|&at_once| at_once < most);
-    let batches = doubled.chain([most]);
-    let batches = batches.flat_map(|at_once| [1, 2].map(|times| Way { at_once, parts: times * at_once }));
-    std::iter::once(Way { at_once: 0, parts: 1 }).chain(batches).collect()
+    let batches = doubled.chain([most]).flat_map(|at_once| {
+        let way = Way { at_once, parts: at_once, gathers: false };
+        [way, Way { gathers: true, ..way }, Way { parts: 2 * at_once, ..way }]
+    });
+    std::iter::once(Way { at_once: 0, parts: 1, gathers: false }).chain(batches).collect()
 }
 
 #[cfg(test)]
@@ -204,9 +234,10 @@ mod tests {
     #[test]
     fn batches_that_run_at_once_share_what_waits() {
         let auto = learned(None);
-        let ways: Vec<_> = auto.ways.iter().map(|way| (way.at_once, way.parts)).collect();
-        assert_eq!(ways, [(0, 1), (1, 1), (1, 2), (2, 2), (2, 4), (4, 4), (4, 8)]);
-        for (way, rows) in [(1, 64), (3, 32), (5, 16)] {
+        let ways: Vec<_> = auto.ways.iter().map(|way| (way.at_once, way.parts, way.gathers)).collect();
+        let expected = [1, 2, 4].map(|n| [(n, n, false), (n, n, true), (n, 2 * n, false)]);
+        assert_eq!(ways, [&[(0, 1, false)], expected.as_flattened()].concat());
+        for (way, rows) in [(1, 64), (4, 32), (7, 16)] {
             auto.way.store(way, Ordering::Relaxed);
             assert_eq!(auto.batch_rows(64, 0, 4), rows);
         }
@@ -217,7 +248,7 @@ mod tests {
     #[test]
     fn a_batch_may_be_a_part_of_what_is_in_hand() {
         let auto = learned(None);
-        auto.way.store(2, Ordering::Relaxed);
+        auto.way.store(3, Ordering::Relaxed);
         let all = auto.enter(64, Company::Others).unwrap();
         assert_eq!(auto.batch_rows(48, 0, 4), 32);
         assert_eq!(auto.batch_rows(20, 0, 4), 20);
@@ -225,6 +256,23 @@ mod tests {
         assert!((0..50).map(|_| auto.batch_rows(48, 0, 4)).all(|rows| rows >= 1));
         let few = auto.enter(8, Company::Others).unwrap();
         assert!((4..10).contains(&auto.batch_rows(48, 0, 4)));
+        drop(few);
+    }
+
+    #[test]
+    fn a_batch_may_wait_for_what_is_in_hand_for_a_part_of_its_time() {
+        let auto = learned(None);
+        let all = auto.enter(64, Company::Others).unwrap();
+        assert_eq!(auto.gathering(4), None);
+        auto.way.store(2, Ordering::Relaxed);
+        assert_eq!(auto.gathering(4), Some(Gathering { rows: 64, patience: MOST_GATHERING }));
+        auto.way.store(5, Ordering::Relaxed);
+        assert_eq!(auto.gathering(4).map(|gathering| gathering.rows), Some(32));
+        drop(all);
+        let auto = learned(Some(Duration::from_millis(10)));
+        auto.way.store(2, Ordering::Relaxed);
+        let few = auto.enter(16, Company::Others).unwrap();
+        assert_eq!(auto.gathering(4), Some(Gathering { rows: 8, patience: Duration::from_micros(1250) }));
         drop(few);
     }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
 use tensorserve_batching::stats::Histogram;
+use tensorserve_runtimes::Compute;
 
 use crate::auto::{Auto, Way};
 use crate::batcher::Batcher;
@@ -23,7 +24,7 @@ pub fn report(table: &ServableTable, model: &str) -> Result<String> {
 
 fn version(handle: &ServableHandle) -> Value {
     let Some(batcher) = handle.servable().batcher() else {
-        return json!({ "version": handle.version(), "mode": "off" });
+        return json!({ "version": handle.version(), "mode": "off", "computes_in": place(handle) });
     };
     let findings = batcher.findings().iter();
     let signatures: serde_json::Map<String, Value> = findings
@@ -34,10 +35,19 @@ fn version(handle: &ServableHandle) -> Value {
     json!({
         "version": handle.version(),
         "mode": mode,
+        "computes_in": place(handle),
         "parameters": parameters(batcher),
         "signatures": signatures,
         "queues": queues,
     })
+}
+
+/// Where the operations of a run are computed.
+fn place(handle: &ServableHandle) -> &'static str {
+    match handle.servable().session().compute() {
+        Compute::Caller => "the thread of the run",
+        Compute::SharedPool => "the pool that all models share",
+    }
 }
 
 fn parameters(batcher: &Batcher) -> Value {
@@ -96,6 +106,7 @@ fn ways(auto: &Auto) -> Value {
         json!({
             "batches_at_once": way.at_once,
             "part_of_rows_in_hand": 1.0 / way.parts as f64,
+            "waits_for_rows_in_hand": way.gathers,
             "rows_per_second": rate.map(f64::round),
             "chosen": number == best,
         })
@@ -130,7 +141,8 @@ fn decision(queue: &RunQueue) -> String {
     };
     let (ways, best) = auto.findings();
     let rate = |way: usize| ways.get(way).and_then(|(_, rate)| *rate);
-    let Way { at_once, parts } = ways.get(best).map_or(Way { at_once: 0, parts: 1 }, |(way, _)| *way);
+    let Way { at_once, parts, gathers } =
+        ways.get(best).map_or(Way { at_once: 0, parts: 1, gathers: false }, |(way, _)| *way);
     let tried = ways.iter().skip(1).filter(|(_, rate)| rate.is_some()).count();
     let alone = rate(0).map_or_else(|| "not measured".to_owned(), |rate| format!("{rate:.0} rows a second"));
     match (at_once, tried) {
@@ -141,7 +153,8 @@ fn decision(queue: &RunQueue) -> String {
         }
         (at_once, _) => format!(
             "Requests that come while others are in hand are merged, {at_once} batches at once of up to 1/{parts} of the \
-             rows in hand ({:.0} rows a second; on their own {alone}). A request that is alone runs at once.",
+             rows in hand{} ({:.0} rows a second; on their own {alone}). A request that is alone runs at once.",
+            if gathers { ", for which a batch waits a little" } else { "" },
             rate(best).unwrap_or(0.0)
         ),
     }

@@ -12,6 +12,7 @@ pub mod batcher;
 pub mod batching_report;
 pub mod classify;
 pub(crate) mod computation;
+pub mod compute_choice;
 pub mod examples;
 pub mod execution;
 pub mod head;

@@ -18,7 +18,7 @@ use tensorserve_runtimes::{RunOptions, TensorHandle};
 use tensorserve_tensors::Tensor;
 use tokio::sync::oneshot;
 
-use crate::auto::Auto;
+use crate::auto::{Auto, Gathering};
 use crate::computation::{Computation, Feeds, input_bytes};
 use crate::execution::{RunCost, guarded, threading_for};
 use crate::{Code, Result, ServableHandle, ServingError};
@@ -181,7 +181,7 @@ impl RunQueue {
             add(&self.stats.rejected, 1);
             return pushed.map(|()| Ticket { pieces, begun });
         }
-        let wish = state.wish(self.at_once());
+        let wish = state.wish(self.auto.as_ref(), self.at_once());
         drop(state);
         match wish {
             Wish::Nothing => {}
@@ -234,7 +234,7 @@ impl RunQueue {
             state.running[priority as usize] += 1;
         }
         state.running_rows += taken.rows;
-        let wish = state.wish(self.at_once());
+        let wish = state.wish(self.auto.as_ref(), self.at_once());
         drop(state);
         self.ask(wish, pool, group);
         add(&self.stats.expired, taken.expired.len());
@@ -396,7 +396,7 @@ impl Drop for End<'_> {
         state.running[self.priority as usize] -= 1;
         state.running_rows -= self.rows;
         state.queue.ran(self.priority, self.start.elapsed());
-        let wish = state.wish(self.queue.at_once());
+        let wish = state.wish(self.queue.auto.as_ref(), self.queue.at_once());
         drop(state);
         self.queue.ask(wish, self.pool, self.group);
     }
@@ -420,24 +420,40 @@ impl State {
     fn take(&mut self, auto: Option<&Auto>, at_once: usize, now: Instant) -> Taken<Waiting> {
         let cut = match auto {
             None => Cut::Batch,
-            Some(auto) => {
-                let row_bytes = self.queue.peek().map_or(0, |task| input_bytes(&task.payload.feeds) / task.rows.max(1));
-                Cut::Rows(auto.batch_rows(self.queue.rows(), self.running_rows, row_bytes))
-            }
+            Some(auto) => match self.ready(Some(auto)) {
+                // A timer that was set for what has gone meanwhile.
+                Ready::At(time) if time > now => return Taken::default(),
+                _ => Cut::Rows(auto.batch_rows(self.queue.rows(), self.running_rows, self.row_bytes())),
+            },
         };
         let running = self.running;
         self.queue.take(cut, now, |priority| running[..=priority as usize].iter().sum::<usize>() < at_once)
     }
 
+    /// Of the request that came first of the most urgent ones.
+    fn row_bytes(&self) -> usize {
+        self.queue.peek().map_or(0, |task| input_bytes(&task.payload.feeds) / task.rows.max(1))
+    }
+
+    /// When the next batch may begin. An urgent one waits for nobody.
+    fn ready(&self, auto: Option<&Auto>) -> Ready {
+        let first = self.queue.peek().filter(|first| first.priority != Priority::High);
+        let gathering = first.and_then(|first| Some((first.enqueued, auto?.gathering(self.row_bytes())?)));
+        match gathering {
+            Some((since, Gathering { rows, patience })) if self.queue.rows() < rows => Ready::At(since + patience),
+            _ => self.queue.ready(),
+        }
+    }
+
     /// What is to be asked for, so that everything that waits gets its turn, with so many batches at once. A request does
     /// not wait for less urgent ones that run: it runs beside them.
-    fn wish(&mut self, at_once: usize) -> Wish {
+    fn wish(&mut self, auto: Option<&Auto>, at_once: usize) -> Wish {
         let Some(priority) = self.queue.priority() else { return Wish::Nothing };
         let (turns, running) = (&self.turns[..=priority as usize], &self.running[..=priority as usize]);
         if turns.contains(&true) || running.iter().sum::<usize>() >= at_once {
             return Wish::Nothing;
         }
-        match self.queue.ready() {
+        match self.ready(auto) {
             Ready::Now => {
                 self.turns[priority as usize] = true;
                 Wish::Turn(priority)

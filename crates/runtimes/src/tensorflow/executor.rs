@@ -16,7 +16,7 @@ use tensorserve_tensors::ServingError;
 
 use super::ops::{MetaGraph, SavedModel};
 use super::version_directory;
-use crate::{RunOptions, Threading};
+use crate::{Compute, RunOptions, Threading};
 
 /// The options of every run of a session with [`lean_options`]: nothing for TensorFlow to read, since the session runs in
 /// the calling thread anyway.
@@ -60,7 +60,14 @@ const UNSUITABLE_OPS: [&str; 22] = [
 
 /// The session options with which a model is tried first, if it is small and simple; `None` if only the given ones will
 /// do, among them options that already choose an executor.
-pub(super) fn lean_options(version_directory: &Path, config_proto: &[u8]) -> Option<Vec<u8>> {
+///
+/// With [`Compute::Caller`] all of a run happens in one thread, which is said by the second result; not if the options
+/// choose a number of threads.
+pub(super) fn lean_options(
+    version_directory: &Path,
+    config_proto: &[u8],
+    compute: Compute,
+) -> Option<(Vec<u8>, Compute)> {
     let mut config = ConfigProto::decode(config_proto).ok()?;
     let experimental = config.experimental.get_or_insert_with(Experimental::default);
     if !experimental.executor_type.is_empty() || !is_small_and_simple(version_directory) {
@@ -69,7 +76,11 @@ pub(super) fn lean_options(version_directory: &Path, config_proto: &[u8]) -> Opt
     experimental.executor_type = SINGLE_THREADED.to_owned();
     // Runs happen in the calling thread without each having to ask for it.
     config.inter_op_parallelism_threads = -1;
-    Some(config.encode_to_vec())
+    let compute = if config.intra_op_parallelism_threads == 0 { compute } else { Compute::SharedPool };
+    if compute == Compute::Caller {
+        config.intra_op_parallelism_threads = 1;
+    }
+    Some((config.encode_to_vec(), compute))
 }
 
 /// Whether `error` says that a graph cannot be run by the single-threaded executor.
@@ -107,7 +118,9 @@ mod tests {
     };
     use tensorserve_tensors::Code;
 
-    use super::{ConfigProto, Experimental, File, MAX_NODES, MAX_VARIABLE_BYTES, Message, Path, SINGLE_THREADED};
+    use super::{
+        Compute, ConfigProto, Experimental, File, MAX_NODES, MAX_VARIABLE_BYTES, Message, Path, SINGLE_THREADED,
+    };
     use super::{ServingError, is_unsuited, lean_options};
 
     fn node(op: &str) -> NodeDef {
@@ -129,9 +142,16 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("tensorserve-executor-{name}-{}", std::process::id()));
         fs::create_dir_all(&folder).expect("a folder");
         fs::write(folder.join("saved_model.pb"), model.encode_to_vec()).expect("a file");
-        let options = lean_options(&folder, &config.encode_to_vec());
+        let options = lean_options(&folder, &config.encode_to_vec(), Compute::SharedPool);
+        let single = lean_options(&folder, &config.encode_to_vec(), Compute::Caller);
         fs::remove_dir_all(&folder).expect("the folder is ours");
-        options.map(|bytes| ConfigProto::decode(&*bytes).expect("a message"))
+        let decoded = |(bytes, _): (Vec<u8>, Compute)| ConfigProto::decode(&*bytes).expect("a message");
+        if let Some((bytes, compute)) = single {
+            let chosen = config.intra_op_parallelism_threads;
+            let expected = if chosen == 0 { (1, Compute::Caller) } else { (chosen, Compute::SharedPool) };
+            assert_eq!((decoded((bytes, compute)).intra_op_parallelism_threads, compute), expected);
+        }
+        options.map(decoded)
     }
 
     #[test]
@@ -149,7 +169,7 @@ mod tests {
         assert!(options_for("switch", vec![node("Switch")], vec![], &config).is_none());
         assert!(options_for("while", vec![], vec![node("While")], &config).is_none());
         assert!(options_for("large", vec![node("Mul"); MAX_NODES + 1], vec![], &config).is_none());
-        assert!(lean_options(Path::new("/nowhere"), &[]).is_none());
+        assert!(lean_options(Path::new("/nowhere"), &[], Compute::Caller).is_none());
     }
 
     #[test]
@@ -158,9 +178,9 @@ mod tests {
         fs::create_dir_all(folder.join("variables")).expect("a folder");
         let shard = File::create(folder.join("variables/shard")).expect("a file");
         fs::write(folder.join("saved_model.pb"), SavedModel::default().encode_to_vec()).expect("a file");
-        assert!(lean_options(&folder, &[]).is_some());
+        assert!(lean_options(&folder, &[], Compute::Caller).is_some());
         shard.set_len(MAX_VARIABLE_BYTES + 1).expect("a sparse file");
-        let options = lean_options(&folder, &[]);
+        let options = lean_options(&folder, &[], Compute::Caller);
         fs::remove_dir_all(&folder).expect("the folder is ours");
         assert!(options.is_none());
     }

@@ -10,7 +10,7 @@ use tensorserve_tensors::{Result, ServingError, Tensor};
 
 use super::functions::Functions;
 use super::session::SavedModelSession;
-use crate::{LoadRequest, RunOptions, Session, TensorHandle};
+use crate::{Compute, LoadRequest, RunOptions, Session, TensorHandle};
 
 /// A second session of the same model, loaded when it is first needed.
 pub(super) struct Explainer {
@@ -44,7 +44,10 @@ impl Explainer {
         fetches: &[String],
         options: &RunOptions,
     ) -> Option<Result<Vec<Tensor>>> {
-        let load = || SavedModelSession::load_with(self.functions, &self.request, &self.request.config_proto).ok();
+        let load = || {
+            let config = &self.request.config_proto;
+            SavedModelSession::load_with(self.functions, &self.request, config, Compute::SharedPool).ok()
+        };
         let session = self.session.get_or_init(load).as_ref()?;
         let feeds: Vec<_> = feeds
             .iter()

@@ -4,7 +4,7 @@
 //! What each function requires and guarantees is written in TensorFlow's headers `c_api.h`, `tf_tensor.h` and
 //! `tf_tstring.h`.
 
-use std::ffi::{c_char, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 
 use libloading::os::unix::Library;
 
@@ -50,6 +50,9 @@ impl TfString {
 /// Gives back the memory of a tensor: its data, its length and the argument that came with them.
 pub(super) type Deallocator = unsafe extern "C" fn(*mut c_void, usize, *mut c_void);
 
+/// The name that compilers of the Itanium C++ ABI, which are all but Microsoft's, give it.
+const USE_GLOBAL_THREADPOOL: &CStr = c"_ZN10tensorflow11LocalDevice22use_global_threadpool_E";
+
 macro_rules! functions {
     ($($name:ident: $symbol:literal fn($($argument:ty),*) $(-> $result:ty)?;)*) => {
         /// The functions, by their names without the prefix.
@@ -57,7 +60,15 @@ macro_rules! functions {
             $(pub(super) $name: unsafe extern "C" fn($($argument),*) $(-> $result)?,)*
             /// Absent before TensorFlow exported it.
             pub(super) extend_session: Option<unsafe extern "C" fn(*mut TfSession, *mut TfStatus)>,
+            /// `tensorflow::LocalDevice::use_global_threadpool_`, which is not of the C API and may be gone any day. It
+            /// has been there since TensorFlow 1.
+            pub(super) use_global_threadpool: Option<*mut bool>,
         }
+
+        // SAFETY: functions may be called from any thread; who uses the one variable sees to the order.
+        unsafe impl Send for Functions {}
+        // SAFETY: as above.
+        unsafe impl Sync for Functions {}
 
         impl Functions {
             /// Looks every function up; an error names the first that is missing.
@@ -68,6 +79,7 @@ macro_rules! functions {
                     Ok(Functions {
                         $($name: *library.get($symbol)?,)*
                         extend_session: library.get(c"TF_ExtendSession").ok().map(|symbol| *symbol),
+                        use_global_threadpool: library.get(USE_GLOBAL_THREADPOOL).ok().map(|symbol| *symbol),
                     })
                 }
             }

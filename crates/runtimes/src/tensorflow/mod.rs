@@ -23,6 +23,7 @@ mod library;
 mod made_up;
 mod metagraph;
 mod ops;
+mod own_pools;
 mod reach;
 mod rehearsal;
 mod run_options;

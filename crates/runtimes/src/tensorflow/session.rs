@@ -18,6 +18,7 @@ use super::handles::Handles;
 use super::made_up::{self, Harmless};
 use super::metagraph;
 use super::ops;
+use super::own_pools;
 use super::rehearsal;
 use super::run_options::SerializedRunOptions;
 use super::status::Status;
@@ -25,7 +26,7 @@ use super::tensor::{self, OwnedTensor};
 use super::tensor_list::{INLINE, TensorList};
 use super::version_directory;
 use crate::memory::Reclaim;
-use crate::{LoadRequest, RunOptions, Session, TensorHandle, background};
+use crate::{Compute, LoadRequest, RunOptions, Session, TensorHandle, background};
 
 /// A session over the graph of a SavedModel.
 pub(super) struct SavedModelSession {
@@ -35,6 +36,7 @@ pub(super) struct SavedModelSession {
     signature_defs: BTreeMap<String, SignatureDef>,
     /// The time of a run may depend on values.
     unbounded: bool,
+    compute: Compute,
     harmless: Harmless,
     /// Results must be copied, because a later run may write into their memory.
     copy_results: bool,
@@ -48,8 +50,9 @@ impl SavedModelSession {
     /// Loads a model, restores its variables, runs its initialization, and prepares its signatures. Errors are
     /// TensorFlow's.
     pub(super) fn load(functions: &'static Functions, request: &LoadRequest) -> Result<Self> {
-        if let Some(lean) = executor::lean_options(&request.path, &request.config_proto) {
-            let tried = Self::load_with(functions, request, &lean).and_then(|session| {
+        let compute = if own_pools::are_possible(functions) { request.compute } else { Compute::SharedPool };
+        if let Some((lean, compute)) = executor::lean_options(&request.path, &request.config_proto, compute) {
+            let tried = Self::load_with(functions, request, &lean, compute).and_then(|session| {
                 rehearsal::rehearse(&session)?;
                 let explainer = Some(Box::new(Explainer::new(functions, request.clone())));
                 Ok(SavedModelSession { explainer, ..session })
@@ -58,17 +61,26 @@ impl SavedModelSession {
                 return tried;
             }
         }
-        let session = Self::load_with(functions, request, &request.config_proto)?;
+        let session = Self::load_with(functions, request, &request.config_proto, Compute::SharedPool)?;
         rehearsal::rehearse(&session)?;
         Ok(session)
     }
 
-    /// Loads a model with these session options, and no more.
-    pub(super) fn load_with(functions: &'static Functions, request: &LoadRequest, config_proto: &[u8]) -> Result<Self> {
+    /// Loads a model with these session options, and no more. They say how many threads compute; for
+    /// [`Compute::Caller`] they ask for one, which the session gets for itself.
+    pub(super) fn load_with(
+        functions: &'static Functions,
+        request: &LoadRequest,
+        config_proto: &[u8],
+        compute: Compute,
+    ) -> Result<Self> {
         let options = SessionOptions::new(functions, config_proto)?;
         let graph = Graph::new(functions);
         let meta_graph_def = MetaGraphBuffer::new(functions);
-        let running = RunningSession::load(functions, request, &options, &graph, &meta_graph_def)?;
+        let load = || RunningSession::load(functions, request, &options, &graph, &meta_graph_def);
+        let (running, has_own_pool) = own_pools::load(functions, compute == Compute::Caller, load);
+        let running = running?;
+        let compute = if has_own_pool { compute } else { Compute::SharedPool };
         let signature_defs = metagraph::signature_defs(meta_graph_def.bytes())?;
         let handles = Handles::default();
         for name in metagraph::tensor_names(&signature_defs) {
@@ -86,6 +98,7 @@ impl SavedModelSession {
             handles,
             signature_defs,
             unbounded,
+            compute,
             harmless,
             copy_results,
             explainer,
@@ -95,7 +108,7 @@ impl SavedModelSession {
 }
 
 impl SavedModelSession {
-    fn compute(&self, call: &Call, options: &RunOptions) -> Result<TensorList> {
+    fn run_call(&self, call: &Call, options: &RunOptions) -> Result<TensorList> {
         let asked = if self.explainer.is_some() { &executor::LEAN_RUN } else { options };
         self.running.run(call, asked)
     }
@@ -141,6 +154,10 @@ impl Session for SavedModelSession {
         !self.unbounded
     }
 
+    fn compute(&self) -> Compute {
+        self.compute
+    }
+
     fn has_effects(&self, signature: &str) -> bool {
         !self.harmless.contains_key(signature)
     }
@@ -160,7 +177,7 @@ impl Session for SavedModelSession {
         options: &RunOptions,
     ) -> Result<Vec<Tensor>> {
         let call = self.prepare(feeds, fetches)?;
-        let results = self.compute(&call, options);
+        let results = self.run_call(&call, options);
         self.values(results.map_err(|error| self.explained(error, feeds, fetches, options))?)
     }
 
@@ -170,7 +187,7 @@ impl Session for SavedModelSession {
         fetches: &[TensorHandle],
         options: &RunOptions,
     ) -> Result<Vec<Tensor>> {
-        self.values(self.compute(&self.prepare(feeds, fetches)?, options)?)
+        self.values(self.run_call(&self.prepare(feeds, fetches)?, options)?)
     }
 }
 

@@ -3,9 +3,11 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
+use std::thread;
 
 use tensorserve_protos::tensorflow::tensor_info::Encoding;
-use tensorserve_runtimes::{LoadRequest, RunOptions, Runtime};
+use tensorserve_runtimes::{Compute, LoadRequest, RunOptions, Runtime, Session};
 use tensorserve_tensors::{Code, ServingError};
 
 use crate::fixture::{
@@ -74,12 +76,45 @@ pub(crate) fn missing_variable_files_are_not_found() {
     assert!(error.message.contains("variables.data-00000-of-00001"), "{error}");
 }
 
+fn load_for(compute: Compute, config_proto: &[u8]) -> Arc<dyn Session> {
+    let request = LoadRequest {
+        path: models().join("half_plus_two"),
+        tags: vec!["serve".to_owned()],
+        config_proto: config_proto.to_vec(),
+        niceness: 0,
+        compute,
+    };
+    tensorflow().load(&request).expect("a model")
+}
+
+pub(crate) fn small_models_compute_where_they_are_asked_to_also_beside_each_other() {
+    thread::scope(|scope| {
+        for number in 0..8 {
+            scope.spawn(move || {
+                let wanted = if number % 2 == 0 { Compute::Caller } else { Compute::SharedPool };
+                for _ in 0..5 {
+                    let session = load_for(wanted, &[]);
+                    assert_eq!(session.compute(), wanted);
+                    let y = run_one(&*session, "serving_default", &[("x", floats(&[1], &[4.0]))], "y");
+                    assert_eq!(float_values(&y), [4.0]);
+                }
+            });
+        }
+    });
+}
+
+pub(crate) fn a_chosen_number_of_threads_stays() {
+    // intra_op_parallelism_threads = 2
+    assert_eq!(load_for(Compute::Caller, &[0x10, 2]).compute(), Compute::SharedPool);
+}
+
 fn load_with_config(config_proto: &[u8]) -> Result<(), ServingError> {
     let request = LoadRequest {
         path: models().join("half_plus_two"),
         tags: vec!["serve".to_owned()],
         config_proto: config_proto.to_vec(),
         niceness: 0,
+        compute: Compute::SharedPool,
     };
     tensorflow().load(&request).map(|_| ())
 }

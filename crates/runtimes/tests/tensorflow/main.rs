@@ -34,7 +34,8 @@ fn main() -> ExitCode {
         loading: signatures_come_from_the_meta_graph tags_choose_the_meta_graph unknown_tags_are_not_found
             a_missing_path_is_not_found a_damaged_model_is_refused missing_variable_files_are_not_found
             a_damaged_config_is_an_invalid_argument a_session_config_is_accepted a_zero_byte_in_a_path_is_refused
-            assets_tables_and_main_op_are_initialized handles_are_stable_and_checked;
+            assets_tables_and_main_op_are_initialized handles_are_stable_and_checked
+            small_models_compute_where_they_are_asked_to_also_beside_each_other a_chosen_number_of_threads_stays;
         values: half_plus_two_computes every_element_type_passes_unchanged no_elements_pass scalars_pass
             a_signature_without_inputs_runs several_outputs_come_in_the_order_asked_for
             one_output_may_be_asked_for_twice unaligned_bytes_are_accepted feeds_are_not_copied

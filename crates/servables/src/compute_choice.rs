@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Where a small model computes: in the thread that runs it, or in the pool that all models share.
+//!
+//! Runs that keep to their threads do not wait for each other, so they do more at load, up to several times. The pool
+//! makes a single run of a larger model faster. Both are measured where the difference could matter.
+
+use std::time::{Duration, Instant};
+
+use tensorserve_runtimes::{Compute, LoadRequest, RunOptions, Runtime, Threading};
+
+use crate::synthetic::{self, Values};
+use crate::{Result, Servable, Signature};
+
+/// Rows of the runs that are compared.
+const ROWS: [usize; 2] = [1, 64];
+/// Handing parts of shorter runs to other threads gains nothing.
+const QUICK: Duration = Duration::from_micros(250);
+/// How much longer a run may take in one thread: one row alone, and many rows.
+const ALLOWED: [f64; 2] = [1.1, 1.3];
+/// The quickest of so many runs counts.
+const RUNS: usize = 5;
+/// No further run of this size begins after this.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// For each size of [`ROWS`] the quickest run.
+type Times = [Duration; 2];
+
+/// Loads a model so that it computes in the better place. `request.compute` is not looked at.
+pub fn load(runtime: &dyn Runtime, request: &LoadRequest) -> Result<Servable> {
+    let load = |compute| runtime.load(&LoadRequest { compute, ..request.clone() }).map(Servable::new);
+    let alone = load(Compute::Caller)?;
+    if alone.session().compute() == Compute::SharedPool {
+        return Ok(alone);
+    }
+    let times = measure(&alone);
+    if !times.is_empty() && times.iter().flatten().all(|&time| time < QUICK) {
+        return Ok(alone);
+    }
+    let shared = load(Compute::SharedPool)?;
+    let keeps_up =
+        !times.is_empty() && times.iter().zip(measure(&shared)).all(|(alone, shared)| is_near(alone, &shared));
+    Ok(if keeps_up { alone } else { shared })
+}
+
+fn is_near(alone: &Times, shared: &Times) -> bool {
+    let pairs = alone.iter().zip(shared).zip(ALLOWED);
+    pairs.into_iter().all(|((alone, shared), allowed)| alone.as_secs_f64() <= allowed * shared.as_secs_f64())
+}
+
+/// The times of each signature that can be run unasked with made-up inputs.
+fn measure(servable: &Servable) -> Vec<Times> {
+    let harmless = servable.signatures().filter(|signature| !servable.session().has_effects(&signature.name));
+    harmless.filter_map(|signature| times(servable, signature)).collect()
+}
+
+fn times(servable: &Servable, signature: &Signature) -> Option<Times> {
+    let fetches: Vec<_> = signature.outputs.iter().map(|output| output.handle).collect();
+    if signature.inputs.is_empty() || fetches.is_empty() {
+        return None;
+    }
+    let options = RunOptions { timeout: None, threading: Threading::Caller };
+    let mut times = Times::default();
+    for (time, rows) in times.iter_mut().zip(ROWS) {
+        let feeds = synthetic::inputs(servable, signature, rows, Values::Varied)?;
+        let begin = Instant::now();
+        let mut quickest = Duration::MAX;
+        for _ in 0..RUNS {
+            let start = Instant::now();
+            servable.session().run_unexplained(&feeds, &fetches, &options).ok()?;
+            quickest = quickest.min(start.elapsed());
+            if begin.elapsed() > PATIENCE {
+                break;
+            }
+        }
+        *time = quickest;
+    }
+    Some(times)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::PathBuf;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
+
+    use tensorserve_protos::tensorflow::tensor_info::Encoding;
+    use tensorserve_protos::tensorflow::tensor_shape_proto::Dim;
+    use tensorserve_protos::tensorflow::{SignatureDef, TensorInfo, TensorShapeProto};
+    use tensorserve_runtimes::{Session, TensorHandle};
+    use tensorserve_tensors::{DataType, Tensor};
+
+    use super::*;
+
+    /// Milliseconds of a run of 1 and of 64 rows.
+    type Millis = [u64; 2];
+
+    /// An engine whose sessions take as long as they are told in each place.
+    #[derive(Default)]
+    struct Engine {
+        alone: Millis,
+        shared: Millis,
+        only_shared: bool,
+        effects: bool,
+        loads: AtomicUsize,
+    }
+
+    struct Model {
+        defs: BTreeMap<String, SignatureDef>,
+        compute: Compute,
+        millis: Millis,
+        effects: bool,
+    }
+
+    impl Runtime for Engine {
+        fn name(&self) -> &str {
+            "engine"
+        }
+
+        fn version(&self) -> &str {
+            "1"
+        }
+
+        fn load(&self, request: &LoadRequest) -> Result<Arc<dyn Session>> {
+            self.loads.fetch_add(1, Ordering::Relaxed);
+            let compute = if self.only_shared { Compute::SharedPool } else { request.compute };
+            let millis = if compute == Compute::Caller { self.alone } else { self.shared };
+            let info = |name: &str| TensorInfo {
+                dtype: DataType::Float as i32,
+                encoding: Some(Encoding::Name(name.to_owned())),
+                tensor_shape: Some(TensorShapeProto {
+                    dim: vec![Dim { size: -1, ..Dim::default() }],
+                    unknown_rank: false,
+                }),
+            };
+            let def = SignatureDef {
+                inputs: [("x".to_owned(), info("x:0"))].into(),
+                outputs: [("y".to_owned(), info("y:0"))].into(),
+                ..SignatureDef::default()
+            };
+            let defs = [("serving_default".to_owned(), def)].into();
+            Ok(Arc::new(Model { defs, compute, millis, effects: self.effects }))
+        }
+    }
+
+    impl Session for Model {
+        fn signature_defs(&self) -> &BTreeMap<String, SignatureDef> {
+            &self.defs
+        }
+
+        fn resolve(&self, tensor_name: &str) -> Result<TensorHandle> {
+            Ok(TensorHandle(usize::from(tensor_name == "y:0")))
+        }
+
+        fn run(&self, feeds: &[(TensorHandle, Tensor)], _: &[TensorHandle], _: &RunOptions) -> Result<Vec<Tensor>> {
+            let rows = feeds[0].1.shape().num_elements();
+            thread::sleep(Duration::from_millis(self.millis[usize::from(rows > 1)]));
+            Ok(vec![feeds[0].1.clone()])
+        }
+
+        fn compute(&self) -> Compute {
+            self.compute
+        }
+
+        fn has_effects(&self, _: &str) -> bool {
+            self.effects
+        }
+    }
+
+    /// Where the model computes, and how often it was loaded for that.
+    fn chosen(engine: &Engine) -> (Compute, usize) {
+        let request = LoadRequest {
+            path: PathBuf::new(),
+            tags: Vec::new(),
+            config_proto: Vec::new(),
+            niceness: 0,
+            compute: Compute::SharedPool,
+        };
+        let servable = load(engine, &request).unwrap();
+        (servable.session().compute(), engine.loads.load(Ordering::Relaxed))
+    }
+
+    #[test]
+    fn quick_models_and_those_that_keep_up_stay_in_their_threads() {
+        assert_eq!(chosen(&Engine::default()), (Compute::Caller, 1));
+        assert_eq!(chosen(&Engine { alone: [0, 5], shared: [0, 20], ..Engine::default() }), (Compute::Caller, 2));
+    }
+
+    #[test]
+    fn models_whose_single_runs_gain_by_the_pool_get_it() {
+        assert_eq!(chosen(&Engine { alone: [10, 10], shared: [2, 10], ..Engine::default() }), (Compute::SharedPool, 2));
+        assert_eq!(chosen(&Engine { alone: [0, 20], shared: [0, 4], ..Engine::default() }), (Compute::SharedPool, 2));
+    }
+
+    #[test]
+    fn what_cannot_be_measured_or_chosen_is_left_to_the_pool() {
+        assert_eq!(chosen(&Engine { effects: true, ..Engine::default() }), (Compute::SharedPool, 2));
+        assert_eq!(chosen(&Engine { only_shared: true, ..Engine::default() }), (Compute::SharedPool, 1));
+    }
+}
