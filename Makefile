@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup serve test test-rust test-python check check-rust check-python bench fuzz docs clean
+.PHONY: help setup serve test test-rust test-python check check-rust check-python bench bench-batching fuzz docs clean
 
 PYTHON3 ?= python3
 VENV := .venv
@@ -79,9 +79,9 @@ fuzz:  ## Feed the decoders of requests with bytes that nobody would send, ten m
 	@command -v c++ >/dev/null || { echo 'make fuzz needs a C++ compiler: apt-get install g++' >&2; exit 1; }
 	FUZZ_SECONDS=$(FUZZ_SECONDS) fuzz/run.sh $(FUZZ_TARGETS)
 
-bench-batching: $(STAMPS)/installed-release  ## Compare batches that size themselves with a grid of parameters
+bench-batching: $(STAMPS)/installed-release  ## Measure batching and scheduling alone: what they cost, a grid of parameters, overload
 	cargo run --quiet --release --package tensorserve-servables --example queue_cost
-	$(PYTHON) -m benchmarks.batching
+	$(PYTHON) -m benchmarks batching
 	$(PYTHON) -m benchmarks overload
 
 docs: $(STAMPS)/installed-$(PROFILE)  ## Write the generated pages: docs/flags.md, docs/benchmarks.md

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`python -m benchmarks`: measures everything, writes the results and the page, prints the page.
 
-`python -m benchmarks swap`, `models` and `overload` measure that part alone, and keep the other results.
+`python -m benchmarks swap`, `models`, `overload` and `batching` measure that part alone, and keep the other results.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from typing import Any
 from tests.models.cache import exported
 
 from benchmarks import measure, report
+from benchmarks.batching import measure_batching
 from benchmarks.load import InvalidRunError
 from benchmarks.many_models import measure_many_models
 from benchmarks.overload import SECONDS as OVERLOAD_SECONDS
@@ -34,7 +35,10 @@ PARTS: dict[str, Callable[..., Any]] = {
     "swap": measure_swaps,
     "models": measure_many_models,
     "overload": measure_overload,
+    "batching": measure_batching,
 }
+# Their runs can be made longer or shorter.
+OF_ANY_LENGTH = ("overload", "batching")
 RUN_SECONDS = 3.0
 
 
@@ -102,7 +106,7 @@ def one_part(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 
 def measure_part(part: str, options: argparse.Namespace, folder: Path) -> Any:
-    length = {"seconds": options.seconds} if part == "overload" and options.seconds else {}
+    length = {"seconds": options.seconds} if part in OF_ANY_LENGTH and options.seconds else {}
     return PARTS[part](exported(), folder, *options.flag, **length)
 
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m benchmarks.batching`: batches that size themselves against none, and against parameters set by hand.
+"""Batches that size themselves against none, and against a grid of parameters set by hand.
 
-Prints a table. All servers run at once and are asked in turns, so that they see the same machine.
+All servers run at once and are asked in turns, so that they see the same machine. `python -m benchmarks.batching`
+prints what it finds; `python -m benchmarks batching` puts it on the page.
 """
 
 import argparse
@@ -14,66 +15,93 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.models import cache
 from tests.server_process import ServerProcess, model_config
 
 from benchmarks.load import Concurrency, LoadReport, run_load
-from benchmarks.scenarios import Scenario
+from benchmarks.scenarios import IMAGE, ONE, ROW, SIXTY_FOUR, TINY, Scenario
 
-ONE, SIXTY_FOUR = Concurrency(1, 1), Concurrency(8, 8)
-ROW = (1, 784)
+Result = dict[str, Any]
+# Rows of a batch, microseconds of waiting, threads.
+Parameters = tuple[int, int, int]
 
-SCENARIOS = (
-    Scenario("grpc wide_mlp, 1 row, 1 in flight", "grpc", "wide_mlp", ROW, ONE),
-    Scenario("grpc wide_mlp, 1 row, 64 in flight", "grpc", "wide_mlp", ROW, SIXTY_FOUR),
-    Scenario("grpc mlp, 1 row, 1 in flight", "grpc", "mlp", ROW, ONE),
-    Scenario("grpc mlp, 1 row, 64 in flight", "grpc", "mlp", ROW, SIXTY_FOUR),
-    Scenario("grpc half_plus_two, 64 in flight", "grpc", "half_plus_two", (3,), SIXTY_FOUR),
+SECONDS, REPETITIONS = 3.0, 3
+GRID: tuple[Parameters, ...] = tuple(
+    (rows, micros, threads) for rows in (16, 32, 64, 128) for micros in (0, 1000, 3000) for threads in (1, 2)
 )
-
-GRID = tuple((rows, micros, threads) for rows in (16, 32, 64, 128) for micros in (0, 1000) for threads in (1, 2))
+SMALL_GRID: tuple[Parameters, ...] = tuple(
+    (rows, micros, threads) for rows in (2, 4, 8) for micros in (0, 20000) for threads in (1, 2)
+)
 
 
 @dataclass(frozen=True)
-class Setting:
-    """A server's name and flags; `parameters` are rows of a batch, microseconds of waiting, and threads."""
+class Comparison:
+    """A load, and the parameters set by hand for it.
 
-    name: str
-    flags: tuple[str, ...] = ()
-    parameters: tuple[int, int, int] | None = None
+    Attributes:
+        scenario: The load.
+        grid: Parameters.
+        learning_seconds: How long batches that size themselves learn before anything is measured.
+    """
 
-    def command_line(self, folder: Path) -> tuple[str, ...]:
-        if self.parameters is None:
-            return self.flags
-        rows, micros, threads = self.parameters
-        file = folder / f"{self.name}.config"
-        file.write_text(
-            f"max_batch_size {{ value: {rows} }} batch_timeout_micros {{ value: {micros} }} "
-            f"num_batch_threads {{ value: {threads} }} max_enqueued_batches {{ value: 1000 }}"
-        )
-        return ("--enable_batching", f"--batching_parameters_file={file}")
+    scenario: Scenario
+    grid: tuple[Parameters, ...] = ()
+    learning_seconds: float = 5.0
 
 
-OFF, AUTO = Setting("off"), Setting("auto", ("--enable_batching",))
+EIGHT = Concurrency(4, 2)
+COMPARISONS = (
+    Comparison(Scenario("wide_mlp, 1 in flight", "grpc", "wide_mlp", ROW, ONE)),
+    Comparison(Scenario("wide_mlp, 64 in flight", "grpc", "wide_mlp", ROW, SIXTY_FOUR), GRID),
+    Comparison(Scenario("mlp, 1 in flight", "grpc", "mlp", ROW, ONE)),
+    Comparison(Scenario("mlp, 64 in flight", "grpc", "mlp", ROW, SIXTY_FOUR), GRID),
+    Comparison(Scenario("half_plus_two, 64 in flight", "grpc", "half_plus_two", TINY, SIXTY_FOUR)),
+    Comparison(Scenario("mobilenet_v2, 1 image, 8 in flight", "grpc", "mobilenet_v2", IMAGE, EIGHT), SMALL_GRID, 60.0),
+)
+OFF, AUTO = "off", "auto"
 
 
-def grid() -> list[Setting]:
-    return [Setting("-".join(map(str, parameters)), parameters=parameters) for parameters in GRID]
+def name_of(parameters: Parameters) -> str:
+    return "-".join(map(str, parameters))
+
+
+def command_line(setting: str, parameters: Parameters | None, folder: Path) -> tuple[str, ...]:
+    """The flags of one server."""
+    if parameters is None:
+        return ("--enable_batching",) if setting == AUTO else ()
+    rows, micros, threads = parameters
+    file = folder / f"{setting}.config"
+    file.write_text(
+        f"max_batch_size {{ value: {rows} }} batch_timeout_micros {{ value: {micros} }} "
+        f"num_batch_threads {{ value: {threads} }} max_enqueued_batches {{ value: 1000 }}"
+    )
+    return ("--enable_batching", f"--batching_parameters_file={file}")
+
+
+def base_paths(folder: Path) -> dict[str, Path]:
+    mobilenet = folder / "mobilenet_v2"
+    mobilenet.mkdir()
+    (mobilenet / "1").symlink_to(cache.exported(cache.MOBILENET))
+    models = cache.exported()
+    paths = {name: models / name for name in ("mlp", "half_plus_two")}
+    return paths | {"wide_mlp": cache.exported(cache.BATCHING) / "wide_mlp", "mobilenet_v2": mobilenet}
 
 
 @contextlib.contextmanager
-def servers(settings: list[Setting], folder: Path) -> Iterator[dict[str, ServerProcess]]:
-    models = cache.exported()
-    entries = {"wide_mlp": cache.exported(cache.BATCHING) / "wide_mlp"}
-    entries |= {name: models / name for name in ("mlp", "half_plus_two")}
-    config = folder / "models.config"
-    config.write_text(model_config(entries))
-    with contextlib.ExitStack() as stack:
+def servers(comparison: Comparison, base_path: Path, flags: tuple[str, ...]) -> Iterator[dict[str, ServerProcess]]:
+    """A server without batches, one whose batches size themselves, and one for each point of the grid."""
+    settings: dict[str, Parameters | None] = {OFF: None, AUTO: None}
+    settings |= {name_of(parameters): parameters for parameters in comparison.grid}
+    with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
+        folder = Path(name)
+        config = folder / "models.config"
+        config.write_text(model_config({comparison.scenario.model: base_path}))
         found = {}
-        for setting in settings:
-            flags = (f"--model_config_file={config}", *setting.command_line(folder))
-            found[setting.name] = stack.enter_context(ServerProcess(flags, folder / f"{setting.name}.log"))
+        for setting, parameters in settings.items():
+            words = (f"--model_config_file={config}", *command_line(setting, parameters, folder), *flags)
+            found[setting] = stack.enter_context(ServerProcess(words, folder / f"{setting}.log"))
         yield found
 
 
@@ -94,30 +122,15 @@ def ask(scenario: Scenario, server: ServerProcess, size: int, seconds: float) ->
     """One run of about so many seconds, after one that tells how many requests that is."""
     target = scenario.target(server.grpc_port, server.rest_port, size)
     concurrency = scenario.concurrency
-    first = run_load(target, 20 * concurrency.in_flight, concurrency)
+    first = run_load(target, max(5 * concurrency.in_flight, 20), concurrency)
     return run_load(target, max(int(first.per_second * seconds), concurrency.in_flight), concurrency)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", default="", help="scenarios whose name contains this")
-    parser.add_argument("--seconds", type=float, default=3.0, help="length of one run")
-    parser.add_argument("--repetitions", type=int, default=3, help="runs of each server")
-    parser.add_argument("--no-grid", action="store_true", help="leave the grid out")
-    options = parser.parse_args()
-    settings = [OFF, AUTO, *([] if options.no_grid else grid())]
-    if shutil.which("h2load") is None:
-        sys.exit("h2load is missing: apt-get install nghttp2-client")
-    with tempfile.TemporaryDirectory() as name, servers(settings, Path(name)) as running:
-        for scenario in SCENARIOS:
-            if options.only in scenario.name:
-                compare(scenario, running, options.seconds, options.repetitions)
-
-
-def compare(scenario: Scenario, running: dict[str, ServerProcess], seconds: float, repetitions: int) -> None:
-    size = reply_bytes(scenario, running[OFF.name])
-    # What sizes itself learns first.
-    ask(scenario, running[AUTO.name], size, seconds)
+def compare(comparison: Comparison, running: dict[str, ServerProcess], seconds: float, repetitions: int) -> Result:
+    """The medians of each server's rates and latencies."""
+    scenario = comparison.scenario
+    size = reply_bytes(scenario, running[OFF])
+    ask(scenario, running[AUTO], size, max(comparison.learning_seconds, seconds))
     rates: dict[str, list[float]] = {name: [] for name in running}
     medians: dict[str, list[float]] = {name: [] for name in running}
     for _ in range(repetitions):
@@ -125,12 +138,57 @@ def compare(scenario: Scenario, running: dict[str, ServerProcess], seconds: floa
             report = ask(scenario, server, size, seconds)
             rates[name].append(report.per_second)
             medians[name].append(report.latency_us["p50"])
-    rate = {name: statistics.median(found) for name, found in rates.items()}
-    print(scenario.name)
-    for name in sorted(rate, key=lambda name: -rate[name]):
-        p50 = statistics.median(medians[name])
-        share = rate[name] / rate[OFF.name]
-        print(f"  {name:<14}{rate[name]:>10,.0f} rows/s {share:>6.2f} of off {p50:>9,.0f} us p50", flush=True)
+    return {
+        "name": scenario.name,
+        "rates": {name: round(statistics.median(found), 1) for name, found in rates.items()},
+        "p50_us": {name: round(statistics.median(found), 1) for name, found in medians.items()},
+    }
+
+
+def measure_batching(
+    models: Path,
+    folder: Path,
+    *flags: str,
+    seconds: float = SECONDS,
+    repetitions: int = REPETITIONS,
+    only: str = "",
+) -> list[Result]:
+    """All comparisons whose name contains `only`, one after the other.
+
+    Raises:
+        InvalidRunError: A run gave no figures.
+    """
+    paths, results = base_paths(folder), []
+    for comparison in COMPARISONS:
+        if only in comparison.scenario.name:
+            with servers(comparison, paths[comparison.scenario.model], flags) as running:
+                results.append(compare(comparison, running, seconds, repetitions))
+            _progress(results[-1])
+    return results
+
+
+def _progress(result: Result) -> None:
+    rates = result["rates"]
+    print(result["name"], file=sys.stderr)
+    for name in sorted(rates, key=lambda name: -rates[name]):
+        figures = (
+            f"{rates[name]:>10,.0f} rows/s {rates[name] / rates[OFF]:>6.2f} of off {result['p50_us'][name]:>9,.0f} us"
+        )
+        print(f"  {name:<14}{figures} p50", file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="", help="loads whose name contains this")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="length of one run")
+    parser.add_argument("--repetitions", type=int, default=REPETITIONS, help="runs of each server")
+    parser.add_argument("--flag", action="append", default=[], help="a flag for all servers")
+    options = parser.parse_args()
+    if shutil.which("h2load") is None:
+        sys.exit("h2load is missing: apt-get install nghttp2-client")
+    with tempfile.TemporaryDirectory() as folder:
+        length = {"seconds": options.seconds, "repetitions": options.repetitions}
+        measure_batching(cache.exported(), Path(folder), *options.flag, only=options.only, **length)
 
 
 if __name__ == "__main__":

@@ -293,13 +293,18 @@ def _priorities(server: ServerProcess, seconds: float) -> Result:
 
 
 def _batch(server: ServerProcess) -> tuple[int, float]:
-    """Rows of a usual batch, and milliseconds that its run takes, as the server learned them."""
+    """Rows of a batch of patient requests, and milliseconds that its run takes, as the server learned them.
+
+    Raises:
+        InvalidRunError: The server has made no batch.
+    """
     with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
         f"{server.rest_url}/v1/admin/models/{MODEL}/batching", timeout=30
     ) as reply:
         queue = max(json.loads(reply.read())["versions"][0]["queues"], key=lambda queue: queue["batch_rows"]["count"])
-    rows = queue["batch_rows"]["mean"]
-    if not queue["cost"]:
+    way = next(way for way in queue["ways"] if way["chosen"])
+    if not way["batches_at_once"]:
         raise InvalidRunError("the server has made no batch")
+    rows = round(LOW.in_flight * ROWS * way["part_of_rows_in_hand"])
     nearest = min(queue["cost"], key=lambda entry: abs(entry["rows"] - rows))
-    return round(rows), round(rows * nearest["micros_per_row"] / 1e3, 3)
+    return rows, round(rows * nearest["micros_per_row"] / 1e3, 3)

@@ -23,7 +23,7 @@ in flight as may be, before and after the overload.
 
 PRIORITIES = """\
 Urgent requests (`x-tensorserve-priority: high`), {urgent_per_second:.0f} per second, alone and while
-{patient_in_flight} requests of low priority are always in flight. A usual batch had {batch_rows} rows and took
+{patient_in_flight} requests of low priority are always in flight. A batch of {batch_rows} of these took
 {batch_ms:.1f} ms; the p99 of the urgent ones rose by {p99_raised_by_ms:.1f} ms.
 
 | | p50 ms | p90 ms | **p99 ms** |

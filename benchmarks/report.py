@@ -6,7 +6,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from benchmarks import overload_page
+from benchmarks import batching_page, overload_page
 from benchmarks.many_models import per_model
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -45,6 +45,7 @@ def render(results: dict[str, Any]) -> str:
         _table(["what", "figure"], _other_rows(results)),
         *(_swaps(results["swap"]) if "swap" in results else ()),
         *(_models(results["models"]) if "models" in results else ()),
+        *(batching_page.section(results["batching"]) if "batching" in results else ()),
         *(overload_page.section(results["overload"]) if "overload" in results else ()),
     ]
     return "\n".join(parts)

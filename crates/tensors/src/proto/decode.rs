@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::reader::{Field, Malformed, Reader};
 use super::wire;
-use crate::{AlignedBuffer, DataType, Shape, Tensor};
+use crate::{AlignedBuffer, DataType, Shape, Tensor, TensorData};
 
 /// A tensor that states more elements than it carries is filled up; this bounds what a few bytes can make us allocate.
 pub const MAX_FILLED_BYTES: usize = 64 << 20;
@@ -102,14 +102,38 @@ impl<'a> TensorView<'a> {
         &self.shape
     }
 
-    /// The tensor in memory of its own: the one copy between socket and runtime.
+    /// The tensor. Elements that lie in the message as they do in memory stay there: they are copied once, to where a
+    /// batch or a run wants them. Others are brought into memory of their own.
     pub fn to_tensor(&self) -> Result<Tensor, Malformed> {
         if self.dtype == DataType::String {
             return Ok(Tensor::strings(self.shape.clone(), self.string_elements()?));
         }
-        let mut buffer = AlignedBuffer::zeroed(self.plain_len()?);
+        let len = self.plain_len()?;
+        if let Some(elements) = self.elements_in_place(len)? {
+            return Ok(Tensor::new(self.dtype, self.shape.clone(), TensorData::Plain(elements)));
+        }
+        let mut buffer = AlignedBuffer::zeroed(len);
         self.fill(buffer.as_mut())?;
         Ok(Tensor::plain(self.dtype, self.shape.clone(), buffer))
+    }
+
+    /// All `len` bytes of the elements, if they lie in one piece of the message and need no decoding.
+    fn elements_in_place(&self, len: usize) -> Result<Option<Bytes>, Malformed> {
+        let is_whole = |values: &Reader<'_>| values.len() == len && values.chunk().len() == len;
+        if let Some(content) = self.content {
+            return Ok(Some(content).filter(is_whole).map(Reader::to_bytes));
+        }
+        let Some((number, Values::Fixed(_))) = values_of(self.dtype) else { return Ok(None) };
+        let (mut fields, mut found) = (0, None);
+        self.for_each_value_field(number, |field, values| {
+            fields += 1;
+            if field.wire_type != wire::LENGTH_DELIMITED {
+                return values.skip(field);
+            }
+            found = Some(values.delimited()?);
+            Ok(())
+        })?;
+        Ok(found.filter(|values| fields == 1 && is_whole(values)).map(Reader::to_bytes))
     }
 
     /// Bytes of the elements in memory. Bounded by what the message carries, or by [`MAX_FILLED_BYTES`].
