@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use tensorserve_batching::Priority;
+
 use crate::{Code, Result, ServingError};
 
 /// Requests that may be in flight at once; `None` for no limit.
@@ -41,12 +43,15 @@ impl Admission {
         Admission { limits, ..Admission::default() }
     }
 
-    /// Counts a request. UNAVAILABLE if there are as many as may be: it is a matter of load, as a full queue is.
-    pub(crate) fn admit(&self, model: &Arc<str>) -> Result<Option<Admitted>> {
+    /// Counts a request. UNAVAILABLE if there are as many as may be: it is a matter of load, as a full queue is. One of low
+    /// priority finds a quarter of the places taken, so that many of these do not keep the others out.
+    pub(crate) fn admit(&self, model: &Arc<str>, priority: Priority) -> Result<Option<Admitted>> {
         let InFlightLimits { all, per_model } = self.limits;
         if all.is_none() && per_model.is_none() {
             return Ok(None);
         }
+        let for_it = |limit: usize| if priority == Priority::Low { limit - limit / 4 } else { limit };
+        let (all, per_model) = (all.map(for_it), per_model.map(for_it));
         let in_all = all.map(|limit| count(&self.all, limit, "--max_in_flight", "")).transpose()?;
         let place = format!(" for model {model}");
         let of_model = |limit| count(&self.model(model), limit, "--max_in_flight_per_model", &place);
@@ -85,22 +90,35 @@ mod tests {
     fn limits_hold_for_all_and_for_each_model() {
         let admission = Admission::new(InFlightLimits { all: Some(3), per_model: Some(2) });
         let (a, b): (Arc<str>, Arc<str>) = (Arc::from("a"), Arc::from("b"));
-        let first = admission.admit(&a).unwrap();
-        let _second = admission.admit(&a).unwrap();
-        let error = admission.admit(&a).map(|_| ()).unwrap_err();
+        let first = admission.admit(&a, Priority::Default).unwrap();
+        let _second = admission.admit(&a, Priority::Default).unwrap();
+        let error = admission.admit(&a, Priority::Default).map(|_| ()).unwrap_err();
         assert_eq!(error.code, Code::Unavailable);
         assert!(
             error.message.contains("2 requests are in flight for model a, which is as many as --max_in_flight_per")
         );
-        let _third = admission.admit(&b).unwrap();
-        let error = admission.admit(&b).map(|_| ()).unwrap_err();
+        let _third = admission.admit(&b, Priority::Default).unwrap();
+        let error = admission.admit(&b, Priority::Default).map(|_| ()).unwrap_err();
         assert!(error.message.starts_with("3 requests are in flight, which is as many as --max_in_flight allows"));
         drop(first);
-        assert!(admission.admit(&b).is_ok());
+        assert!(admission.admit(&b, Priority::Default).is_ok());
+    }
+
+    #[test]
+    fn a_quarter_of_the_places_is_not_for_low_priority() {
+        let admission = Admission::new(InFlightLimits { all: Some(4), per_model: None });
+        let model: Arc<str> = Arc::from("a");
+        let _low: Vec<_> = (0..3).map(|_| admission.admit(&model, Priority::Low).unwrap()).collect();
+        let error = admission.admit(&model, Priority::Low).map(|_| ()).unwrap_err();
+        assert!(error.message.starts_with("3 requests are in flight, which is as many as --max_in_flight allows"));
+        let _urgent = admission.admit(&model, Priority::High).unwrap();
+        assert!(admission.admit(&model, Priority::Default).is_err());
+        let admission = Admission::new(InFlightLimits { all: Some(1), per_model: None });
+        assert!(admission.admit(&model, Priority::Low).is_ok());
     }
 
     #[test]
     fn without_limits_nothing_is_counted() {
-        assert!(Admission::default().admit(&Arc::from("a")).unwrap().is_none());
+        assert!(Admission::default().admit(&Arc::from("a"), Priority::Default).unwrap().is_none());
     }
 }

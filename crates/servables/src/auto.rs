@@ -103,10 +103,13 @@ impl Auto {
     }
 
     fn check_objective(&self, waiting: usize, rows: usize, objective: Duration) -> Result<()> {
-        let Some((_, row)) = self.cost.table().into_iter().min_by_key(|(_, row)| *row) else { return Ok(()) };
-        let at_once = if self.at_once() == 0 { self.threads } else { self.at_once() };
-        let wait = row * waiting as u32 / at_once as u32;
-        let time = wait + self.cost.estimate(rows).unwrap_or_default();
+        let (at_once, batch) = match self.at_once() {
+            0 => (self.threads, 1),
+            at_once => (at_once, self.bounded(waiting.div_ceil(at_once), 0)),
+        };
+        let Some(run) = self.cost.estimate(batch) else { return Ok(()) };
+        let runs = waiting.div_ceil(at_once * batch);
+        let time = run * u32::try_from(runs).unwrap_or(u32::MAX) + self.cost.estimate(rows).unwrap_or_default();
         if time <= objective {
             return Ok(());
         }
@@ -281,11 +284,12 @@ mod tests {
         let auto = learned(Some(Duration::from_millis(10)));
         auto.way.store(1, Ordering::Relaxed);
         assert_eq!(auto.batch_rows(64, 0, 4), 8);
-        let first = auto.enter(30, Company::Others).unwrap();
+        // Two batches of 8.
+        let first = auto.enter(16, Company::Others).unwrap();
         assert!(auto.enter(1, Company::Others).is_ok());
         let second = auto.enter(10, Company::Others).map(|_| ()).unwrap_err();
         assert_eq!(second.code, Code::Unavailable);
-        assert!(second.message.starts_with("30 rows are in hand"), "{second}");
+        assert!(second.message.starts_with("16 rows are in hand"), "{second}");
         drop(first);
         assert_eq!(auto.in_hand.load(Ordering::Relaxed), 0);
     }

@@ -49,7 +49,7 @@ impl Computation {
         urgency: Urgency,
     ) -> Result<Fetched> {
         let handle = self.handle.clone();
-        let _admitted = executor.admit(handle.group())?;
+        let _admitted = executor.admit(handle.group(), urgency.priority)?;
         let queue = handle.servable().batcher().and_then(|batcher| batcher.queue(&mut self));
         let Some((queue, rows)) = queue else { return self.run_alone(None, cost, executor, (company, urgency)).await };
         let pool = match queue.auto() {

@@ -155,8 +155,8 @@ impl Executor {
     }
 
     /// Counts a request for a model as in flight. UNAVAILABLE if there are as many as may be.
-    pub(crate) fn admit(&self, model: &Arc<str>) -> Result<Option<Admitted>> {
-        self.admission.admit(model)
+    pub(crate) fn admit(&self, model: &Arc<str>, priority: Priority) -> Result<Option<Admitted>> {
+        self.admission.admit(model, priority)
     }
 
     /// The threads of long runs.
