@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup serve test test-rust test-python check check-rust check-python bench bench-batching fuzz docs clean
+.PHONY: help setup serve test test-rust test-python check check-rust check-python bench bench-batching fuzz tsan docs clean
 
 PYTHON3 ?= python3
 VENV := .venv
@@ -78,6 +78,14 @@ FUZZ_SECONDS ?= 600
 fuzz:  ## Feed the decoders of requests with bytes that nobody would send, ten minutes each
 	@command -v c++ >/dev/null || { echo 'make fuzz needs a C++ compiler: apt-get install g++' >&2; exit 1; }
 	FUZZ_SECONDS=$(FUZZ_SECONDS) fuzz/run.sh $(FUZZ_TARGETS)
+
+# `make tsan STRESS_SECONDS=30` is a short look.
+STRESS_SECONDS ?= 600
+
+tsan:  ## Let many threads at the batching queues under the thread sanitizer, for ten minutes
+	@command -v cc >/dev/null && command -v nm >/dev/null || \
+		{ echo 'make tsan needs a C compiler and nm: apt-get install gcc' >&2; exit 1; }
+	STRESS_SECONDS=$(STRESS_SECONDS) crates/servables/tests/tsan/run.sh
 
 bench-batching: $(STAMPS)/installed-release  ## Measure batching and scheduling alone: what they cost, a grid of parameters, overload
 	cargo run --quiet --release --package tensorserve-servables --example queue_cost

@@ -138,7 +138,9 @@ impl Tuner {
             return before;
         }
         let window = *window;
-        let (elapsed, rows) = (report.now.saturating_duration_since(window.start), report.rows - window.rows);
+        // Who counted first may report last.
+        let rows = report.rows.saturating_sub(window.rows);
+        let elapsed = report.now.saturating_duration_since(window.start);
         let rate = rows as f64 / elapsed.as_secs_f64().max(1e-9);
         if elapsed > IDLE {
             self.rest(report);
@@ -282,6 +284,16 @@ mod tests {
         simulation.run(Duration::from_secs(60), 64);
         let share = (simulation.rows - rows) as f64 / (60e6 / 92.0);
         assert!(share > 0.98, "{share} of what the best way does");
+    }
+
+    #[test]
+    fn a_report_that_comes_late_is_not_a_rate() {
+        let (start, mut tuner) = (Instant::now(), Tuner::new(2));
+        tuner.report(Report { now: start, rows: 116, in_hand: 1 });
+        for late in 1..=5 {
+            tuner.report(Report { now: start + late * WINDOW, rows: 100, in_hand: 1 });
+        }
+        assert!(tuner.rate(0).is_none_or(|rate| rate < 1e6), "{:?}", tuner.rate(0));
     }
 
     #[test]

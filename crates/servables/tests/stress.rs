@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Many threads send, give up, let deadlines pass and stop the server, with a session that costs nothing, so that the
-//! hand-over between queues and threads is all that happens. Every request gets its own answer or an error that it has
-//! earned, and nothing stays behind. `STRESS_SECONDS` makes it longer than the 2 seconds that it takes otherwise.
+//! Many threads send to two models that share their threads, give up, let deadlines pass, replace a version and stop the
+//! server, with sessions that cost nothing, so that the hand-over between queues and threads is all that happens. Every
+//! request gets its own answer or an error that it has earned, no more runs at once than may, and nothing stays behind.
+//! `STRESS_SECONDS` makes it longer than the 2 seconds that it takes otherwise; `make tsan` runs it under the thread
+//! sanitizer.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,8 +14,8 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -37,15 +39,27 @@ const ROUND: Duration = Duration::from_millis(50);
 /// So long nothing takes unless it hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
 const MAX_ROWS: u64 = 5;
+/// With their weights.
+const MODELS: [(&str, f64); 2] = [("heavy", 3.0), ("light", 1.0)];
 /// A row with this fails the run.
 const POISON: u64 = u64::MAX;
 
 /// Gives its input back; fails if there is poison in it.
-struct Echo(BTreeMap<String, SignatureDef>);
+struct Echo {
+    signatures: BTreeMap<String, SignatureDef>,
+    running: Arc<Running>,
+}
+
+/// Runs at once.
+#[derive(Default)]
+struct Running {
+    now: AtomicUsize,
+    most: AtomicUsize,
+}
 
 impl Session for Echo {
     fn signature_defs(&self) -> &BTreeMap<String, SignatureDef> {
-        &self.0
+        &self.signatures
     }
 
     fn resolve(&self, tensor_name: &str) -> Result<TensorHandle> {
@@ -53,7 +67,15 @@ impl Session for Echo {
     }
 
     fn run(&self, feeds: &[(TensorHandle, Tensor)], _: &[TensorHandle], _: &RunOptions) -> Result<Vec<Tensor>> {
-        if numbers(&feeds[0].1).contains(&POISON) {
+        let running = self.running.now.fetch_add(1, Ordering::Relaxed) + 1;
+        self.running.most.fetch_max(running, Ordering::Relaxed);
+        let numbers = numbers(&feeds[0].1);
+        if numbers.len().is_multiple_of(2) {
+            // Another thread goes on in the middle of this run.
+            thread::yield_now();
+        }
+        self.running.now.fetch_sub(1, Ordering::Relaxed);
+        if numbers.contains(&POISON) {
             return Err(ServingError::invalid_argument("poison"));
         }
         Ok(vec![feeds[0].1.clone()])
@@ -70,10 +92,11 @@ impl Session for Echo {
 }
 
 fn signature() -> SignatureDef {
+    let any = Dim { size: -1, ..Dim::default() };
     let info = |name: &str| TensorInfo {
         encoding: Some(Encoding::Name(name.to_owned())),
         dtype: DataType::Uint64 as i32,
-        tensor_shape: Some(TensorShapeProto { dim: vec![Dim { size: -1, ..Dim::default() }], unknown_rank: false }),
+        tensor_shape: Some(TensorShapeProto { dim: vec![any.clone(), any.clone()], unknown_rank: false }),
     };
     SignatureDef {
         inputs: [("x".to_owned(), info("x:0"))].into(),
@@ -86,12 +109,13 @@ fn numbers(tensor: &Tensor) -> Vec<u64> {
     tensor.bytes().chunks_exact(8).map(|bytes| u64::from_ne_bytes(bytes.try_into().unwrap())).collect()
 }
 
-fn tensor(values: &[u64]) -> Tensor {
+fn tensor(values: &[u64], width: usize) -> Tensor {
     let mut buffer = AlignedBuffer::zeroed(8 * values.len());
     for (bytes, value) in buffer.as_mut().chunks_exact_mut(8).zip(values) {
         bytes.copy_from_slice(&value.to_ne_bytes());
     }
-    Tensor::plain(DataType::Uint64, Shape::new(&[values.len() as i64]).unwrap(), buffer)
+    let shape = [values.len() / width, width].map(|size| size as i64);
+    Tensor::plain(DataType::Uint64, Shape::new(&shape).unwrap(), buffer)
 }
 
 /// Xorshift: all that happens on one client's thread follows from its seed, but for what the others do.
@@ -134,6 +158,7 @@ impl Act {
             Code::DeadlineExceeded | Code::ResourceExhausted => matches!(self, Act::Deadline(_)),
             Code::Unavailable => {
                 error.message.contains("queue to which this task was submitted is full")
+                    || error.message.contains("the latency objective is")
                     || stopped && error.message == "the server is stopping"
             }
             _ => false,
@@ -169,7 +194,12 @@ impl Counts {
 /// One server's life.
 struct Round {
     table: ServableTable,
+    /// Of each model.
+    first_versions: Vec<Weak<Servable>>,
     executor: Executor,
+    threads: usize,
+    running: Arc<Running>,
+    batching: Batching,
     stops: bool,
     start: Instant,
     counts: Arc<Counts>,
@@ -177,29 +207,46 @@ struct Round {
 
 impl Round {
     fn new(batching: Batching, threads: usize, stops: bool, counts: &Arc<Counts>) -> Self {
-        let servable = Servable::new(Arc::new(Echo([(DEFAULT_SIGNATURE.to_owned(), signature())].into())));
-        servable.enable_batching(batching).unwrap();
-        let table = ServableTable::default();
-        table.publish("echo", 1, Arc::new(servable));
-        let pool = Pool::new("stress", threads, HashMap::new());
+        let weights = MODELS.map(|(model, weight)| (Arc::from(model), weight)).into();
+        let pool = Pool::new("stress", threads, weights);
         let executor = Executor::new(pool.clone(), pool);
-        Round { table, executor, stops, start: Instant::now(), counts: Arc::clone(counts) }
+        let (table, first_versions) = (ServableTable::default(), Vec::new());
+        let (running, start, counts) = (Arc::default(), Instant::now(), Arc::clone(counts));
+        let mut round = Round { table, first_versions, executor, threads, running, batching, stops, start, counts };
+        for (model, _) in MODELS {
+            let servable = round.servable();
+            round.first_versions.push(Arc::downgrade(&servable));
+            round.table.publish(model, 1, servable);
+        }
+        round
+    }
+
+    fn servable(&self) -> Arc<Servable> {
+        let signatures = [(DEFAULT_SIGNATURE.to_owned(), signature())].into();
+        let echo = Echo { signatures, running: Arc::clone(&self.running) };
+        let servable = Servable::new(Arc::new(echo));
+        servable.enable_batching(self.batching.clone()).unwrap();
+        Arc::new(servable)
     }
 
     async fn request(&self, chance: &mut Chance, unique: u64) {
         let act = Act::choose(chance);
-        let mut values: Vec<u64> = (0..=chance.below(MAX_ROWS)).map(|row| (unique << 3) | row).collect();
+        // Most are alike: those that are not cannot be merged with them.
+        let width = if chance.below(4) == 0 { 2 } else { 1 };
+        let (rows, model) = (1 + chance.below(MAX_ROWS), MODELS[chance.below(2) as usize].0);
+        let mut values: Vec<u64> = (0..rows * width).map(|number| (unique << 4) | number).collect();
         if act == Act::Poison {
             values[0] = POISON;
         }
-        let handle = self.table.resolve(&ModelSpec { name: "echo".into(), ..ModelSpec::default() }).unwrap();
+        let handle = self.table.resolve(&ModelSpec { name: model.into(), ..ModelSpec::default() }).unwrap();
         let signature = handle.predict_signature(DEFAULT_SIGNATURE).unwrap();
-        let inputs = smallvec![(Cow::Borrowed("x"), InputValue::Tensor(tensor(&values)))];
+        let inputs = smallvec![(Cow::Borrowed("x"), InputValue::Tensor(tensor(&values, width as usize)))];
         let prepared = prepare(handle, signature, inputs, &[]).unwrap();
         let deadline = if let Act::Deadline(time) = act { Some(Instant::now() + time) } else { None };
         let priority = Priority::ALL[chance.below(3) as usize];
+        let company = if chance.below(4) == 0 { Company::Alone } else { Company::Others };
         Counts::add(&self.counts.sent);
-        let answer = prepared.run(&self.executor, Company::Others, Urgency { deadline, priority });
+        let answer = prepared.run(&self.executor, company, Urgency { deadline, priority });
         if let Act::Leave(looks) = act {
             let looking = async {
                 for _ in 0..looks {
@@ -251,36 +298,53 @@ impl Round {
         });
     }
 
-    fn queues(&self) -> Vec<serde_json::Value> {
+    /// Of a model's last version.
+    fn queues(&self, model: &str) -> Vec<serde_json::Value> {
         let report: serde_json::Value =
-            serde_json::from_str(&batching_report::report(&self.table, "echo").unwrap()).unwrap();
-        let version = &report["versions"][0];
+            serde_json::from_str(&batching_report::report(&self.table, model).unwrap()).unwrap();
+        let version = report["versions"].as_array().unwrap().last().unwrap();
         assert_eq!(version["signatures"][DEFAULT_SIGNATURE]["batched"], true, "{report}");
         version["queues"].as_array().unwrap().clone()
     }
 
     /// Nothing waits and nothing runs, once those are dropped whose clients have left.
     fn drained(&self) -> bool {
-        self.queues().iter().all(|queue| queue["running_batches"] == 0 && queue["waiting_requests"] == 0)
+        let queues = || MODELS.into_iter().flat_map(|(model, _)| self.queues(model));
+        queues().all(|queue| queue["running_batches"] == 0 && queue["waiting_requests"] == 0)
     }
 
     fn play(self: Arc<Self>, number: u64) {
+        let replaced = number as usize % MODELS.len();
+        let (next, (model, _)) = (self.servable(), MODELS[replaced]);
         thread::scope(|scope| {
             for at in 0..CLIENT_THREADS {
                 let round = Arc::clone(&self);
                 scope.spawn(move || round.clients(number * CLIENT_THREADS + at));
             }
+            thread::sleep(ROUND / 2);
+            self.count_batches(model);
+            self.table.publish(model, 2, next);
+            // The last of its requests frees it.
+            drop(self.table.retire(model, 1));
             if self.stops {
-                thread::sleep(ROUND * 3 / 4);
+                thread::sleep(ROUND / 4);
                 self.executor.stop();
             }
         });
         let end = Instant::now() + PATIENCE;
-        while !self.stops && !self.drained() {
-            assert!(Instant::now() < end, "left behind: {:?}", self.queues());
+        while !self.drained() || self.first_versions[replaced].strong_count() > 0 {
+            let (queues, versions) = (MODELS.map(|(model, _)| self.queues(model)), &self.first_versions);
+            assert!(Instant::now() < end, "{number}: left behind: {queues:?}, {versions:?} without {model}");
             thread::sleep(Duration::from_millis(1));
         }
-        let merged: u64 = self.queues().iter().filter_map(|queue| queue["batch_requests"]["count"].as_u64()).sum();
+        let most = self.running.most.load(Ordering::Relaxed);
+        assert!(most <= self.threads, "{number}: {most} runs at once on {} threads", self.threads);
+        MODELS.into_iter().for_each(|(model, _)| self.count_batches(model));
+    }
+
+    fn count_batches(&self, model: &str) {
+        let counts = self.queues(model);
+        let merged: u64 = counts.iter().filter_map(|queue| queue["batch_requests"]["count"].as_u64()).sum();
         self.counts.batches.fetch_add(merged, Ordering::Relaxed);
     }
 }
@@ -305,6 +369,8 @@ fn batches_with_fixed_parameters_lose_nothing() {
             max_batch_size: 6,
             batch_timeout_micros: [0, 100, 1000][number as usize % 3],
             max_enqueued_batches: [4, 1000][number as usize % 2],
+            enable_large_batch_splitting: number % 5 < 2,
+            max_execution_batch_size: Some(3),
             ..Parameters::default()
         },
         auto: None,
@@ -316,7 +382,10 @@ fn batches_with_fixed_parameters_lose_nothing() {
 fn batches_that_size_themselves_lose_nothing() {
     stress("auto", |number| Batching {
         parameters: Parameters { max_enqueued_batches: [4, 1000][number as usize % 2], ..Parameters::default() },
-        auto: Some(AutoBatching { latency_objective: None, threads: Some(1 + number as usize % 3) }),
+        auto: Some(AutoBatching {
+            latency_objective: (number % 5 == 4).then_some(Duration::from_millis(1)),
+            threads: Some(1 + number as usize % 3),
+        }),
         pad_values: HashMap::new(),
     });
 }
