@@ -48,7 +48,7 @@ class Comparison:
 
     scenario: Scenario
     grid: tuple[Parameters, ...] = ()
-    learning_seconds: float = 5.0
+    learning_seconds: float = 10.0
 
 
 EIGHT = Concurrency(4, 2)

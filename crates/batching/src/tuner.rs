@@ -27,6 +27,8 @@ const IDLE: Duration = Duration::from_secs(20);
 const GAIN: f64 = 1.03;
 /// One that does so much more need not show it again.
 const CLEAR_GAIN: f64 = 1.3;
+/// One that does so little is not worth another try soon.
+const CLEAR_LOSS: f64 = 0.85;
 /// A way that does so little is given up in the middle of its trial.
 const HOPELESS: f64 = 0.7;
 /// A load that changes by so much makes old findings doubtful.
@@ -200,7 +202,8 @@ impl Tuner {
         let loser = if pays { std::mem::replace(&mut self.best, trial.way) } else { trial.way };
         let way = &mut self.ways[loser];
         way.next = now.checked_add(way.pause);
-        way.pause = (way.pause * if hopeless { 4 } else { 2 }).min(LONGEST_PAUSE);
+        let clearly = hopeless || trial.new < CLEAR_LOSS * trial.old;
+        way.pause = (way.pause * if clearly { 8 } else { 4 }).min(LONGEST_PAUSE);
     }
 
     fn after_rest(&mut self, now: Instant, rate: f64, crowd: f64) {
