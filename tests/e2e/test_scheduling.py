@@ -343,6 +343,9 @@ def test_the_report_explains_the_decision(entries: dict[str, Path], serve_models
     assert queue["decision"].startswith("Requests that come while others are in hand are merged")
     assert queue["batch_rows"]["p99"] > 1
     assert queue["signatures"] == ["serving_default"]
+    places = {name: report(name)["computes_in"] for name in served}
+    alone, pool = "the thread of the run", "the pool that all models share"
+    assert places == {"wide_mlp": pool, "share": alone, "total": alone}
     share, total = (report(name)["signatures"]["serving_default"] for name in ("share", "total"))
     assert not share["batched"]
     assert not total["batched"]
@@ -350,3 +353,29 @@ def test_the_report_explains_the_decision(entries: dict[str, Path], serve_models
     assert "open first dimension" in total["reason"]
     client.close()
     rest.close()
+
+
+def test_a_chosen_number_of_threads_is_for_every_model(entries: dict[str, Path], serve_models: ServeModels) -> None:
+    server = serve_models({"mlp": entries["mlp"]}, "--tensorflow_intra_op_parallelism=2")
+    rest = RestClient(server.rest_url)
+    (version,) = rest.get("/v1/admin/models/mlp/batching").json()["versions"]
+    assert version == {"version": 1, "mode": "off", "computes_in": "the pool that all models share"}
+    rest.close()
+
+
+def test_many_patient_requests_leave_places_for_others(entries: dict[str, Path], serve_models: ServeModels) -> None:
+    server = serve_models({"slow": entries["slow"]}, "--execution_threads=4", "--max_in_flight=4")
+    client = GrpcClient(server.grpc_target)
+
+    def send(seconds: float, priority: str) -> Any:
+        request = predict_request("slow", {"seconds": np.float32([seconds])})
+        return client.prediction.Predict.future(request, 60, metadata=[(PRIORITY, priority)])
+
+    patient = [send(2.0, "low") for _ in range(6)]
+    wait_until(lambda: sum(future.done() for future in patient) == 3, 30)
+    refused = [future for future in patient if future.done()]
+    assert {future.code() for future in refused} == {grpc.StatusCode.UNAVAILABLE}
+    assert all(future.details().startswith("3 requests are in flight") for future in refused)
+    assert send(0.0, "high").result()
+    assert [future.code() for future in patient if future not in refused] == [grpc.StatusCode.OK] * 3
+    client.close()

@@ -89,6 +89,14 @@ impl Auto {
         Auto { ways, way, threads, in_hand, crowd, done, tuner, cost, objective }
     }
 
+    /// One that keeps to this way, up to four batches at once.
+    #[cfg(test)]
+    pub(crate) fn in_way(way: usize) -> Self {
+        let auto = Auto::new(4, 4, None);
+        auto.way.store(way, Ordering::Relaxed);
+        auto
+    }
+
     /// Takes a request in. UNAVAILABLE if it cannot be answered within the objective: that is a matter of load, which
     /// another server or a later moment may not have.
     pub(crate) fn enter(&self, rows: usize, company: Company) -> Result<InHand<'_>> {
@@ -200,14 +208,17 @@ impl Auto {
     }
 }
 
-/// No batches; or one, two, four and so on at once, of all that waits, of all that is in hand, or of half of it.
+/// No batches; or one, two, four and so on at once, of all that waits, of all that is in hand, or of half of it. One at a
+/// time may also be a quarter, or half of what is in hand and wait for that.
 fn ways(most: usize) -> Vec<Way> {
+    let way = |at_once, parts, gathers| Way { at_once, parts, gathers };
     let doubled = std::iter::successors(Some(1), |at_once| Some(at_once * 2)).take_while(|&at_once| at_once < most);
     let batches = doubled.chain([most]).flat_map(|at_once| {
-        let way = Way { at_once, parts: at_once, gathers: false };
-        [way, Way { gathers: true, ..way }, Way { parts: 2 * at_once, ..way }]
+        let more: &[Way] = if at_once == 1 { &[way(1, 2, true), way(1, 4, false)] } else { &[] };
+        let usual = [way(at_once, at_once, false), way(at_once, at_once, true), way(at_once, 2 * at_once, false)];
+        [&usual, more].concat()
     });
-    std::iter::once(Way { at_once: 0, parts: 1, gathers: false }).chain(batches).collect()
+    std::iter::once(way(0, 1, false)).chain(batches).collect()
 }
 
 #[cfg(test)]
@@ -238,9 +249,9 @@ mod tests {
     fn batches_that_run_at_once_share_what_waits() {
         let auto = learned(None);
         let ways: Vec<_> = auto.ways.iter().map(|way| (way.at_once, way.parts, way.gathers)).collect();
-        let expected = [1, 2, 4].map(|n| [(n, n, false), (n, n, true), (n, 2 * n, false)]);
-        assert_eq!(ways, [&[(0, 1, false)], expected.as_flattened()].concat());
-        for (way, rows) in [(1, 64), (4, 32), (7, 16)] {
+        let [one, two, four] = [1, 2, 4].map(|n| [(n, n, false), (n, n, true), (n, 2 * n, false)]);
+        assert_eq!(ways, [&[(0, 1, false)], &one[..], &[(1, 2, true), (1, 4, false)], &two, &four].concat());
+        for (way, rows) in [(1, 64), (6, 32), (9, 16)] {
             auto.way.store(way, Ordering::Relaxed);
             assert_eq!(auto.batch_rows(64, 0, 4), rows);
         }
@@ -269,7 +280,7 @@ mod tests {
         assert_eq!(auto.gathering(4), None);
         auto.way.store(2, Ordering::Relaxed);
         assert_eq!(auto.gathering(4), Some(Gathering { rows: 64, patience: MOST_GATHERING }));
-        auto.way.store(5, Ordering::Relaxed);
+        auto.way.store(7, Ordering::Relaxed);
         assert_eq!(auto.gathering(4).map(|gathering| gathering.rows), Some(32));
         drop(all);
         let auto = learned(Some(Duration::from_millis(10)));

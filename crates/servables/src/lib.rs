@@ -24,6 +24,7 @@ pub mod model_spec;
 pub mod multi_inference;
 pub(crate) mod pad_value;
 pub mod predict;
+pub(crate) mod queue_state;
 pub mod regress;
 pub mod resolve;
 pub(crate) mod run_queue;

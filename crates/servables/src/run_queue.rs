@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Runs of one kind that wait for each other, and the batches that they become.
 //!
-//! The lock is held for operations of the queue only: never while tensors are copied or the session runs. At most one
-//! turn on the threads is asked for at a time (one for each priority); a turn that begins asks for the next.
+//! The lock is held for operations of the queue only: never while tensors are copied or the session runs. When a turn on
+//! the threads is asked for, and what it takes, is the matter of [`QueueState`].
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,16 +11,17 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use smallvec::SmallVec;
 use tensorserve_batching::merge::{Merging, merge};
-use tensorserve_batching::queue::{Abandon, Ready};
+use tensorserve_batching::queue::Abandon;
 use tensorserve_batching::stats::add;
-use tensorserve_batching::{Cut, Limits, Parameters, Pool, Priority, Queue, Stats, Taken, Task, split};
+use tensorserve_batching::{Limits, Parameters, Pool, Priority, Stats, Task, split};
 use tensorserve_runtimes::{RunOptions, TensorHandle};
 use tensorserve_tensors::Tensor;
 use tokio::sync::oneshot;
 
-use crate::auto::{Auto, Gathering};
+use crate::auto::Auto;
 use crate::computation::{Computation, Feeds, input_bytes};
 use crate::execution::{RunCost, guarded, threading_for};
+use crate::queue_state::{HasInputs, QueueState, Wish};
 use crate::{Code, Result, ServableHandle, ServingError};
 
 /// The results of a run, or of a piece of it.
@@ -38,6 +39,12 @@ pub(crate) struct Waiting {
 impl Abandon for Waiting {
     fn is_abandoned(&self) -> bool {
         self.reply.is_closed()
+    }
+}
+
+impl HasInputs for Waiting {
+    fn input_bytes(&self) -> usize {
+        input_bytes(&self.feeds)
     }
 }
 
@@ -61,26 +68,7 @@ pub(crate) struct RunQueue {
     stats: Stats,
     /// Their results turned out not to have a row for each row: they are run apart from now on.
     split_up: AtomicBool,
-    state: Mutex<State>,
-}
-
-struct State {
-    queue: Queue<Waiting>,
-    /// Turns that were asked for and have not begun, by priority.
-    turns: [bool; 3],
-    /// The earliest timer that is set.
-    timer: Option<Instant>,
-    /// Batches that run, by the priority of the most urgent request in them, and their rows.
-    running: [usize; 3],
-    running_rows: usize,
-}
-
-/// What the threads shall be asked for.
-#[derive(Clone, Copy)]
-enum Wish {
-    Nothing,
-    Turn(Priority),
-    TurnAt(Instant, Priority),
+    state: Mutex<QueueState<Waiting>>,
 }
 
 /// A run that was put into a queue.
@@ -92,8 +80,7 @@ struct Ticket {
 impl RunQueue {
     /// A queue for runs that have this in common, whose batches size themselves if there is an `auto`.
     pub(crate) fn new(kind: Kind, cost: RunCost, auto: Option<Auto>) -> Self {
-        let queue = Queue::new(Limits::of(&kind.parameters));
-        let state = State { queue, turns: [false; 3], timer: None, running: [0; 3], running_rows: 0 };
+        let state = QueueState::new(Limits::of(&kind.parameters));
         let (stats, split_up) = (Stats::default(), AtomicBool::new(false));
         RunQueue { kind, cost, auto, stats, split_up, state: Mutex::new(state) }
     }
@@ -113,11 +100,11 @@ impl RunQueue {
     /// Requests and rows that wait, and batches that run.
     pub(crate) fn depth(&self) -> (usize, usize, usize) {
         let state = self.lock();
-        (state.queue.len(), state.queue.rows(), state.running.iter().sum())
+        (state.queue().len(), state.queue().rows(), state.running())
     }
 
     pub(crate) fn is_idle(&self) -> bool {
-        self.lock().queue.is_empty()
+        self.lock().queue().is_empty()
     }
 
     /// Whether runs of this kind turned out not to be ones that can be merged.
@@ -130,13 +117,7 @@ impl RunQueue {
         usize::try_from(self.kind.parameters.max_batch_size).unwrap_or(0)
     }
 
-    /// Batches that may run at once; less urgent ones are not counted.
-    fn at_once(&self) -> usize {
-        // Those that still wait when no more batches are to be made go one after the other.
-        self.auto.as_ref().map_or(usize::MAX, |auto| auto.at_once().max(1))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, QueueState<Waiting>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -175,13 +156,13 @@ impl RunQueue {
             Waiting { handle: run.handle.clone(), feeds, reply, begun: begun.clone() }
         };
         let mut state = self.lock();
-        let pushed = state.queue.push(task, piece);
+        let pushed = state.push(task, piece);
         if pushed.is_err() {
             drop(state);
             add(&self.stats.rejected, 1);
             return pushed.map(|()| Ticket { pieces, begun });
         }
-        let wish = state.wish(self.auto.as_ref(), self.at_once());
+        let wish = state.wish(self.auto.as_ref());
         drop(state);
         match wish {
             Wish::Nothing => {}
@@ -215,9 +196,7 @@ impl RunQueue {
     /// Drops what waits, which is an answer, as no thread will run it any more.
     fn give_up(&self) {
         let mut state = self.lock();
-        state.turns = [false; 3];
-        state.timer = None;
-        let waiting = state.queue.clear();
+        let waiting = state.give_up();
         drop(state);
         drop(waiting);
     }
@@ -226,15 +205,8 @@ impl RunQueue {
     fn turn(self: &Arc<Self>, priority: Priority, pool: &Pool, group: &Arc<str>) {
         let now = Instant::now();
         let mut state = self.lock();
-        state.turns[priority as usize] = false;
-        state.timer = state.timer.filter(|&time| time > now);
-        let taken = state.take(self.auto.as_ref(), self.at_once(), now);
-        let begins = taken.priority();
-        if let Some(priority) = begins {
-            state.running[priority as usize] += 1;
-        }
-        state.running_rows += taken.rows;
-        let wish = state.wish(self.auto.as_ref(), self.at_once());
+        let (taken, begins) = state.begin(priority, self.auto.as_ref(), now);
+        let wish = state.wish(self.auto.as_ref());
         drop(state);
         self.ask(wish, pool, group);
         add(&self.stats.expired, taken.expired.len());
@@ -393,10 +365,8 @@ struct End<'a> {
 impl Drop for End<'_> {
     fn drop(&mut self) {
         let mut state = self.queue.lock();
-        state.running[self.priority as usize] -= 1;
-        state.running_rows -= self.rows;
-        state.queue.ran(self.priority, self.start.elapsed());
-        let wish = state.wish(self.queue.auto.as_ref(), self.queue.at_once());
+        state.end(self.priority, self.rows, self.start.elapsed());
+        let wish = state.wish(self.queue.auto.as_ref());
         drop(state);
         self.queue.ask(wish, self.pool, self.group);
     }
@@ -413,57 +383,6 @@ struct Later {
 impl Drop for Later {
     fn drop(&mut self) {
         self.queue.ask(self.wish, &self.pool, &self.group);
-    }
-}
-
-impl State {
-    fn take(&mut self, auto: Option<&Auto>, at_once: usize, now: Instant) -> Taken<Waiting> {
-        let cut = match auto {
-            None => Cut::Batch,
-            Some(auto) => match self.ready(Some(auto)) {
-                // A timer that was set for what has gone meanwhile.
-                Ready::At(time) if time > now => return Taken::default(),
-                _ => Cut::Rows(auto.batch_rows(self.queue.rows(), self.running_rows, self.row_bytes())),
-            },
-        };
-        let running = self.running;
-        self.queue.take(cut, now, |priority| running[..=priority as usize].iter().sum::<usize>() < at_once)
-    }
-
-    /// Of the request that came first of the most urgent ones.
-    fn row_bytes(&self) -> usize {
-        self.queue.peek().map_or(0, |task| input_bytes(&task.payload.feeds) / task.rows.max(1))
-    }
-
-    /// When the next batch may begin. An urgent one waits for nobody.
-    fn ready(&self, auto: Option<&Auto>) -> Ready {
-        let first = self.queue.peek().filter(|first| first.priority != Priority::High);
-        let gathering = first.and_then(|first| Some((first.enqueued, auto?.gathering(self.row_bytes())?)));
-        match gathering {
-            Some((since, Gathering { rows, patience })) if self.queue.rows() < rows => Ready::At(since + patience),
-            _ => self.queue.ready(),
-        }
-    }
-
-    /// What is to be asked for, so that everything that waits gets its turn, with so many batches at once. A request does
-    /// not wait for less urgent ones that run: it runs beside them.
-    fn wish(&mut self, auto: Option<&Auto>, at_once: usize) -> Wish {
-        let Some(priority) = self.queue.priority() else { return Wish::Nothing };
-        let (turns, running) = (&self.turns[..=priority as usize], &self.running[..=priority as usize]);
-        if turns.contains(&true) || running.iter().sum::<usize>() >= at_once {
-            return Wish::Nothing;
-        }
-        match self.ready(auto) {
-            Ready::Now => {
-                self.turns[priority as usize] = true;
-                Wish::Turn(priority)
-            }
-            Ready::At(time) if self.timer.is_none_or(|timer| time < timer) => {
-                self.timer = Some(time);
-                Wish::TurnAt(time, priority)
-            }
-            Ready::At(_) | Ready::Never => Wish::Nothing,
-        }
     }
 }
 

@@ -99,7 +99,10 @@ class ServerOptions:
         _EFFECTIVE,
     )
     tensorflow_intra_op_parallelism: int = row(
-        _INT64, 0, "Threads for the parallel parts of one operation. 0 lets TensorFlow decide.", _EFFECTIVE
+        _INT64,
+        0,
+        "Threads for the parallel parts of one operation. 0 lets TensorFlow decide, or a measurement for small models.",
+        _EFFECTIVE,
     )
     tensorflow_inter_op_parallelism: int = row(
         _INT64, 0, "Threads for independent operations. 0 lets TensorFlow decide.", _EFFECTIVE
@@ -219,7 +222,11 @@ class ServerOptions:
         _OURS,
     )
     max_in_flight: int = row(
-        _INT32, 0, "Requests that may be in flight; further ones are UNAVAILABLE. 0 means no limit.", _OURS
+        _INT32,
+        0,
+        "Requests that may be in flight, three quarters of them of low priority; further ones are UNAVAILABLE. 0 means "
+        "no limit.",
+        _OURS,
     )
     max_in_flight_per_model: int = row(_INT32, 0, "The same for each model.", _OURS)
     model_weights: str = row(

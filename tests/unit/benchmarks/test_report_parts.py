@@ -51,3 +51,12 @@ def test_the_page_has_the_parts_that_were_measured() -> None:
     assert "| 1,000 | 1.50 | 10.00 | 50 | 550 | 90 | 80 |" in whole
     assert "costs 10.00 and 10.00 ms of processor time at the start and 0.50 and 0.50 MB of memory" in whole
     assert "## Many models" not in render(results())
+
+
+def test_the_comparison_of_batches_names_the_best_of_the_grid() -> None:
+    rates = {"off": 1000.0, "auto": 5000.0, "64-0-1": 4000.0, "64-1000-2": 5100.0}
+    compared = {"name": "a load", "rates": rates, "p50_us": dict.fromkeys(rates, 700.0)}
+    alone = {"name": "another", "rates": {"off": 10.0, "auto": 11.0}, "p50_us": {"off": 5.0, "auto": 6.0}}
+    whole = render(results(batching=[compared, alone]))
+    assert "| a load | 1,000 | 5,000 | **5.00** | 5,100 (64-1000-2) | **0.98** | 700, 700 |" in whole
+    assert "| another | 10 | 11 | **1.10** | - | - | 5, 6 |" in whole

@@ -4,7 +4,7 @@
 //! A switch of the process decides when the devices of a session are made, which is somewhere within a load. So the loads
 //! that want such a pool take turns with those that do not; loads of one kind run side by side.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,30 @@ use super::functions::Functions;
 
 /// A load waits no longer for those of the other kind, which a disk that hangs could hold up for ever.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Each pool is a thread, though an idle one; where threads are counted (as in containers), a thousand models must not take
+/// a thousand.
+const MOST: usize = 256;
+
+static POOLS: AtomicUsize = AtomicUsize::new(0);
+
+/// Counts the pool of one session, until this is dropped with it.
+pub(super) struct OwnPool(());
+
+impl OwnPool {
+    /// `None` if there are as many as may be.
+    fn new() -> Option<Self> {
+        let own = OwnPool(());
+        // Too many are counted back by the drop.
+        (POOLS.fetch_add(1, Ordering::Relaxed) < MOST).then_some(own)
+    }
+}
+
+impl Drop for OwnPool {
+    fn drop(&mut self) {
+        POOLS.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// Who has the turn.
 struct Turn {
@@ -29,14 +53,15 @@ pub(super) fn are_possible(functions: &Functions) -> bool {
     functions.use_global_threadpool.is_some() && std::env::var_os("TF_OVERRIDE_GLOBAL_THREADPOOL").is_none()
 }
 
-/// Calls `load` while the switch stands as wanted. Says whether the session has a pool of its own: not what was wanted if
-/// loads of the other kind do not end.
-pub(super) fn load<T>(functions: &Functions, own: bool, load: impl FnOnce() -> T) -> (T, bool) {
+/// Calls `load` while the switch stands as wanted. The session has no pool of its own, though one is wanted, if there are
+/// many already or if loads of the other kind do not end.
+pub(super) fn load<T>(functions: &Functions, own: bool, load: impl FnOnce() -> T) -> (T, Option<OwnPool>) {
     if !are_possible(functions) {
-        return (load(), false);
+        return (load(), None);
     }
-    let entered = Entered::new(functions, own, PATIENCE);
-    (load(), entered.own)
+    let pool = if own { OwnPool::new() } else { None };
+    let entered = Entered::new(functions, pool.is_some(), PATIENCE);
+    (load(), pool.filter(|_| entered.own))
 }
 
 /// A load under way, until this is dropped.
@@ -89,5 +114,21 @@ fn set(functions: &Functions, use_global_threadpool: bool) {
         // those are in this room; another user of the library in this process, such as Python's tensorflow, may read it
         // too, and gets one value or the other.
         unsafe { AtomicBool::from_ptr(switch) }.store(use_global_threadpool, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_no_more_than_so_many() {
+        let mut pools: Vec<_> = (0..MOST).map_while(|_| OwnPool::new()).collect();
+        assert_eq!(pools.len(), MOST);
+        assert!(OwnPool::new().is_none());
+        pools.pop();
+        assert!(OwnPool::new().is_some());
+        drop(pools);
+        assert_eq!(POOLS.load(Ordering::Relaxed), 0);
     }
 }

@@ -18,7 +18,7 @@ use super::handles::Handles;
 use super::made_up::{self, Harmless};
 use super::metagraph;
 use super::ops;
-use super::own_pools;
+use super::own_pools::{self, OwnPool};
 use super::rehearsal;
 use super::run_options::SerializedRunOptions;
 use super::status::Status;
@@ -36,7 +36,8 @@ pub(super) struct SavedModelSession {
     signature_defs: BTreeMap<String, SignatureDef>,
     /// The time of a run may depend on values.
     unbounded: bool,
-    compute: Compute,
+    /// If it was asked to compute in the thread of each run, and does.
+    own_pool: Option<OwnPool>,
     harmless: Harmless,
     /// Results must be copied, because a later run may write into their memory.
     copy_results: bool,
@@ -78,9 +79,8 @@ impl SavedModelSession {
         let graph = Graph::new(functions);
         let meta_graph_def = MetaGraphBuffer::new(functions);
         let load = || RunningSession::load(functions, request, &options, &graph, &meta_graph_def);
-        let (running, has_own_pool) = own_pools::load(functions, compute == Compute::Caller, load);
+        let (running, own_pool) = own_pools::load(functions, compute == Compute::Caller, load);
         let running = running?;
-        let compute = if has_own_pool { compute } else { Compute::SharedPool };
         let signature_defs = metagraph::signature_defs(meta_graph_def.bytes())?;
         let handles = Handles::default();
         for name in metagraph::tensor_names(&signature_defs) {
@@ -98,7 +98,7 @@ impl SavedModelSession {
             handles,
             signature_defs,
             unbounded,
-            compute,
+            own_pool,
             harmless,
             copy_results,
             explainer,
@@ -155,7 +155,7 @@ impl Session for SavedModelSession {
     }
 
     fn compute(&self) -> Compute {
-        self.compute
+        if self.own_pool.is_some() { Compute::Caller } else { Compute::SharedPool }
     }
 
     fn has_effects(&self, signature: &str) -> bool {
