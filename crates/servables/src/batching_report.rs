@@ -149,7 +149,10 @@ fn decision(queue: &RunQueue) -> String {
         (0, 0) => "Each request runs on its own: there were too few at once to try batches.".to_owned(),
         (0, _) => {
             let batched = (1..ways.len()).filter_map(rate).fold(0.0, f64::max);
-            format!("Each request runs on its own ({alone}): batches did not do more ({batched:.0}).")
+            format!(
+                "Each request runs on its own ({alone} when last measured): in trials side by side batches did not \
+                 clearly do more ({batched:.0} in the best window)."
+            )
         }
         (at_once, _) => format!(
             "Requests that come while others are in hand are merged, {at_once} batches at once of up to 1/{parts} of the \
