@@ -20,6 +20,11 @@ const WINDOW: Duration = Duration::from_millis(25);
 const REPORTS: u32 = 4;
 const ROWS: u64 = 16;
 
+/// If nothing is done for so long, and for several times longer than usual, there was nothing to do. A window with such a
+/// lull in it says nothing.
+const LULL: Duration = Duration::from_millis(5);
+const LULL_TIMES: u32 = 6;
+
 /// A window that gets no further in this time says that there is little to do.
 const IDLE: Duration = Duration::from_secs(20);
 
@@ -89,6 +94,9 @@ pub struct Tuner {
     best: usize,
     trial: Option<Trial>,
     window: Option<Window>,
+    /// When work was last done, and how long it usually takes until more is.
+    last: Option<Instant>,
+    spacing: Duration,
     /// The rate at which the pauses were last reset, and when.
     reference: Option<(f64, Instant)>,
 }
@@ -96,7 +104,15 @@ pub struct Tuner {
 impl Tuner {
     pub fn new(ways: usize) -> Self {
         let way = Way { rate: None, ceiling: f64::INFINITY, pause: FIRST_PAUSE, next: None };
-        Tuner { ways: vec![way; ways.max(1)], best: 0, trial: None, window: None, reference: None }
+        Tuner {
+            ways: vec![way; ways.max(1)],
+            best: 0,
+            trial: None,
+            window: None,
+            last: None,
+            spacing: Duration::ZERO,
+            reference: None,
+        }
     }
 
     /// The way in which work is to be run now.
@@ -127,7 +143,8 @@ impl Tuner {
     /// Takes work into account that was done; gives the way for what comes.
     pub fn report(&mut self, report: Report) -> usize {
         let before = self.way();
-        let Some(window) = &mut self.window else {
+        let after_lull = self.is_after_lull(report.now);
+        let Some(window) = self.window.as_mut().filter(|_| !after_lull) else {
             self.open_window(report, 0);
             return before;
         };
@@ -151,6 +168,13 @@ impl Tuner {
             self.close_window(report, rate, crowd);
         }
         self.way()
+    }
+
+    fn is_after_lull(&mut self, now: Instant) -> bool {
+        let last = self.last.replace(now).unwrap_or(now);
+        let (gap, lull) = (now.saturating_duration_since(last), LULL.max(self.spacing * LULL_TIMES));
+        self.spacing = self.spacing - self.spacing / 4 + gap.min(lull) / 4;
+        gap > lull
     }
 
     fn open_window(&mut self, report: Report, unsettled: u64) {
@@ -287,6 +311,20 @@ mod tests {
         simulation.run(Duration::from_secs(60), 64);
         let share = (simulation.rows - rows) as f64 / (60e6 / 92.0);
         assert!(share > 0.98, "{share} of what the best way does");
+    }
+
+    #[test]
+    fn lulls_between_bursts_mislead_nobody() {
+        for (micros, best) in [([10, 20, 30], 0), ([30, 12, 20], 1)] {
+            let mut simulation = Simulation::new(micros);
+            for burst in 0..400 {
+                simulation.run(Duration::from_millis(60 + burst % 7), 64);
+                simulation.now += Duration::from_millis(100);
+            }
+            assert_eq!(simulation.tuner.best(), best, "{micros:?}");
+            let rates: Vec<_> = (0..3).filter_map(|way| simulation.tuner.rate(way)).collect();
+            assert!(rates.iter().all(|&rate| rate > 25_000.0), "{rates:?}");
+        }
     }
 
     #[test]
