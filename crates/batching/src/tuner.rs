@@ -84,7 +84,8 @@ struct Way {
     /// Rows a second that it cannot exceed.
     ceiling: f64,
     pause: Duration,
-    next: Option<Instant>,
+    /// By the tuner's clock.
+    next: Option<Duration>,
 }
 
 /// Chooses one of several ways, numbered from 0; begins with 0.
@@ -97,8 +98,13 @@ pub struct Tuner {
     /// When work was last done, and how long it usually takes until more is.
     last: Option<Instant>,
     spacing: Duration,
+    /// How long there was something to do. Pauses are of this time: after a night without requests not everything is to be
+    /// tried at once.
+    clock: Duration,
     /// The rate at which the pauses were last reset, and when.
-    reference: Option<(f64, Instant)>,
+    reference: Option<(f64, Duration)>,
+    /// What the best way did lately.
+    recent: f64,
 }
 
 impl Tuner {
@@ -111,7 +117,9 @@ impl Tuner {
             window: None,
             last: None,
             spacing: Duration::ZERO,
+            clock: Duration::ZERO,
             reference: None,
+            recent: 0.0,
         }
     }
 
@@ -174,6 +182,7 @@ impl Tuner {
         let last = self.last.replace(now).unwrap_or(now);
         let (gap, lull) = (now.saturating_duration_since(last), LULL.max(self.spacing * LULL_TIMES));
         self.spacing = self.spacing - self.spacing / 4 + gap.min(lull) / 4;
+        self.clock += gap.min(lull);
         gap > lull
     }
 
@@ -206,16 +215,16 @@ impl Tuner {
                 let hopeless = trial.step == 1 && rate < HOPELESS * self.ways[self.best].rate.unwrap_or(0.0);
                 self.trial = Some(trial);
                 if hopeless || trial.step == trial.steps {
-                    self.judge(trial, hopeless, report.now);
+                    self.judge(trial, hopeless);
                 }
             }
-            None => self.after_rest(report.now, rate, crowd),
+            None => self.after_rest(rate, crowd),
         }
         let unsettled = if self.way() == before { 0 } else { report.in_hand as u64 };
         self.open_window(report, unsettled);
     }
 
-    fn judge(&mut self, trial: Trial, hopeless: bool, now: Instant) {
+    fn judge(&mut self, trial: Trial, hopeless: bool) {
         let pays = !hopeless && trial.new > GAIN * trial.old;
         if pays && trial.steps == STEPS && trial.new < CLEAR_GAIN * trial.old {
             self.trial = Some(Trial { steps: CONFIRMING_STEPS, ..trial });
@@ -224,17 +233,27 @@ impl Tuner {
         self.trial = None;
         // What lost to the one in use so far loses to a better one as well.
         let loser = if pays { std::mem::replace(&mut self.best, trial.way) } else { trial.way };
+        if pays {
+            self.reference = None;
+        }
         let way = &mut self.ways[loser];
-        way.next = now.checked_add(way.pause);
+        way.next = Some(self.clock + way.pause);
         let clearly = hopeless || trial.new < CLEAR_LOSS * trial.old;
         way.pause = (way.pause * if clearly { 8 } else { 4 }).min(LONGEST_PAUSE);
     }
 
-    fn after_rest(&mut self, now: Instant, rate: f64, crowd: f64) {
-        let (reference, since) = *self.reference.get_or_insert((rate, now));
-        let has_changed = rate > CHANGE * reference || rate * CHANGE < reference;
-        if has_changed && now.saturating_duration_since(since) > DOUBT {
-            self.reference = Some((rate, now));
+    fn after_rest(&mut self, rate: f64, crowd: f64) {
+        let now = self.clock;
+        let (reference, since) = *self.reference.get_or_insert_with(|| {
+            self.recent = rate;
+            (rate, now)
+        });
+        // One odd window is no change.
+        self.recent += (rate - self.recent) / 4.0;
+        let recent = self.recent;
+        let has_changed = recent > CHANGE * reference || recent * CHANGE < reference;
+        if has_changed && now - since > DOUBT {
+            self.reference = Some((recent, now));
             self.ways.iter_mut().for_each(|way| (way.pause, way.next) = (FIRST_PAUSE, None));
         }
         if crowd < CROWD {
@@ -311,6 +330,19 @@ mod tests {
         simulation.run(Duration::from_secs(60), 64);
         let share = (simulation.rows - rows) as f64 / (60e6 / 92.0);
         assert!(share > 0.98, "{share} of what the best way does");
+    }
+
+    #[test]
+    fn after_a_lull_not_everything_is_tried_anew() {
+        let mut simulation = Simulation::new([10, 20, 20]);
+        simulation.run(Duration::from_secs(20), 64);
+        let rows = simulation.rows;
+        for _ in 0..20 {
+            simulation.now += Duration::from_secs(15);
+            simulation.run(Duration::from_millis(200), 64);
+        }
+        let share = (simulation.rows - rows) as f64 / 400_000.0;
+        assert!(share > 0.97, "{share} of what the best way does");
     }
 
     #[test]
