@@ -2,10 +2,9 @@
 //! Finds by trial which way of running gives the most rows a second, and keeps to it.
 //!
 //! A way is tried against the one in use in short windows that take turns, so that both see the same load, machine and
-//! neighbours. One that seems to pay a little has to show it again, three times as long. What does not pay is tried again ever more
-//! rarely. The measure is rows done by time, with everything that
-//! a way costs in it: merging, hand-over, waiting clients. While the load is below what the way in use can do, no other
-//! does more rows, and nothing changes.
+//! neighbours. One that seems to pay a little has to show it again, three times as long. What does not pay is tried again
+//! ever more rarely. The measure is rows done by time, with everything that a way costs in it: merging, hand-over, waiting
+//! clients. While the load is below what the way in use can do, no other does more rows, and nothing changes.
 //!
 //! Pure: it is told the time and counts.
 

@@ -50,12 +50,8 @@ impl Admission {
         if all.is_none() && per_model.is_none() {
             return Ok(None);
         }
-        let for_it = |limit: usize| if priority == Priority::Low { limit - limit / 4 } else { limit };
-        let (all, per_model) = (all.map(for_it), per_model.map(for_it));
-        let in_all = all.map(|limit| count(&self.all, limit, "--max_in_flight", "")).transpose()?;
-        let place = format!(" for model {model}");
-        let of_model = |limit| count(&self.model(model), limit, "--max_in_flight_per_model", &place);
-        let in_model = per_model.map(of_model).transpose()?;
+        let in_all = all.map(|limit| count(&self.all, limit, priority, None)).transpose()?;
+        let in_model = per_model.map(|limit| count(&self.model(model), limit, priority, Some(model))).transpose()?;
         Ok(Some(Admitted { _all: in_all, _model: in_model }))
     }
 
@@ -70,16 +66,25 @@ impl Admission {
     }
 }
 
-fn count(counter: &Arc<AtomicUsize>, limit: usize, flag: &str, place: &str) -> Result<Counted> {
+/// Counts one more of all requests, or of those for a `model`.
+fn count(counter: &Arc<AtomicUsize>, limit: usize, priority: Priority, model: Option<&str>) -> Result<Counted> {
     let before = counter.fetch_add(1, Ordering::Relaxed);
     let counted = Counted(Arc::clone(counter));
-    if before < limit {
-        return Ok(counted);
-    }
-    Err(ServingError::new(
+    let limit = if priority == Priority::Low { limit - limit / 4 } else { limit };
+    if before < limit { Ok(counted) } else { Err(refusal(before, priority, model)) }
+}
+
+#[cold]
+fn refusal(before: usize, priority: Priority, model: Option<&str>) -> ServingError {
+    let (place, flag) = match model {
+        Some(model) => (format!(" for model {model}"), "--max_in_flight_per_model"),
+        None => (String::new(), "--max_in_flight"),
+    };
+    let whom = if priority == Priority::Low { " at low priority" } else { "" };
+    ServingError::new(
         Code::Unavailable,
-        format!("{before} requests are in flight{place}, which is as many as {flag} allows; try again later"),
-    ))
+        format!("{before} requests are in flight{place}, which is as many as {flag} allows{whom}; try again later"),
+    )
 }
 
 #[cfg(test)]
@@ -110,7 +115,9 @@ mod tests {
         let model: Arc<str> = Arc::from("a");
         let _low: Vec<_> = (0..3).map(|_| admission.admit(&model, Priority::Low).unwrap()).collect();
         let error = admission.admit(&model, Priority::Low).map(|_| ()).unwrap_err();
-        assert!(error.message.starts_with("3 requests are in flight, which is as many as --max_in_flight allows"));
+        assert!(
+            error.message.starts_with("3 requests are in flight, which is as many as --max_in_flight allows at low")
+        );
         let _urgent = admission.admit(&model, Priority::High).unwrap();
         assert!(admission.admit(&model, Priority::Default).is_err());
         let admission = Admission::new(InFlightLimits { all: Some(1), per_model: None });

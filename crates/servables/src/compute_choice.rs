@@ -21,6 +21,8 @@ const ALLOWED: [f64; 2] = [1.1, 1.3];
 const RUNS: usize = 5;
 /// No further run of this size begins after this.
 const PATIENCE: Duration = Duration::from_millis(50);
+/// If one row takes this long, many are not tried: nothing could interrupt that run.
+const SLOW: Duration = Duration::from_millis(20);
 
 /// For each size of [`ROWS`] the quickest run.
 type Times = [Duration; 2];
@@ -36,7 +38,8 @@ pub fn load(runtime: &dyn Runtime, request: &LoadRequest) -> Result<Servable> {
     if !times.is_empty() && times.iter().flatten().all(|&time| time < QUICK) {
         return Ok(alone);
     }
-    let shared = load(Compute::SharedPool)?;
+    // What is loaded already is good, whatever hinders another load.
+    let Ok(shared) = load(Compute::SharedPool) else { return Ok(alone) };
     let keeps_up =
         !times.is_empty() && times.iter().zip(measure(&shared)).all(|(alone, shared)| is_near(alone, &shared));
     Ok(if keeps_up { alone } else { shared })
@@ -44,7 +47,10 @@ pub fn load(runtime: &dyn Runtime, request: &LoadRequest) -> Result<Servable> {
 
 fn is_near(alone: &Times, shared: &Times) -> bool {
     let pairs = alone.iter().zip(shared).zip(ALLOWED);
-    pairs.into_iter().all(|((alone, shared), allowed)| alone.as_secs_f64() <= allowed * shared.as_secs_f64())
+    let is_near = |((alone, shared), allowed): ((&Duration, &Duration), f64)| {
+        *alone < QUICK || alone.as_secs_f64() <= allowed * shared.as_secs_f64()
+    };
+    pairs.into_iter().all(is_near)
 }
 
 /// The times of each signature that can be run unasked with made-up inputs.
@@ -60,7 +66,11 @@ fn times(servable: &Servable, signature: &Signature) -> Option<Times> {
     }
     let options = RunOptions { timeout: None, threading: Threading::Caller };
     let mut times = Times::default();
-    for (time, rows) in times.iter_mut().zip(ROWS) {
+    for (at, rows) in ROWS.into_iter().enumerate() {
+        if at > 0 && times[0] > SLOW {
+            times[at] = times[0];
+            break;
+        }
         let feeds = synthetic::inputs(servable, signature, rows, Values::Varied)?;
         let begin = Instant::now();
         let mut quickest = Duration::MAX;
@@ -72,7 +82,7 @@ fn times(servable: &Servable, signature: &Signature) -> Option<Times> {
                 break;
             }
         }
-        *time = quickest;
+        times[at] = quickest;
     }
     Some(times)
 }
@@ -103,6 +113,7 @@ mod tests {
         shared: Millis,
         only_shared: bool,
         effects: bool,
+        fails_in_pool: bool,
         loads: AtomicUsize,
     }
 
@@ -124,6 +135,9 @@ mod tests {
 
         fn load(&self, request: &LoadRequest) -> Result<Arc<dyn Session>> {
             self.loads.fetch_add(1, Ordering::Relaxed);
+            if self.fails_in_pool && request.compute == Compute::SharedPool {
+                return Err(crate::ServingError::internal("no second load"));
+            }
             let compute = if self.only_shared { Compute::SharedPool } else { request.compute };
             let millis = if compute == Compute::Caller { self.alone } else { self.shared };
             let info = |name: &str| TensorInfo {
@@ -191,6 +205,19 @@ mod tests {
     fn models_whose_single_runs_gain_by_the_pool_get_it() {
         assert_eq!(chosen(&Engine { alone: [10, 10], shared: [2, 10], ..Engine::default() }), (Compute::SharedPool, 2));
         assert_eq!(chosen(&Engine { alone: [0, 20], shared: [0, 4], ..Engine::default() }), (Compute::SharedPool, 2));
+    }
+
+    #[test]
+    fn many_rows_of_a_slow_model_are_not_tried() {
+        let minute = 60_000;
+        let engine = Engine { alone: [30, minute], shared: [90, minute], ..Engine::default() };
+        assert_eq!(chosen(&engine), (Compute::Caller, 2));
+    }
+
+    #[test]
+    fn a_model_that_is_loaded_stays_if_it_cannot_be_loaded_again() {
+        let engine = Engine { alone: [10, 10], fails_in_pool: true, ..Engine::default() };
+        assert_eq!(chosen(&engine), (Compute::Caller, 2));
     }
 
     #[test]

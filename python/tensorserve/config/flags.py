@@ -224,8 +224,8 @@ class ServerOptions:
     max_in_flight: int = row(
         _INT32,
         0,
-        "Requests that may be in flight, three quarters of them of low priority; further ones are UNAVAILABLE. 0 means "
-        "no limit.",
+        "Requests that may be in flight, and for those of low priority three quarters of it; further ones are "
+        "UNAVAILABLE. 0 means no limit.",
         _OURS,
     )
     max_in_flight_per_model: int = row(_INT32, 0, "The same for each model.", _OURS)
