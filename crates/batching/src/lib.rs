@@ -5,6 +5,7 @@
 //! set), [`queue`] (who runs with whom), [`pool`] (who runs next) and [`merge`] in this order.
 
 pub mod cost;
+mod evidence;
 pub mod merge;
 pub mod parameters;
 pub mod pool;

@@ -2,17 +2,18 @@
 //! Finds by trial which way of running gives the most rows a second, and keeps to it.
 //!
 //! A way is tried against the one in use in short windows that take turns, so that both see the same load, machine and
-//! neighbours. One that seems to pay a little has to show it again, three times as long. What does not pay is tried again
-//! ever more rarely. The measure is rows done by time, with everything that a way costs in it: merging, hand-over, waiting
-//! clients. While the load is below what the way in use can do, no other does more rows, and nothing changes.
+//! neighbours. What all trials of a way have shown counts, older ones less. The way that may gain the most, as far as is
+//! known, is tried next; one that surely gains nothing is not. So trials of what is about as good go on, which costs
+//! little, and trials of what is bad are rare. The measure is rows done by time, with everything that a way costs in it:
+//! merging, hand-over, waiting clients. While the load is below what the way in use can do, no other does more rows, and
+//! nothing changes.
 //!
 //! Pure: it is told the time and counts.
 
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
-/// A trial begins this long after a way was found not to pay, at first.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+use crate::evidence::{Evidence, Noise};
 
 /// A window is at least this long, and long enough for so many reports of work done.
 const WINDOW: Duration = Duration::from_millis(25);
@@ -27,24 +28,29 @@ const LULL_TIMES: u32 = 6;
 /// A window that gets no further in this time says that there is little to do.
 const IDLE: Duration = Duration::from_secs(20);
 
-/// Another way must do so much more to be taken.
-const GAIN: f64 = 1.03;
-/// One that does so much more need not show it again.
-const CLEAR_GAIN: f64 = 1.3;
-/// One that does so little is not worth another try soon.
-const CLEAR_LOSS: f64 = 0.85;
+/// A way that surely does no more than this times what the one in use does is not tried.
+const WORTH_A_TRIAL: f64 = 1.02;
+/// One that surely does so much more is taken.
+const WORTH_A_CHANGE: f64 = 1.01;
+/// The first way, which is the simplest, counts as doing so much more than it does.
+const PREFERENCE: f64 = 1.03;
 /// A way that does so little is given up in the middle of its trial.
-const HOPELESS: f64 = 0.7;
+const HOPELESS: f64 = 0.5;
 /// A load that changes by so much makes old findings doubtful.
 const CHANGE: f64 = 1.6;
-/// But not more often than this: on a busy machine everything changes all the time.
-const DOUBT: Duration = Duration::from_secs(5);
+/// But not more often than after so many windows: on a busy machine everything changes all the time.
+const SETTLED: u64 = 200;
 /// Rows in hand, on average, from which on it matters how they are run.
 const CROWD: f64 = 1.5;
 
-/// The windows of a trial, of the new way and the one in use in turns; and of one that has to confirm it.
-const STEPS: usize = 4;
-const CONFIRMING_STEPS: usize = 16;
+/// The fewest and the most windows of a trial, of the new way and the one in use in turns.
+const FEWEST_WINDOWS: u64 = 4;
+const MOST_WINDOWS: u64 = 6;
+
+/// After a trial there is none for as many windows as it took, times the number of trials by this, but no more than so
+/// many times.
+const DENSE_TRIALS: u64 = 10;
+const LONGEST_REST: u64 = 20;
 
 /// What happened since the start, as of a moment at which work was done.
 #[derive(Clone, Copy, Debug)]
@@ -69,22 +75,27 @@ struct Window {
 #[derive(Clone, Copy, Debug)]
 struct Trial {
     way: usize,
-    step: usize,
-    steps: usize,
-    /// Sums of the rates in the windows of the new way and of the one in use.
-    new: f64,
-    old: f64,
+    /// Windows so far.
+    windows: u64,
+    /// The rate in the first window of the pair that is not complete.
+    first: f64,
+}
+
+impl Trial {
+    /// Whether the window to come is of the new way: new, old, old, new and so on.
+    fn tries_new(&self) -> bool {
+        matches!(self.windows % 4, 0 | 3)
+    }
 }
 
 #[derive(Clone, Debug)]
 struct Way {
-    /// Rows a second when it was last measured.
+    /// Rows a second when it was measured lately.
     rate: Option<f64>,
     /// Rows a second that it cannot exceed.
     ceiling: f64,
-    pause: Duration,
-    /// By the tuner's clock.
-    next: Option<Duration>,
+    /// Of what it does against the way in use.
+    evidence: Evidence,
 }
 
 /// Chooses one of several ways, numbered from 0; begins with 0.
@@ -97,18 +108,22 @@ pub struct Tuner {
     /// When work was last done, and how long it usually takes until more is.
     last: Option<Instant>,
     spacing: Duration,
-    /// How long there was something to do. Pauses are of this time: after a night without requests not everything is to be
-    /// tried at once.
-    clock: Duration,
-    /// The rate at which the pauses were last reset, and when.
-    reference: Option<(f64, Duration)>,
+    /// Windows in which there was something to do. Everything ages by them: after a night without requests not everything is
+    /// to be tried at once.
+    windows: u64,
+    noise: Noise,
+    /// Trials since all evidence was dropped, and when the next one may begin.
+    trials: u64,
+    next_trial: u64,
+    /// The rate that evidence was gathered at, and when it was first seen.
+    reference: Option<(f64, u64)>,
     /// What the best way did lately.
     recent: f64,
 }
 
 impl Tuner {
     pub fn new(ways: usize) -> Self {
-        let way = Way { rate: None, ceiling: f64::INFINITY, pause: FIRST_PAUSE, next: None };
+        let way = Way { rate: None, ceiling: f64::INFINITY, evidence: Evidence::default() };
         Tuner {
             ways: vec![way; ways.max(1)],
             best: 0,
@@ -116,7 +131,10 @@ impl Tuner {
             window: None,
             last: None,
             spacing: Duration::ZERO,
-            clock: Duration::ZERO,
+            windows: 0,
+            noise: Noise::default(),
+            trials: 0,
+            next_trial: 0,
             reference: None,
             recent: 0.0,
         }
@@ -125,7 +143,7 @@ impl Tuner {
     /// The way in which work is to be run now.
     pub fn way(&self) -> usize {
         match self.trial {
-            Some(Trial { way, step, .. }) if step % 2 == 0 => way,
+            Some(trial) if trial.tries_new() => trial.way,
             _ => self.best,
         }
     }
@@ -145,6 +163,13 @@ impl Tuner {
     /// Rows a second of a way when it was last measured.
     pub fn rate(&self, way: usize) -> Option<f64> {
         self.ways.get(way)?.rate
+    }
+
+    /// Between how many times what the best way does this one does by what is known, in rows.
+    pub fn share_of_best(&self, way: usize) -> Option<RangeInclusive<f64>> {
+        let evidence = self.ways.get(way)?.evidence;
+        let most = evidence.most(self.windows, self.noise).exp();
+        most.is_finite().then(|| evidence.least(self.windows, self.noise).exp()..=most)
     }
 
     /// Takes work into account that was done; gives the way for what comes.
@@ -181,7 +206,6 @@ impl Tuner {
         let last = self.last.replace(now).unwrap_or(now);
         let (gap, lull) = (now.saturating_duration_since(last), LULL.max(self.spacing * LULL_TIMES));
         self.spacing = self.spacing - self.spacing / 4 + gap.min(lull) / 4;
-        self.clock += gap.min(lull);
         gap > lull
     }
 
@@ -192,10 +216,10 @@ impl Tuner {
 
     /// Whether the way on trial has shown enough already.
     fn is_hopeless(&self, elapsed: Duration, rate: f64) -> bool {
-        let Some(Trial { step, .. }) = self.trial else { return false };
+        let Some(trial) = self.trial else { return false };
         let reports = self.window.map_or(0, |window| window.reports);
         let usual = self.ways[self.best].rate.unwrap_or(0.0);
-        step % 2 == 0 && elapsed > WINDOW / 2 && reports >= REPORTS && rate < HOPELESS / 2.0 * usual
+        trial.tries_new() && elapsed > WINDOW / 2 && reports >= REPORTS && rate < HOPELESS / 2.0 * usual
     }
 
     /// Nothing much to do. What was the best stays so until a load shows something else.
@@ -206,43 +230,76 @@ impl Tuner {
 
     fn close_window(&mut self, report: Report, rate: f64, crowd: f64) {
         let before = self.way();
-        self.ways[before].rate = Some(rate);
-        match self.trial {
-            Some(mut trial) => {
-                *if trial.step % 2 == 0 { &mut trial.new } else { &mut trial.old } += rate;
-                trial.step += 1;
-                let hopeless = trial.step == 1 && rate < HOPELESS * self.ways[self.best].rate.unwrap_or(0.0);
-                self.trial = Some(trial);
-                if hopeless || trial.step == trial.steps {
-                    self.judge(trial, hopeless);
-                }
-            }
+        self.windows += 1;
+        let lately = self.ways[before].rate.get_or_insert(rate);
+        *lately += (rate - *lately) / 4.0;
+        match self.trial.take() {
+            Some(trial) => self.go_on(trial, rate),
             None => self.after_rest(rate, crowd),
         }
         let unsettled = if self.way() == before { 0 } else { report.in_hand as u64 };
         self.open_window(report, unsettled);
     }
 
-    fn judge(&mut self, trial: Trial, hopeless: bool) {
-        let pays = !hopeless && trial.new > GAIN * trial.old;
-        if pays && trial.steps == STEPS && trial.new < CLEAR_GAIN * trial.old {
-            self.trial = Some(Trial { steps: CONFIRMING_STEPS, ..trial });
+    fn go_on(&mut self, before: Trial, rate: f64) {
+        let usual = self.ways[self.best].rate.unwrap_or(0.0);
+        let trial = Trial { windows: before.windows + 1, ..before };
+        if before.tries_new() && rate < HOPELESS * usual {
+            self.learn(trial.way, rate / usual);
+            self.end(trial);
+        } else if trial.windows % 2 == 1 {
+            self.trial = Some(Trial { first: rate, ..trial });
+        } else {
+            let ratio = rate / trial.first;
+            self.learn(trial.way, if before.tries_new() { ratio } else { 1.0 / ratio });
+            self.judge(trial);
+        }
+    }
+
+    fn judge(&mut self, trial: Trial) {
+        let (evidence, bonus) = (self.ways[trial.way].evidence, self.bonus(trial.way));
+        let pays = evidence.least(self.windows, self.noise) + bonus > WORTH_A_CHANGE.ln();
+        let may_pay = evidence.most(self.windows, self.noise) + bonus > WORTH_A_TRIAL.ln();
+        if trial.windows < FEWEST_WINDOWS || !pays && may_pay && trial.windows < MOST_WINDOWS {
+            self.trial = Some(trial);
             return;
         }
-        self.trial = None;
-        // What lost to the one in use so far loses to a better one as well.
-        let loser = if pays { std::mem::replace(&mut self.best, trial.way) } else { trial.way };
         if pays {
-            self.reference = None;
+            self.change(trial.way);
         }
-        let way = &mut self.ways[loser];
-        way.next = Some(self.clock + way.pause);
-        let clearly = hopeless || trial.new < CLEAR_LOSS * trial.old;
-        way.pause = (way.pause * if clearly { 8 } else { 4 }).min(LONGEST_PAUSE);
+        self.end(trial);
+    }
+
+    fn end(&mut self, Trial { windows, .. }: Trial) {
+        self.trials += 1;
+        self.next_trial = self.windows + (windows * self.trials / DENSE_TRIALS).min(windows * LONGEST_REST);
+    }
+
+    /// What counts for a way besides what it gains on the one in use.
+    fn bonus(&self, way: usize) -> f64 {
+        match (way, self.best) {
+            (0, _) => PREFERENCE.ln(),
+            (_, 0) => -PREFERENCE.ln(),
+            _ => 0.0,
+        }
+    }
+
+    fn learn(&mut self, way: usize, ratio: f64) {
+        self.ways[way].evidence.learn(ratio, self.windows, &mut self.noise);
+    }
+
+    /// Takes another way; all evidence is against that one from now on.
+    fn change(&mut self, way: usize) {
+        let (before, now) = (std::mem::replace(&mut self.best, way), self.windows);
+        let gained = self.ways[way].evidence;
+        self.ways.iter_mut().for_each(|way| way.evidence = way.evidence.against(&gained, now));
+        self.ways[before].evidence = gained.reversed();
+        self.ways[way].evidence = Evidence::default();
+        self.reference = None;
     }
 
     fn after_rest(&mut self, rate: f64, crowd: f64) {
-        let now = self.clock;
+        let now = self.windows;
         let (reference, since) = *self.reference.get_or_insert_with(|| {
             self.recent = rate;
             (rate, now)
@@ -251,19 +308,25 @@ impl Tuner {
         self.recent += (rate - self.recent) / 4.0;
         let recent = self.recent;
         let has_changed = recent > CHANGE * reference || recent * CHANGE < reference;
-        if has_changed && now - since > DOUBT {
+        if has_changed && now - since > SETTLED {
             self.reference = Some((recent, now));
-            self.ways.iter_mut().for_each(|way| (way.pause, way.next) = (FIRST_PAUSE, None));
+            (self.trials, self.next_trial) = (0, now);
+            self.ways.iter_mut().for_each(|way| way.evidence = Evidence::default());
         }
-        if crowd < CROWD {
-            return;
+        if crowd >= CROWD && now >= self.next_trial {
+            let next = self.most_promising(rate);
+            self.trial = next.map(|way| Trial { way, windows: 0, first: 0.0 });
         }
-        let due = |(number, way): &(usize, &Way)| {
-            *number != self.best && way.ceiling > rate && way.next.is_none_or(|next| next <= now)
-        };
-        // The one that waited longest; `None` comes first.
-        let next = self.ways.iter().enumerate().filter(due).min_by_key(|(_, way)| way.next).map(|(number, _)| number);
-        self.trial = next.map(|way| Trial { way, step: 0, steps: STEPS, new: 0.0, old: 0.0 });
+    }
+
+    /// The way that may gain the most on the one in use, which does so many rows a second.
+    fn most_promising(&self, rate: f64) -> Option<usize> {
+        let others = self.ways.iter().enumerate().filter(|&(number, way)| number != self.best && way.ceiling > rate);
+        let promises =
+            others.map(|(number, way)| (number, way.evidence.most(self.windows, self.noise) + self.bonus(number)));
+        let worth_it = promises.filter(|&(_, gain)| gain > WORTH_A_TRIAL.ln());
+        // The first of those that were never tried.
+        worth_it.rev().max_by(|(_, one), (_, other)| one.total_cmp(other)).map(|(number, _)| number)
     }
 }
 
@@ -308,6 +371,23 @@ mod tests {
             let mut simulation = Simulation::new(micros);
             simulation.run(Duration::from_secs(2), 64);
             assert_eq!(simulation.tuner.best(), best, "{micros:?}");
+            for (way, time) in micros.into_iter().enumerate().filter(|&(way, _)| way != best) {
+                let share = simulation.tuner.share_of_best(way).unwrap();
+                let exact = (micros[best] as f64 / time as f64).max(0.61);
+                assert!((0.9 * share.start()..1.1 * share.end()).contains(&exact), "{micros:?} {way} {share:?}");
+            }
+            assert_eq!(simulation.tuner.share_of_best(best), None);
+        }
+    }
+
+    #[test]
+    fn the_first_way_is_kept_among_about_equals() {
+        for micros in [[100, 99, 98], [100, 100, 105]] {
+            let mut simulation = Simulation { noise: 0.3, ..Simulation::new(micros) };
+            for _ in 0..60 {
+                simulation.run(Duration::from_secs(1), 64);
+                assert_eq!(simulation.tuner.best(), 0, "{micros:?}");
+            }
         }
     }
 
@@ -383,7 +463,7 @@ mod tests {
         simulation.run(Duration::from_secs(1), 64);
         assert_eq!(simulation.tuner.best(), 1);
         simulation.tuner.set_ceiling(0, 1000.0);
-        simulation.tuner.ways.iter_mut().for_each(|way| (way.rate, way.next) = (None, None));
+        simulation.tuner.ways.iter_mut().for_each(|way| (way.rate, way.evidence) = (None, Evidence::default()));
         simulation.run(Duration::from_secs(60), 64);
         assert_eq!((simulation.tuner.rate(0), simulation.tuner.rate(2).is_some()), (None, true));
     }

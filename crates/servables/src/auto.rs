@@ -6,6 +6,7 @@
 //! grows while the others run. It may be held to a part of what is in hand, so that the clients of one batch get their
 //! answers and come back while the next one runs.
 
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,8 +17,9 @@ use tensorserve_batching::{BatchCost, Tuner};
 use crate::execution::Company;
 use crate::{Code, Result, ServingError};
 
-/// Requests that are run on their own are reported once for so many rows.
+/// Requests that are run on their own are reported once for so many rows, unless a row takes long.
 const REPORTED_ROWS: u64 = 16;
+const LONG_ROW: Duration = Duration::from_millis(1);
 
 /// A batch that waits for the rest of the rows in hand does so for this part of the time that its run takes, within
 /// bounds.
@@ -37,6 +39,15 @@ pub(crate) struct Way {
     pub(crate) parts: usize,
     /// A batch waits, but not for long, until its share of the rows in hand has arrived.
     pub(crate) gathers: bool,
+}
+
+/// What trials have shown of a way.
+pub(crate) struct Finding {
+    pub(crate) way: Way,
+    /// Rows a second when it was tried lately.
+    pub(crate) rate: Option<f64>,
+    /// Between how many times what the best way does at the same time this one does.
+    pub(crate) share_of_best: Option<RangeInclusive<f64>>,
 }
 
 /// What a batch waits for.
@@ -144,10 +155,12 @@ impl Auto {
     /// How many rows to run together, of `waiting` with inputs of `row_bytes` each while `running` are under way.
     pub(crate) fn batch_rows(&self, waiting: usize, running: usize, row_bytes: usize) -> usize {
         let Way { at_once, parts, .. } = self.way();
-        self.crowd.store(self.crowd(), Ordering::Relaxed);
+        let before = self.crowd.load(Ordering::Relaxed);
+        let crowd = self.in_hand.load(Ordering::Relaxed).max(before - before / 16);
+        self.crowd.store(crowd, Ordering::Relaxed);
         // An even share for each of the batches that may run at once.
         let share = (waiting + running).div_ceil(at_once.max(1));
-        let share = if parts > at_once { self.crowd().div_ceil(parts) } else { share };
+        let share = if parts > at_once { crowd.div_ceil(parts) } else { share };
         self.bounded(share.min(waiting), row_bytes)
     }
 
@@ -155,6 +168,11 @@ impl Auto {
         let rows = rows.clamp(1, (MAX_BATCH_BYTES / row_bytes.max(1)).max(1));
         let rows = self.objective.map_or(rows, |objective| self.cost.rows_within(rows, objective / 2));
         self.cost.best_rows(rows)
+    }
+
+    /// Whether batches wait for rows.
+    pub(crate) fn gathers(&self) -> bool {
+        self.way().gathers
     }
 
     /// What the next batch waits for, if it does.
@@ -168,15 +186,15 @@ impl Auto {
 
     /// About how many rows are in hand when no answer is on its way.
     fn crowd(&self) -> usize {
-        let (now, before) = (self.in_hand.load(Ordering::Relaxed), self.crowd.load(Ordering::Relaxed));
-        now.max(before - before / 16)
+        self.in_hand.load(Ordering::Relaxed).max(self.crowd.load(Ordering::Relaxed))
     }
 
     /// Takes into account that a request was run on its own.
     pub(crate) fn ran_alone(&self, rows: usize, company: Company) {
         let before = self.done.fetch_add(rows as u64, Ordering::Relaxed);
         let now = before + rows as u64;
-        if before / REPORTED_ROWS != now / REPORTED_ROWS {
+        let is_long = self.cost.estimate(1).is_some_and(|row| row > LONG_ROW);
+        if is_long || before / REPORTED_ROWS != now / REPORTED_ROWS {
             // Those that wait for the thread that read this one are not counted yet.
             let unseen = usize::from(company == Company::Others);
             self.report(now, self.in_hand.load(Ordering::Relaxed) + unseen);
@@ -200,23 +218,25 @@ impl Auto {
         }
     }
 
-    /// Each way and what it did in rows a second, if it was tried; and which is the best.
-    pub(crate) fn findings(&self) -> (Vec<(Way, Option<f64>)>, usize) {
+    /// What is known of each way, and which is the best.
+    pub(crate) fn findings(&self) -> (Vec<Finding>, usize) {
         let tuner = self.tuner.lock().unwrap_or_else(PoisonError::into_inner);
-        let ways = self.ways.iter().enumerate().map(|(number, &way)| (way, tuner.rate(number))).collect();
-        (ways, tuner.best())
+        let finding = |(number, &way): (usize, &Way)| {
+            let (rate, share_of_best) = (tuner.rate(number), tuner.share_of_best(number));
+            Finding { way, rate, share_of_best }
+        };
+        (self.ways.iter().enumerate().map(finding).collect(), tuner.best())
     }
 }
 
 /// No batches; or one, two, four and so on at once, of all that waits, of all that is in hand, or of half of it. One at a
-/// time may also be a quarter, or half of what is in hand and wait for that.
+/// time may also be half of what is in hand and wait for that.
 fn ways(most: usize) -> Vec<Way> {
     let way = |at_once, parts, gathers| Way { at_once, parts, gathers };
     let doubled = std::iter::successors(Some(1), |at_once| Some(at_once * 2)).take_while(|&at_once| at_once < most);
     let batches = doubled.chain([most]).flat_map(|at_once| {
-        let more: &[Way] = if at_once == 1 { &[way(1, 2, true), way(1, 4, false)] } else { &[] };
         let usual = [way(at_once, at_once, false), way(at_once, at_once, true), way(at_once, 2 * at_once, false)];
-        [&usual, more].concat()
+        usual.into_iter().chain((at_once == 1).then_some(way(1, 2, true)))
     });
     std::iter::once(way(0, 1, false)).chain(batches).collect()
 }
@@ -250,8 +270,8 @@ mod tests {
         let auto = learned(None);
         let ways: Vec<_> = auto.ways.iter().map(|way| (way.at_once, way.parts, way.gathers)).collect();
         let [one, two, four] = [1, 2, 4].map(|n| [(n, n, false), (n, n, true), (n, 2 * n, false)]);
-        assert_eq!(ways, [&[(0, 1, false)], &one[..], &[(1, 2, true), (1, 4, false)], &two, &four].concat());
-        for (way, rows) in [(1, 64), (6, 32), (9, 16)] {
+        assert_eq!(ways, [&[(0, 1, false)], &one[..], &[(1, 2, true)], &two, &four].concat());
+        for (way, rows) in [(1, 64), (5, 32), (8, 16)] {
             auto.way.store(way, Ordering::Relaxed);
             assert_eq!(auto.batch_rows(64, 0, 4), rows);
         }
@@ -280,7 +300,7 @@ mod tests {
         assert_eq!(auto.gathering(4), None);
         auto.way.store(2, Ordering::Relaxed);
         assert_eq!(auto.gathering(4), Some(Gathering { rows: 64, patience: MOST_GATHERING }));
-        auto.way.store(7, Ordering::Relaxed);
+        auto.way.store(6, Ordering::Relaxed);
         assert_eq!(auto.gathering(4).map(|gathering| gathering.rows), Some(32));
         drop(all);
         let auto = learned(Some(Duration::from_millis(10)));

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tensorserve_batching::stats::Histogram;
 use tensorserve_runtimes::Compute;
 
-use crate::auto::{Auto, Way};
+use crate::auto::{Auto, Finding, Way};
 use crate::batcher::Batcher;
 use crate::run_queue::RunQueue;
 use crate::table::ServedModel;
@@ -99,19 +99,21 @@ fn micros(time: std::time::Duration) -> f64 {
     time.as_nanos() as f64 / 1000.0
 }
 
-/// For each way that was tried, what it did when it was last measured.
+/// For each way, what it did when it was tried lately, and what trials beside the chosen one make of that.
 fn ways(auto: &Auto) -> Value {
-    let (ways, best) = auto.findings();
-    let way = |(number, (way, rate)): (usize, &(Way, Option<f64>))| {
+    let (findings, best) = auto.findings();
+    let rounded = |share: f64| (share * 1000.0).round() / 1000.0;
+    let way = |(number, Finding { way, rate, share_of_best }): (usize, &Finding)| {
         json!({
             "batches_at_once": way.at_once,
             "part_of_rows_in_hand": 1.0 / way.parts as f64,
             "waits_for_rows_in_hand": way.gathers,
             "rows_per_second": rate.map(f64::round),
+            "share_of_chosen": share_of_best.as_ref().map(|share| [rounded(*share.start()), rounded(*share.end())]),
             "chosen": number == best,
         })
     };
-    ways.iter().enumerate().map(way).collect()
+    findings.iter().enumerate().map(way).collect()
 }
 
 fn histogram(histogram: &Histogram) -> Value {
@@ -139,19 +141,19 @@ fn decision(queue: &RunQueue) -> String {
             parameters.batch_timeout_micros
         );
     };
-    let (ways, best) = auto.findings();
-    let rate = |way: usize| ways.get(way).and_then(|(_, rate)| *rate);
+    let (findings, best) = auto.findings();
+    let rate = |way: usize| findings.get(way).and_then(|finding| finding.rate);
     let Way { at_once, parts, gathers } =
-        ways.get(best).map_or(Way { at_once: 0, parts: 1, gathers: false }, |(way, _)| *way);
-    let tried = ways.iter().skip(1).filter(|(_, rate)| rate.is_some()).count();
+        findings.get(best).map_or(Way { at_once: 0, parts: 1, gathers: false }, |finding| finding.way);
+    let tried = findings.iter().skip(1).filter(|finding| finding.rate.is_some()).count();
     let alone = rate(0).map_or_else(|| "not measured".to_owned(), |rate| format!("{rate:.0} rows a second"));
     match (at_once, tried) {
         (0, 0) => "Each request runs on its own: there were too few at once to try batches.".to_owned(),
         (0, _) => {
-            let batched = (1..ways.len()).filter_map(rate).fold(0.0, f64::max);
+            let batched = (1..findings.len()).filter_map(rate).fold(0.0, f64::max);
             format!(
-                "Each request runs on its own ({alone} when last measured): in trials side by side batches did not \
-                 clearly do more ({batched:.0} in the best window)."
+                "Each request runs on its own ({alone} lately): in trials side by side batches did not clearly do more \
+                 ({batched:.0} at most when they were tried)."
             )
         }
         (at_once, _) => format!(

@@ -5,7 +5,7 @@
 //! does not wait for less urgent batches that run: its own runs beside them.
 
 use std::ops::Range;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tensorserve_batching::queue::{Abandon, Ready};
 use tensorserve_batching::{Cut, Limits, Priority, Queue, Taken, Task};
@@ -37,11 +37,14 @@ pub(crate) struct QueueState<T> {
     /// Batches that run, by the priority of the most urgent request in them, and their rows.
     running: [usize; 3],
     running_rows: usize,
+    /// When a batch last ended.
+    ended: Option<Instant>,
 }
 
 impl<T: Abandon + HasInputs> QueueState<T> {
     pub(crate) fn new(limits: Limits) -> Self {
-        QueueState { queue: Queue::new(limits), turns: [false; 3], timer: None, running: [0; 3], running_rows: 0 }
+        let queue = Queue::new(limits);
+        QueueState { queue, turns: [false; 3], timer: None, running: [0; 3], running_rows: 0, ended: None }
     }
 
     pub(crate) fn queue(&self) -> &Queue<T> {
@@ -78,11 +81,12 @@ impl<T: Abandon + HasInputs> QueueState<T> {
         (taken, priority)
     }
 
-    /// A batch has run.
-    pub(crate) fn end(&mut self, priority: Priority, rows: usize, took: Duration) {
+    /// A batch that began at this time has run.
+    pub(crate) fn end(&mut self, priority: Priority, rows: usize, began: Instant, now: Instant) {
         self.running[priority as usize] -= 1;
         self.running_rows -= rows;
-        self.queue.ran(priority, took);
+        self.ended = Some(now);
+        self.queue.ran(priority, now.saturating_duration_since(began));
     }
 
     fn take(&mut self, auto: Option<&Auto>, now: Instant) -> Taken<T> {
@@ -103,10 +107,12 @@ impl<T: Abandon + HasInputs> QueueState<T> {
         self.queue.peek().map_or(0, |task| task.payload.input_bytes() / task.rows.max(1))
     }
 
-    /// When the next batch may begin. An urgent one waits for nobody.
+    /// When the next batch may begin. An urgent one waits for nobody. Others wait from when they could begin: those who were
+    /// just answered have to come back, or batches would stay as small as they once were.
     fn ready(&self, auto: Option<&Auto>) -> Ready {
         let first = self.queue.peek().filter(|first| first.priority != Priority::High);
-        let gathering = first.and_then(|first| Some((first.enqueued, auto?.gathering(self.row_bytes())?)));
+        let since = first.and_then(|first| self.ended.max(Some(first.enqueued)));
+        let gathering = since.and_then(|since| Some((since, auto?.gathering(self.row_bytes())?)));
         match gathering {
             Some((since, Gathering { rows, patience })) if self.queue.rows() < rows => Ready::At(since + patience),
             _ => self.queue.ready(),
@@ -142,6 +148,8 @@ fn has_slot(running: &[usize; 3], priority: Priority, auto: Option<&Auto>) -> bo
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use tensorserve_batching::Parameters;
 
     use super::*;
@@ -185,9 +193,9 @@ mod tests {
         assert_eq!(state.wish(Some(&auto)), Wish::Turn(Priority::High));
         assert_eq!(state.begin(Priority::High, Some(&auto), now).1, Some(Priority::High));
         assert_eq!((state.running(), state.wish(Some(&auto))), (2, Wish::Nothing));
-        state.end(Priority::Low, 1, MILLI);
+        state.end(Priority::Low, 1, now, now + MILLI);
         assert_eq!(state.wish(Some(&auto)), Wish::Nothing);
-        state.end(Priority::High, 1, MILLI);
+        state.end(Priority::High, 1, now, now + MILLI);
         assert_eq!(state.wish(Some(&auto)), Wish::Turn(Priority::Low));
     }
 
@@ -203,7 +211,7 @@ mod tests {
         // The turn that comes first takes what is most urgent.
         assert_eq!(state.begin(Priority::Default, Some(&auto), now).1, Some(Priority::High));
         assert_eq!(state.begin(Priority::High, Some(&auto), now).1, None);
-        state.end(Priority::High, 1, MILLI);
+        state.end(Priority::High, 1, now, now + MILLI);
         assert_eq!(state.wish(Some(&auto)), Wish::Turn(Priority::Default));
     }
 
@@ -221,7 +229,7 @@ mod tests {
         push(&mut state, Priority::Default, now + MILLI);
         assert_eq!(state.wish(Some(&auto)), Wish::Turn(Priority::Default));
         assert_eq!(state.begin(Priority::Default, Some(&auto), now + MILLI).0.rows, 3);
-        state.end(Priority::Default, 3, MILLI);
+        state.end(Priority::Default, 3, now, now + MILLI);
         // The timer comes for what has gone; then for what was set anew.
         push(&mut state, Priority::Default, now + MILLI);
         assert_eq!(state.begin(Priority::Default, Some(&auto), now + patience).0.rows, 0);
@@ -229,6 +237,26 @@ mod tests {
         assert_eq!(state.begin(Priority::Default, Some(&auto), now + MILLI + patience).0.rows, 1);
         push(&mut state, Priority::High, now);
         assert_eq!(state.wish(Some(&auto)), Wish::Turn(Priority::High));
+        drop(in_hand);
+    }
+
+    #[test]
+    fn what_came_while_a_batch_ran_waits_for_those_whom_it_answers() {
+        let (auto, now) = (Auto::in_way(2), Instant::now());
+        auto.cost.record(1, MILLI);
+        let in_hand = auto.enter(2, Company::Others).unwrap();
+        let mut state = state();
+        push(&mut state, Priority::Default, now);
+        let patience = auto.gathering(4).unwrap().patience;
+        let first = now + patience;
+        assert_eq!(state.begin(Priority::Default, Some(&auto), first).0.rows, 1);
+        push(&mut state, Priority::Default, first);
+        assert_eq!(state.wish(Some(&auto)), Wish::Nothing);
+        let end = first + 10 * patience;
+        state.end(Priority::Default, 1, first, end);
+        assert_eq!(state.wish(Some(&auto)), Wish::TurnAt(end + patience, Priority::Default));
+        push(&mut state, Priority::Default, end);
+        assert_eq!(state.begin(Priority::Default, Some(&auto), end).0.rows, 2);
         drop(in_hand);
     }
 

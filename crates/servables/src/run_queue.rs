@@ -166,10 +166,15 @@ impl RunQueue {
         drop(state);
         match wish {
             Wish::Nothing => {}
-            Wish::Turn(_) if self.auto.is_some() => self.ask_later(wish, pool.clone(), group),
+            Wish::Turn(_) if self.takes_what_came() => self.ask_later(wish, pool.clone(), group),
             _ => self.ask(wish, pool, &group),
         }
         Ok(Ticket { pieces, begun })
+    }
+
+    /// Whether a batch is whatever has come, and not so many rows.
+    fn takes_what_came(&self) -> bool {
+        self.auto.as_ref().is_some_and(|auto| !auto.gathers())
     }
 
     /// Asks when the event loop of this thread has come round: then all requests that have arrived are in the queue.
@@ -365,7 +370,7 @@ struct End<'a> {
 impl Drop for End<'_> {
     fn drop(&mut self) {
         let mut state = self.queue.lock();
-        state.end(self.priority, self.rows, self.start.elapsed());
+        state.end(self.priority, self.rows, self.start, Instant::now());
         let wish = state.wish(self.queue.auto.as_ref());
         drop(state);
         self.queue.ask(wish, self.pool, self.group);
