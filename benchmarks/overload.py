@@ -33,11 +33,12 @@ Result = dict[str, Any]
 # from the computation as well, here from the same processors, and the generator does too.
 MODEL = "deep_mlp"
 ROWS, COLUMNS = 1, 784
-IN_FLIGHT_LIMIT = 64
+# Two batches of a size that pays: while one is computed, the next one can arrive.
+IN_FLIGHT_LIMIT = 128
 TIMES_CAPACITY = 3
 SECONDS = 60.0
 # What fills the server, and what is open for a fixed rate: no more than 8 x 100 requests wait in the generator.
-FULL, OPEN = Concurrency(8, 8), Concurrency(8, 100)
+FULL, OPEN = Concurrency(8, 16), Concurrency(8, 100)
 LOW = Concurrency(4, 8)
 # Share of the capacity that urgent requests ask for.
 URGENT_SHARE = 0.1

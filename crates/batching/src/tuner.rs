@@ -18,6 +18,9 @@ use crate::evidence::{Evidence, Noise};
 /// A window is at least this long, and long enough for so many reports of work done.
 const WINDOW: Duration = Duration::from_millis(25);
 const REPORTS: u32 = 4;
+/// Of work that takes long, fewer reports are enough after this: there would be too few windows.
+const LONG_WINDOW: Duration = Duration::from_millis(100);
+const FEW_REPORTS: u32 = 2;
 const ROWS: u64 = 16;
 
 /// If nothing is done for so long, and for several times longer than usual, there was nothing to do. A window with such a
@@ -195,7 +198,7 @@ impl Tuner {
         let rate = rows as f64 / elapsed.as_secs_f64().max(1e-9);
         if elapsed > IDLE {
             self.rest(report);
-        } else if elapsed >= WINDOW && window.reports >= REPORTS && rows >= ROWS || self.is_hopeless(elapsed, rate) {
+        } else if is_long_enough(elapsed, window.reports, rows) || self.is_hopeless(elapsed, rate) {
             let crowd = window.crowd / f64::from(window.reports);
             self.close_window(report, rate, crowd);
         }
@@ -328,6 +331,11 @@ impl Tuner {
         // The first of those that were never tried.
         worth_it.rev().max_by(|(_, one), (_, other)| one.total_cmp(other)).map(|(number, _)| number)
     }
+}
+
+fn is_long_enough(elapsed: Duration, reports: u32, rows: u64) -> bool {
+    let least = if elapsed >= LONG_WINDOW { FEW_REPORTS } else { REPORTS };
+    elapsed >= WINDOW && reports >= least && rows >= ROWS
 }
 
 #[cfg(test)]
