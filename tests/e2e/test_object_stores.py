@@ -14,6 +14,8 @@ import grpc
 import pytest
 import requests
 
+from tensorserve.sources.acceptance import CLOCK_SKEW_SECONDS, QUIET_SECONDS
+from tensorserve.sources.storage import Completeness
 from tests.clients import GrpcClient, wait_until
 from tests.conftest import StartServer
 from tests.e2e.steady_load import SteadyLoad, both_protocols
@@ -24,6 +26,7 @@ pytest.importorskip("fsspec")
 pytest.importorskip("aiohttp")
 
 NAME = "half_plus_two"
+SETTLED_SECONDS = QUIET_SECONDS[Completeness.UNPROVEN] + CLOCK_SKEW_SECONDS + 1.0
 QUICK = ("--object_store_poll_wait_seconds=1", "--max_num_load_retries=100", "--load_retry_interval_micros=500000")
 
 
@@ -59,6 +62,8 @@ def test_versions_from_a_web_server(start_server: StartServer, web: WebServer, m
     assert load.errors == []
     assert load.seen() == {3.0, 4.0}
     server.stop()
+    # A server that starts takes no version whose files may still be changing; after this they no longer may.
+    wait_until(lambda: time.time() - (base / "2" / data).stat().st_mtime > SETTLED_SECONDS)
     # What is in the cache is not downloaded again.
     web.paths.clear()
     server = start_server(*flags)

@@ -13,8 +13,8 @@ const MOST_PAIRS: f64 = 24.0;
 /// One pair says no more than this: a machine that stood still for a while says nothing of the ways.
 const MOST_GAIN: f64 = 0.5;
 
-/// How far the truth may be above a mean of measurements, and is below it at most if things go as usual, in errors. A way
-/// that is missed does more harm than one that is taken too early.
+/// How many errors the truth may be above a mean of measurements, and below it. A way that is missed does more harm than
+/// one that is taken too early, so they differ.
 const DOUBT: f64 = 1.2;
 const CAUTION: f64 = 0.5;
 /// One of the pairs may be odd by so much more than the noise.

@@ -2,9 +2,9 @@
 //! Batching that sizes itself: whether runs of one kind are merged, how many rows at once, and how many batches at once.
 //!
 //! The ways to run are tried against each other, see [`Tuner`]; the first is each request on its own. A request that is
-//! alone always is run that way. There are no timers: a batch is what has come while its turn was on the way, and it
-//! grows while the others run. It may be held to a part of what is in hand, so that the clients of one batch get their
-//! answers and come back while the next one runs.
+//! alone always is run that way. A batch is what has come while its turn was on the way, and it grows while the others run.
+//! It may wait, for a part of the time that its run takes, for the rows that are in hand; or be held to a part of them, so
+//! that the clients of one batch get their answers and come back while the next one runs.
 
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};

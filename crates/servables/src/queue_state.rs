@@ -37,14 +37,14 @@ pub(crate) struct QueueState<T> {
     /// Batches that run, by the priority of the most urgent request in them, and their rows.
     running: [usize; 3],
     running_rows: usize,
-    /// When a batch last ended.
-    ended: Option<Instant>,
+    /// When a batch last ended, by priority.
+    ended: [Option<Instant>; 3],
 }
 
 impl<T: Abandon + HasInputs> QueueState<T> {
     pub(crate) fn new(limits: Limits) -> Self {
         let queue = Queue::new(limits);
-        QueueState { queue, turns: [false; 3], timer: None, running: [0; 3], running_rows: 0, ended: None }
+        QueueState { queue, turns: [false; 3], timer: None, running: [0; 3], running_rows: 0, ended: [None; 3] }
     }
 
     pub(crate) fn queue(&self) -> &Queue<T> {
@@ -85,7 +85,7 @@ impl<T: Abandon + HasInputs> QueueState<T> {
     pub(crate) fn end(&mut self, priority: Priority, rows: usize, began: Instant, now: Instant) {
         self.running[priority as usize] -= 1;
         self.running_rows -= rows;
-        self.ended = Some(now);
+        self.ended[priority as usize] = Some(now);
         self.queue.ran(priority, now.saturating_duration_since(began));
     }
 
@@ -107,11 +107,11 @@ impl<T: Abandon + HasInputs> QueueState<T> {
         self.queue.peek().map_or(0, |task| task.payload.input_bytes() / task.rows.max(1))
     }
 
-    /// When the next batch may begin. An urgent one waits for nobody. Others wait from when they could begin: those who were
-    /// just answered have to come back, or batches would stay as small as they once were.
+    /// When the next batch may begin. An urgent one waits for nobody. Others wait from when the last one like them ended:
+    /// those who were just answered have to come back, or batches would stay as small as they once were.
     fn ready(&self, auto: Option<&Auto>) -> Ready {
         let first = self.queue.peek().filter(|first| first.priority != Priority::High);
-        let since = first.and_then(|first| self.ended.max(Some(first.enqueued)));
+        let since = first.and_then(|first| self.ended[first.priority as usize].max(Some(first.enqueued)));
         let gathering = since.and_then(|since| Some((since, auto?.gathering(self.row_bytes())?)));
         match gathering {
             Some((since, Gathering { rows, patience })) if self.queue.rows() < rows => Ready::At(since + patience),
@@ -257,6 +257,21 @@ mod tests {
         assert_eq!(state.wish(Some(&auto)), Wish::TurnAt(end + patience, Priority::Default));
         push(&mut state, Priority::Default, end);
         assert_eq!(state.begin(Priority::Default, Some(&auto), end).0.rows, 2);
+        drop(in_hand);
+    }
+
+    #[test]
+    fn urgent_batches_that_end_prolong_no_waiting() {
+        let (auto, now) = (Auto::in_way(2), Instant::now());
+        auto.cost.record(1, MILLI);
+        let in_hand = auto.enter(3, Company::Others).unwrap();
+        let mut state = state();
+        push(&mut state, Priority::Default, now);
+        let patience = auto.gathering(4).unwrap().patience;
+        push(&mut state, Priority::High, now);
+        assert_eq!(state.begin(Priority::High, Some(&auto), now).1, Some(Priority::High));
+        state.end(Priority::High, 1, now, now + patience / 2);
+        assert_eq!(state.wish(Some(&auto)), Wish::TurnAt(now + patience, Priority::Default));
         drop(in_hand);
     }
 

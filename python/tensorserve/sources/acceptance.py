@@ -18,7 +18,7 @@ QUIET_SECONDS = {
     Completeness.UNRECOGNIZED: 5.0,
 }
 # The storage's clock may be behind ours.
-_CLOCK_SKEW_SECONDS = 2.0
+CLOCK_SKEW_SECONDS = 2.0
 _COMPLETED = "it was completed after it had been loaded, and is loaded anew"
 
 
@@ -132,4 +132,4 @@ class Acceptance:
         if needed is None:
             return False
         age = self._now() - inspection.last_change
-        return self._monotonic() - memory.since >= needed or age >= needed + _CLOCK_SKEW_SECONDS
+        return self._monotonic() - memory.since >= needed or age >= needed + CLOCK_SKEW_SECONDS
