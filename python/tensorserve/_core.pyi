@@ -49,10 +49,13 @@ class TensorFlowRuntime:
     def version(self) -> str: ...
     def load_op_library(self, path: str) -> None:
         """Registers the custom ops of a shared library in this process."""
-    def load(self, path: str, tags: list[str], config_proto: bytes, niceness: int = 0) -> Servable:
+    def load(
+        self, path: str, tags: list[str], config_proto: bytes, niceness: int = 0, inter_op: str = "auto"
+    ) -> Servable:
         """Loads a SavedModel. Blocks without holding the GIL. Raises ServingError with TensorFlow's code and text.
 
-        Loading it, and freeing it later, has a priority that is lower by `niceness`, from 0 to 19.
+        Loading it, and freeing it later, has a priority that is lower by `niceness`, from 0 to 19. `inter_op` says
+        which threads go through the operations of long runs: `caller`, `pool`, or `auto` for what is measured.
         """
 
 @final

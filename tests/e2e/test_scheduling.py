@@ -355,14 +355,6 @@ def test_the_report_explains_the_decision(entries: dict[str, Path], serve_models
     rest.close()
 
 
-def test_a_chosen_number_of_threads_is_for_every_model(entries: dict[str, Path], serve_models: ServeModels) -> None:
-    server = serve_models({"mlp": entries["mlp"]}, "--tensorflow_intra_op_parallelism=2")
-    rest = RestClient(server.rest_url)
-    (version,) = rest.get("/v1/admin/models/mlp/batching").json()["versions"]
-    assert version == {"version": 1, "mode": "off", "computes_in": "the pool that all models share"}
-    rest.close()
-
-
 def test_many_patient_requests_leave_places_for_others(entries: dict[str, Path], serve_models: ServeModels) -> None:
     server = serve_models({"slow": entries["slow"]}, "--execution_threads=4", "--max_in_flight=4")
     client = GrpcClient(server.grpc_target)

@@ -4,10 +4,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use tensorserve_runtimes::tensorflow::TensorFlow;
-use tensorserve_runtimes::{Compute, LoadRequest, Runtime};
-use tensorserve_servables::compute_choice;
+use tensorserve_runtimes::{Compute, LoadRequest, Runtime, Threading};
+use tensorserve_servables::{compute_choice, inter_op_choice};
 
 use crate::error::to_python;
 use crate::servable::Servable;
@@ -34,7 +35,7 @@ impl TensorFlowRuntime {
         py.detach(|| self.runtime.load_op_library(Path::new(&path))).map_err(to_python)
     }
 
-    #[pyo3(signature = (path, tags, config_proto, niceness = 0))]
+    #[pyo3(signature = (path, tags, config_proto, niceness = 0, inter_op = "auto"))]
     fn load(
         &self,
         py: Python<'_>,
@@ -42,9 +43,25 @@ impl TensorFlowRuntime {
         tags: Vec<String>,
         config_proto: Vec<u8>,
         niceness: i32,
+        inter_op: &str,
     ) -> PyResult<Servable> {
+        let long_runs = threading(inter_op)?;
         let request = LoadRequest { path, tags, config_proto, niceness, compute: Compute::SharedPool };
-        let servable = py.detach(|| compute_choice::load(&*self.runtime, &request)).map_err(to_python)?;
+        let load = || {
+            let servable = compute_choice::load(&*self.runtime, &request)?;
+            Ok(inter_op_choice::choose(servable, long_runs, &request.config_proto))
+        };
+        let servable = py.detach(load).map_err(to_python)?;
         Ok(Servable { servable: Arc::new(servable) })
+    }
+}
+
+/// The thread for long runs that is asked for; `None` if it is to be measured.
+fn threading(inter_op: &str) -> PyResult<Option<Threading>> {
+    match inter_op {
+        "auto" => Ok(None),
+        "caller" => Ok(Some(Threading::Caller)),
+        "pool" => Ok(Some(Threading::Pool)),
+        _ => Err(PyValueError::new_err(format!("inter_op must be auto, caller or pool, not {inter_op:?}"))),
     }
 }

@@ -103,6 +103,11 @@ pub trait Session: Send + Sync {
         Compute::SharedPool
     }
 
+    /// The only [`Threading`] there is, whatever runs ask for.
+    fn fixed_threading(&self) -> Option<Threading> {
+        None
+    }
+
     /// Whether a run of the signature with this key may do more than compute: change a variable, write a file, wait for
     /// other runs. Nobody runs such a signature unasked.
     fn has_effects(&self, _signature: &str) -> bool {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
 use tensorserve_batching::stats::Histogram;
-use tensorserve_runtimes::Compute;
+use tensorserve_runtimes::{Compute, Threading};
 
 use crate::auto::{Auto, Finding, Way};
 use crate::batcher::Batcher;
@@ -24,7 +24,12 @@ pub fn report(table: &ServableTable, model: &str) -> Result<String> {
 
 fn version(handle: &ServableHandle) -> Value {
     let Some(batcher) = handle.servable().batcher() else {
-        return json!({ "version": handle.version(), "mode": "off", "computes_in": place(handle) });
+        return json!({
+            "version": handle.version(),
+            "mode": "off",
+            "computes_in": place(handle),
+            "long_runs_in": long_runs(handle),
+        });
     };
     let findings = batcher.findings().iter();
     let signatures: serde_json::Map<String, Value> = findings
@@ -36,6 +41,7 @@ fn version(handle: &ServableHandle) -> Value {
         "version": handle.version(),
         "mode": mode,
         "computes_in": place(handle),
+        "long_runs_in": long_runs(handle),
         "parameters": parameters(batcher),
         "signatures": signatures,
         "queues": queues,
@@ -47,6 +53,14 @@ fn place(handle: &ServableHandle) -> &'static str {
     match handle.servable().session().compute() {
         Compute::Caller => "the thread of the run",
         Compute::SharedPool => "the pool that all models share",
+    }
+}
+
+/// Which threads go through the operations of a long run.
+fn long_runs(handle: &ServableHandle) -> &'static str {
+    match handle.servable().long_runs() {
+        Threading::Caller => "the thread of the run",
+        Threading::Pool => "the inter-op pool",
     }
 }
 

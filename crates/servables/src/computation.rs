@@ -92,6 +92,7 @@ impl Computation {
     ) -> Result<Fetched> {
         let input_bytes = input_bytes(&self.feeds);
         let (group, api) = (Arc::clone(self.handle.group()), self.api);
+        let long_runs = self.handle.servable().long_runs();
         let job = move |options: &_| {
             let Computation { handle, feeds, fetches, .. } = self;
             let learning = of.as_ref().and_then(|(queue, rows)| Some((queue.auto()?, *rows, Instant::now())));
@@ -101,8 +102,8 @@ impl Computation {
             }
             Ok(Fetched { handle, fetches, tensors })
         };
-        let (done, took) =
-            executor.run_timed(Request { cost, input_bytes, group: &group, company, urgency }, job).await?;
+        let request = Request { cost, input_bytes, group: &group, company, urgency, long_runs };
+        let (done, took) = executor.run_timed(request, job).await?;
         done.handle.metrics().ran_alone(api, took);
         Ok(done)
     }

@@ -3,7 +3,8 @@
 //!
 //! A run that is known to be short happens right where the request was read: a hand-over to another thread would cost
 //! more than the run. Any other run happens on an execution thread, so that it never holds up the input and output of
-//! other requests. Long runs use the engine's inter-op pool, where they can be interrupted at their deadline.
+//! other requests. Runs that may last until their deadline use the engine's inter-op pool, where they can be interrupted;
+//! other long ones use what suits the model.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -11,7 +12,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tensorserve_batching::{Pool, Priority};
-use tensorserve_runtimes::{RunOptions, Threading};
+use tensorserve_runtimes::RunOptions;
+pub use tensorserve_runtimes::Threading;
 use tokio::sync::oneshot;
 
 use crate::admission::{Admission, Admitted, InFlightLimits};
@@ -21,7 +23,10 @@ use crate::{Code, Result, ServingError};
 const TINY: Duration = Duration::from_micros(40);
 
 /// Runs below this happen there too while no other request waits for that thread.
-const SHORT: Duration = Duration::from_micros(250);
+pub(crate) const SHORT: Duration = Duration::from_micros(250);
+
+/// A run that has so many times its usual time need not be interrupted.
+const TIMES_EXPECTED: u32 = 4;
 
 /// Whether other requests wait for the thread that read this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,6 +137,8 @@ pub struct Request<'a> {
     pub group: &'a Arc<str>,
     pub company: Company,
     pub urgency: Urgency,
+    /// The engine's threads for long runs of its model.
+    pub long_runs: Threading,
 }
 
 /// Runs jobs, long ones on a bounded number of execution threads.
@@ -192,8 +199,8 @@ impl Executor {
         J: FnOnce(&RunOptions) -> Result<R> + Send + 'static,
     {
         let Request { cost, input_bytes, company, urgency: Urgency { deadline, .. }, .. } = request;
-        let estimate = cost.estimate(input_bytes).unwrap_or(Duration::MAX);
-        if estimate < TINY || estimate < SHORT && company == Company::Alone {
+        let estimate = cost.estimate(input_bytes);
+        if estimate.is_some_and(|time| time < TINY || time < SHORT && company == Company::Alone) {
             timeout_left(deadline)?;
             let options = RunOptions { timeout: None, threading: Threading::Caller };
             let start = Instant::now();
@@ -202,7 +209,7 @@ impl Executor {
             cost.record_expected_short(input_bytes, took);
             return result.map(|result| (result, took));
         }
-        let (result, took) = self.run_on_thread(request, threading_for(estimate), job).await?;
+        let (result, took) = self.run_on_thread(request, estimate, job).await?;
         cost.record_on_thread(input_bytes, took);
         result.map(|result| (result, took))
     }
@@ -210,14 +217,14 @@ impl Executor {
     async fn run_on_thread<R, J>(
         &self,
         request: Request<'_>,
-        threading: Threading,
+        estimate: Option<Duration>,
         job: J,
     ) -> Result<(Result<R>, Duration)>
     where
         R: Send + 'static,
         J: FnOnce(&RunOptions) -> Result<R> + Send + 'static,
     {
-        let deadline = request.urgency.deadline;
+        let (deadline, long_runs) = (request.urgency.deadline, request.long_runs);
         let (reply, answer) = oneshot::channel();
         let run = move || {
             if reply.is_closed() {
@@ -225,7 +232,7 @@ impl Executor {
             }
             let start = Instant::now();
             let result = timeout_left(deadline).and_then(|timeout| {
-                let options = RunOptions { timeout, threading };
+                let options = RunOptions { timeout, threading: threading_for(estimate, timeout, long_runs) };
                 guarded(|| job(&options))
             });
             // An error means that the client has left.
@@ -236,9 +243,15 @@ impl Executor {
     }
 }
 
-/// The engine's threads for a run that takes this long: its pool costs more than a short run can gain.
-pub(crate) fn threading_for(estimate: Duration) -> Threading {
-    if estimate < SHORT { Threading::Caller } else { Threading::Pool }
+/// The engine's threads for a run that is expected to take so long, if that is known: the pool costs more than a short run
+/// can gain. A run that may have to be interrupted needs it.
+pub(crate) fn threading_for(estimate: Option<Duration>, timeout: Option<Duration>, long_runs: Threading) -> Threading {
+    match estimate {
+        None => Threading::Pool,
+        Some(time) if time < SHORT => Threading::Caller,
+        Some(time) if timeout.is_some_and(|left| left < TIMES_EXPECTED * time) => Threading::Pool,
+        Some(_) => long_runs,
+    }
 }
 
 /// What a thread sends. DEADLINE_EXCEEDED if it does not by the deadline.
@@ -286,7 +299,7 @@ mod tests {
 
     fn request(cost: &RunCost, deadline: Option<Instant>) -> Request<'_> {
         let urgency = Urgency { deadline, ..Urgency::default() };
-        Request { cost, input_bytes: 0, group: &GROUP, company: Company::Alone, urgency }
+        Request { cost, input_bytes: 0, group: &GROUP, company: Company::Alone, urgency, long_runs: Threading::Pool }
     }
 
     #[test]
@@ -322,6 +335,16 @@ mod tests {
         let cost = RunCost::new(false);
         cost.record(10, 5 * MICRO);
         assert_eq!(cost.estimate(10), None);
+    }
+
+    #[test]
+    fn only_runs_that_end_in_time_keep_to_their_threads() {
+        use Threading::{Caller, Pool};
+        let (long, limit) = (Some(2 * SHORT), Some(2 * SHORT * TIMES_EXPECTED));
+        let of = |estimate, timeout| [Caller, Pool].map(|long_runs| threading_for(estimate, timeout, long_runs));
+        assert_eq!(of(Some(SHORT / 2), None), [Caller; 2]);
+        assert_eq!((of(long, None), of(long, limit)), ([Caller, Pool], [Caller, Pool]));
+        assert_eq!((of(long, limit.map(|limit| limit - MICRO)), of(None, limit)), ([Pool; 2], [Pool; 2]));
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub mod execution;
 pub mod head;
 pub mod health;
 mod input_text;
+pub mod inter_op_choice;
 pub mod metadata;
 pub mod metrics;
 pub mod model_spec;

@@ -313,9 +313,10 @@ impl RunQueue {
 
     fn run_session(&self, task: &Task<Waiting>, feeds: &Feeds, timeout: Option<Duration>) -> Results {
         let bytes = input_bytes(feeds);
-        let threading = threading_for(self.cost.estimate(bytes).unwrap_or(Duration::MAX));
+        let servable = task.payload.handle.servable();
+        let threading = threading_for(self.cost.estimate(bytes), timeout, servable.long_runs());
         let options = RunOptions { timeout, threading };
-        let session = task.payload.handle.servable().session();
+        let session = servable.session();
         let start = Instant::now();
         let results = guarded(|| session.run(feeds, &self.kind.fetches, &options));
         let took = start.elapsed();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use tensorserve_protos::tensorflow::SignatureDef;
-use tensorserve_runtimes::Session;
+use tensorserve_runtimes::{Session, Threading};
 
 use crate::batcher::{Batcher, Batching};
 use crate::execution::RunCost;
@@ -19,6 +19,7 @@ pub struct Servable {
     session: Arc<dyn Session>,
     signatures: BTreeMap<String, Arc<Signature>>,
     multi_inference_cost: RunCost,
+    long_runs: Threading,
     /// Set if requests are to be merged.
     batcher: OnceLock<Batcher>,
 }
@@ -33,7 +34,19 @@ impl Servable {
             .filter_map(|(name, def)| Some((name.clone(), Arc::new(Signature::resolve(name, def, &*session).ok()?))))
             .collect();
         let multi_inference_cost = RunCost::new(session.is_bounded());
-        Servable { session, signatures, multi_inference_cost, batcher: OnceLock::new() }
+        let long_runs = Threading::Pool;
+        Servable { session, signatures, multi_inference_cost, long_runs, batcher: OnceLock::new() }
+    }
+
+    /// The same, with another thread for long runs than those of the engine's inter-op pool.
+    #[must_use]
+    pub fn with_long_runs(self, threading: Threading) -> Self {
+        Servable { long_runs: threading, ..self }
+    }
+
+    /// Which thread goes through the operations of long runs that need not be interrupted.
+    pub fn long_runs(&self) -> Threading {
+        self.long_runs
     }
 
     pub fn session(&self) -> &dyn Session {

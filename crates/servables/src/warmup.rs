@@ -48,7 +48,7 @@ pub fn synthesize(servable: &Servable, limits: &Limits) -> Vec<(String, Outcome)
 }
 
 /// Why a signature is not run.
-fn obstacle(servable: &Servable, signature: &Signature) -> Option<&'static str> {
+pub(crate) fn obstacle(servable: &Servable, signature: &Signature) -> Option<&'static str> {
     if signature.inputs.is_empty() || signature.outputs.is_empty() {
         return Some("it has no inputs or no outputs");
     }

@@ -200,6 +200,14 @@ class ServerOptions:
     host: str = row(_STRING, "", "Address to listen on. Empty: every address, IPv4 for gRPC, both for REST.", _OURS)
     io_threads: int = row(_INT32, 0, "Threads that read and write sockets. 0 chooses from the CPUs.", _OURS)
     execution_threads: int = row(_INT32, 0, "Threads that run models. 0 chooses from the CPUs.", _OURS)
+    inter_op_threading: str = row(
+        _STRING,
+        "auto",
+        "What goes through the operations of a long run: the execution thread (caller), TensorFlow's inter-op pool "
+        "(pool), or for each version what a measurement at its loading favours (auto). Runs that may reach their "
+        "deadline always use the pool.",
+        _OURS,
+    )
     batching: str = row(
         _STRING,
         "",

@@ -15,6 +15,7 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 
 _CHOICES = {
     "log_level": LOG_LEVELS,
+    "inter_op_threading": ("auto", "caller", "pool"),
     "admin_api": ("loopback", "token", "off"),
     "version_transition_policy": ("availability_preserving", "resource_preserving"),
 }

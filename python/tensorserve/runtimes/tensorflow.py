@@ -40,18 +40,20 @@ class SavedModelOptions:
         session_config: A serialized `tensorflow.ConfigProto`.
         niceness: How much lower than requests' the priority of loading and freeing is.
         batching: How requests are merged.
+        inter_op_threading: What goes through the operations of long runs: auto, caller or pool.
     """
 
     tags: tuple[str, ...]
     session_config: bytes
     niceness: int
     batching: Batching
+    inter_op_threading: str = "auto"
 
     @classmethod
     def of(cls, options: ServerOptions) -> SavedModelOptions:
         """What the flags say."""
         tags = tuple(options.saved_model_tags.split(","))
-        return cls(tags, session_config(options), options.load_niceness, batching(options))
+        return cls(tags, session_config(options), options.load_niceness, batching(options), options.inter_op_threading)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,8 @@ class SavedModelLoader:
 
     def _load(self) -> Servable:
         how = self.options
-        return self.runtime.load(self.path, list(how.tags), how.session_config, how.niceness)
+        tags = list(how.tags)
+        return self.runtime.load(self.path, tags, how.session_config, how.niceness, how.inter_op_threading)
 
 
 class TensorFlow:

@@ -12,13 +12,13 @@ class Library:
 
     version = "0"
 
-    def load(self, path: str, tags: list[str], config_proto: bytes, niceness: int) -> tuple[object, ...]:
-        return path, tags, config_proto, niceness
+    def load(self, path: str, tags: list[str], config_proto: bytes, niceness: int, inter_op: str) -> tuple[object, ...]:
+        return path, tags, config_proto, niceness, inter_op
 
 
 def test_a_loader_hands_on_the_path_and_the_options() -> None:
     runtime = runtime_over(Library())
-    assert runtime.loader("/m/1").load() == ("/m/1", ["serve", "gpu"], b"config", 7)
+    assert runtime.loader("/m/1").load() == ("/m/1", ["serve", "gpu"], b"config", 7, "auto")
 
 
 class LibraryWithoutOp(Library):
@@ -31,11 +31,11 @@ class LibraryWithoutOp(Library):
     def load_op_library(self, path: str) -> None:
         self.missing -= 1
 
-    def load(self, path: str, tags: list[str], config_proto: bytes, niceness: int) -> tuple[object, ...]:
+    def load(self, path: str, tags: list[str], config_proto: bytes, niceness: int, inter_op: str) -> tuple[object, ...]:
         self.attempts += 1
         if self.missing > 0:
             raise ServingError(Code.NOT_FOUND, "Op type not registered 'Triple' in binary running on here. ")
-        return super().load(path, tags, config_proto, niceness)
+        return super().load(path, tags, config_proto, niceness, inter_op)
 
 
 def runtime_over(library: Library, *, load_installed: bool = True) -> TensorFlow:

@@ -26,7 +26,7 @@ use super::tensor::{self, OwnedTensor};
 use super::tensor_list::{INLINE, TensorList};
 use super::version_directory;
 use crate::memory::Reclaim;
-use crate::{Compute, LoadRequest, RunOptions, Session, TensorHandle, background};
+use crate::{Compute, LoadRequest, RunOptions, Session, TensorHandle, Threading, background};
 
 /// A session over the graph of a SavedModel.
 pub(super) struct SavedModelSession {
@@ -156,6 +156,11 @@ impl Session for SavedModelSession {
 
     fn compute(&self) -> Compute {
         if self.own_pool.is_some() { Compute::Caller } else { Compute::SharedPool }
+    }
+
+    fn fixed_threading(&self) -> Option<Threading> {
+        // Lean runs do not ask.
+        self.explainer.is_some().then_some(Threading::Caller)
     }
 
     fn has_effects(&self, signature: &str) -> bool {
