@@ -33,12 +33,12 @@ Result = dict[str, Any]
 # from the computation as well, here from the same processors, and the generator does too.
 MODEL = "deep_mlp"
 ROWS, COLUMNS = 1, 784
-# Two batches of a size that pays: while one is computed, the next one can arrive.
-IN_FLIGHT_LIMIT = 128
+# One batch of a size that pays: if all of them are in it, nothing is there to be computed when it ends.
+IN_FLIGHT_LIMIT = 64
 TIMES_CAPACITY = 3
 SECONDS = 60.0
 # What fills the server, and what is open for a fixed rate: no more than 8 x 100 requests wait in the generator.
-FULL, OPEN = Concurrency(8, 16), Concurrency(8, 100)
+FULL, OPEN = Concurrency(8, 8), Concurrency(8, 100)
 LOW = Concurrency(4, 8)
 # Share of the capacity that urgent requests ask for.
 URGENT_SHARE = 0.1

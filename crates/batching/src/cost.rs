@@ -33,17 +33,6 @@ impl BatchCost {
         Some(Duration::from_nanos(row.saturating_mul(rows as u64)))
     }
 
-    /// Of at most `rows` rows that wait, how many to run together: all, unless a smaller size is known to take clearly
-    /// less time for each.
-    pub fn best_rows(&self, rows: usize) -> usize {
-        let Some(all) = self.nanos(class(rows)) else { return rows };
-        let smaller = (0..class(rows)).filter_map(|class| Some((self.nanos(class)?, 1 << class)));
-        match smaller.min() {
-            Some((nanos, size)) if nanos + nanos / 8 < all => size,
-            _ => rows,
-        }
-    }
-
     /// The most rows, at most `rows`, whose run is known to end in time; at least one.
     pub fn rows_within(&self, rows: usize, limit: Duration) -> usize {
         let fits = |rows: &usize| self.estimate(*rows).is_none_or(|time| time <= limit);
@@ -79,16 +68,6 @@ mod tests {
             cost.record(rows, micros(took));
         }
         cost
-    }
-
-    #[test]
-    fn batches_that_lose_are_not_made() {
-        let cost = perceptron();
-        assert_eq!([2, 64, 100].map(|rows| cost.best_rows(rows)), [2, 64, 100]);
-        cost.record(16, micros(16 * 30));
-        assert_eq!(cost.best_rows(16), 8);
-        cost.record(4, micros(4 * 40));
-        assert_eq!(cost.best_rows(4), 1);
     }
 
     #[test]

@@ -87,6 +87,11 @@ impl Evidence {
         Evidence { gain: self.gain - other.gain, pairs: both, as_of: now }
     }
 
+    /// The same, resting on no more than so many pairs.
+    pub(crate) fn doubted(&self, most_pairs: f64) -> Evidence {
+        Evidence { pairs: self.pairs.min(most_pairs), ..*self }
+    }
+
     /// What is known of the other way against this one.
     pub(crate) fn reversed(&self) -> Evidence {
         Evidence { gain: -self.gain, ..*self }

@@ -6,7 +6,7 @@
 //! of how long a job will take, and a group that was idle for long has nothing saved up.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -31,7 +31,6 @@ struct Shared {
     limit: usize,
     weights: HashMap<Arc<str>, f64>,
     state: Mutex<State>,
-    wake: Condvar,
 }
 
 #[derive(Default)]
@@ -46,8 +45,11 @@ struct State {
     clock: f64,
     threads: usize,
     idle: usize,
+    /// Idle threads that nobody woke, by number. The first one is woken, so that as few as will do take turns: each has
+    /// memory of its own in the allocator and the processor's caches.
+    sleeping: BTreeMap<usize, Arc<Condvar>>,
     /// One idle thread waits for the next timer, so that not all of them wake for it.
-    has_timekeeper: bool,
+    timekeeper: Option<usize>,
     stopping: bool,
 }
 
@@ -100,8 +102,7 @@ struct Turn {
 impl Pool {
     /// At most `limit` (at least one) jobs run at once, on threads of this name. Groups without a weight have 1.
     pub fn new(name: impl Into<String>, limit: usize, weights: HashMap<Arc<str>, f64>) -> Self {
-        let shared =
-            Shared { name: name.into(), limit: limit.max(1), weights, state: Mutex::default(), wake: Condvar::new() };
+        let shared = Shared { name: name.into(), limit: limit.max(1), weights, state: Mutex::default() };
         Pool(Arc::new(Owner(Arc::new(shared))))
     }
 
@@ -137,7 +138,7 @@ impl Pool {
         state.timers.push(Reverse(Timer { time, number, group: Arc::clone(group), priority, job }));
         if is_next {
             // Whoever waits for another timer has to look again.
-            shared.wake.notify_all();
+            state.wake_timekeeper();
         }
         if state.threads == 0 {
             shared.start_thread(&mut state);
@@ -177,7 +178,7 @@ impl Shared {
         state.stopping = true;
         let (groups, timers) = (std::mem::take(&mut state.groups), std::mem::take(&mut state.timers));
         state.waiting = [0; 3];
-        self.wake.notify_all();
+        state.sleeping.values().for_each(|thread| thread.notify_one());
         drop(state);
         // Jobs may own what uses this pool.
         drop((groups, timers));
@@ -187,7 +188,7 @@ impl Shared {
     fn rouse(self: &Arc<Self>, state: &mut State) {
         let waiting: usize = state.waiting.iter().sum();
         if state.idle > 0 {
-            self.wake.notify_one();
+            state.wake_one();
         }
         // Threads that were woken count as idle until they run.
         if waiting > state.idle && state.threads < self.limit {
@@ -197,21 +198,24 @@ impl Shared {
 
     fn start_thread(self: &Arc<Self>, state: &mut State) {
         let shared = Arc::clone(self);
-        let name = format!("{}{}", self.name, state.threads);
+        let number = state.threads;
+        let name = format!("{}{number}", self.name);
         // If the system gives no further thread, those that there are do the work.
-        if std::thread::Builder::new().name(name).spawn(move || shared.work()).is_ok() {
+        if std::thread::Builder::new().name(name).spawn(move || shared.work(number)).is_ok() {
             state.threads += 1;
         }
     }
 
-    fn work(&self) {
+    fn work(&self, number: usize) {
+        let wake = Arc::new(Condvar::new());
         let mut state = self.lock();
         loop {
             let now = Instant::now();
             state.fire_timers(self, now);
             if let Some(turn) = state.next(now) {
-                if state.idle > 0 && (state.waiting != [0; 3] || !state.has_timekeeper && !state.timers.is_empty()) {
-                    self.wake.notify_one();
+                if state.idle > 0 && (state.waiting != [0; 3] || state.timekeeper.is_none() && !state.timers.is_empty())
+                {
+                    state.wake_one();
                 }
                 drop(state);
                 let start = Instant::now();
@@ -226,28 +230,45 @@ impl Shared {
             if state.stopping {
                 return;
             }
-            state = self.wait(state);
+            state = wait(state, number, &wake);
         }
-    }
-
-    fn wait<'a>(&self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        state.idle += 1;
-        let next = state.timers.peek().map(|Reverse(timer)| timer.time);
-        match next.filter(|_| !state.has_timekeeper) {
-            None => state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner),
-            Some(time) => {
-                state.has_timekeeper = true;
-                let pause = time.saturating_duration_since(Instant::now());
-                state = self.wake.wait_timeout(state, pause).unwrap_or_else(PoisonError::into_inner).0;
-                state.has_timekeeper = false;
-            }
-        }
-        state.idle -= 1;
-        state
     }
 }
 
+/// Sleeps until it is woken, or until the next timer if nobody else waits for that.
+fn wait<'a>(mut state: MutexGuard<'a, State>, number: usize, wake: &Arc<Condvar>) -> MutexGuard<'a, State> {
+    state.idle += 1;
+    state.sleeping.insert(number, Arc::clone(wake));
+    let next = state.timers.peek().map(|Reverse(timer)| timer.time);
+    match next.filter(|_| state.timekeeper.is_none()) {
+        None => state = wake.wait(state).unwrap_or_else(PoisonError::into_inner),
+        Some(time) => {
+            state.timekeeper = Some(number);
+            let pause = time.saturating_duration_since(Instant::now());
+            state = wake.wait_timeout(state, pause).unwrap_or_else(PoisonError::into_inner).0;
+            state.timekeeper = None;
+        }
+    }
+    state.sleeping.remove(&number);
+    state.idle -= 1;
+    state
+}
+
 impl State {
+    fn wake_one(&mut self) {
+        if let Some((_, thread)) = self.sleeping.pop_first() {
+            thread.notify_one();
+        }
+    }
+
+    fn wake_timekeeper(&self) {
+        let thread = match self.timekeeper {
+            Some(number) => self.sleeping.get(&number),
+            None => self.sleeping.values().next_back(),
+        };
+        thread.inspect(|thread| thread.notify_one());
+    }
+
     /// Takes a job in; gives it back if no more are taken.
     fn push(&mut self, shared: &Shared, group: &Arc<str>, priority: Priority, job: Job) -> Option<Job> {
         if self.stopping {

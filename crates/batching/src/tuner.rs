@@ -39,10 +39,17 @@ const WORTH_A_CHANGE: f64 = 1.01;
 const PREFERENCE: f64 = 1.03;
 /// A way that does so little is given up in the middle of its trial.
 const HOPELESS: f64 = 0.5;
-/// A load that changes by so much makes old findings doubtful.
+/// If the way in use does so many times more or less than it did, there is another load, and nothing is known of it.
 const CHANGE: f64 = 1.6;
-/// But not more often than after so many windows: on a busy machine everything changes all the time.
+/// If it does so over a longer time, old findings count for no more than so many pairs: those on ways that come close are
+/// put to the test again.
+const DRIFT: f64 = 1.2;
+const DOUBTED_PAIRS: f64 = 2.0;
+/// Neither more often than after so many windows: on a busy machine everything changes all the time.
 const SETTLED: u64 = 200;
+/// The part of a new window in the mean of recent ones, and in that over a longer time.
+const RECENT: f64 = 1.0 / 4.0;
+const LONGER: f64 = 1.0 / 32.0;
 /// Rows in hand, on average, from which on it matters how they are run.
 const CROWD: f64 = 1.5;
 
@@ -118,10 +125,34 @@ pub struct Tuner {
     /// Trials since all evidence was dropped, and when the next one may begin.
     trials: u64,
     next_trial: u64,
-    /// The rate that evidence was gathered at, and when it was first seen.
-    reference: Option<(f64, u64)>,
-    /// What the best way did lately.
+    /// The rate that evidence was gathered at.
+    reference: Option<Reference>,
+}
+
+/// What the way in use did when evidence was gathered, and does now, in rows a second.
+#[derive(Clone, Copy, Debug)]
+struct Reference {
+    rate: f64,
+    /// The window at which this was seen first.
+    since: u64,
+    /// One odd window is no change, so means count.
     recent: f64,
+    longer: f64,
+}
+
+impl Reference {
+    fn new(rate: f64, since: u64) -> Self {
+        Reference { rate, since, recent: rate, longer: rate }
+    }
+
+    fn take_in(&mut self, rate: f64) {
+        self.recent += (rate - self.recent) * RECENT;
+        self.longer += (rate - self.longer) * LONGER;
+    }
+}
+
+fn differ(one: f64, other: f64, times: f64) -> bool {
+    one > times * other || other > times * one
 }
 
 impl Tuner {
@@ -139,7 +170,6 @@ impl Tuner {
             trials: 0,
             next_trial: 0,
             reference: None,
-            recent: 0.0,
         }
     }
 
@@ -303,23 +333,33 @@ impl Tuner {
 
     fn after_rest(&mut self, rate: f64, crowd: f64) {
         let now = self.windows;
-        let (reference, since) = *self.reference.get_or_insert_with(|| {
-            self.recent = rate;
-            (rate, now)
-        });
-        // One odd window is no change.
-        self.recent += (rate - self.recent) / 4.0;
-        let recent = self.recent;
-        let has_changed = recent > CHANGE * reference || recent * CHANGE < reference;
-        if has_changed && now - since > SETTLED {
-            self.reference = Some((recent, now));
-            (self.trials, self.next_trial) = (0, now);
-            self.ways.iter_mut().for_each(|way| way.evidence = Evidence::default());
-        }
+        self.follow(rate);
         if crowd >= CROWD && now >= self.next_trial {
             let next = self.most_promising(rate);
             self.trial = next.map(|way| Trial { way, windows: 0, first: 0.0 });
         }
+    }
+
+    /// Takes into account what the way in use did in a window; doubts what is known if that is another load.
+    fn follow(&mut self, rate: f64) {
+        let now = self.windows;
+        let reference = self.reference.get_or_insert_with(|| Reference::new(rate, now));
+        reference.take_in(rate);
+        let Reference { rate: before, since, recent, longer } = *reference;
+        if now - since <= SETTLED {
+            reference.rate = longer;
+            return;
+        }
+        let doubted: fn(&Evidence) -> Evidence = if differ(before, recent, CHANGE) {
+            |_| Evidence::default()
+        } else if differ(before, longer, DRIFT) {
+            |evidence| evidence.doubted(DOUBTED_PAIRS)
+        } else {
+            return;
+        };
+        self.reference = Some(Reference::new(recent, now));
+        (self.trials, self.next_trial) = (0, now);
+        self.ways.iter_mut().for_each(|way| way.evidence = doubted(&way.evidence));
     }
 
     /// The way that may gain the most on the one in use, which does so many rows a second.
@@ -483,6 +523,19 @@ mod tests {
         simulation.now += 2 * IDLE;
         simulation.run(Duration::from_millis(10), 64);
         assert_eq!(simulation.tuner.way(), 1);
+    }
+
+    #[test]
+    fn what_comes_close_is_tried_again_under_a_load_that_is_a_little_different() {
+        let mut simulation = Simulation { noise: 0.2, ..Simulation::new([100, 30, 34]) };
+        simulation.run(Duration::from_secs(60), 64);
+        assert_eq!(simulation.tuner.best(), 1);
+        simulation.time_by_way = [100, 40, 34].map(Duration::from_micros);
+        simulation.run(Duration::from_secs(8), 64);
+        assert_eq!(simulation.tuner.best(), 2);
+        let rate = simulation.tuner.rate(0).unwrap();
+        simulation.run(Duration::from_secs(8), 64);
+        assert_eq!(simulation.tuner.rate(0), Some(rate), "what is far off is not tried again");
     }
 
     #[test]

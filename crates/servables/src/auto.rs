@@ -22,10 +22,12 @@ const REPORTED_ROWS: u64 = 16;
 const LONG_ROW: Duration = Duration::from_millis(1);
 
 /// A batch that waits for the rest of the rows in hand does so for this part of the time that its run takes, within
-/// bounds.
+/// bounds; from a long while on for a smaller part.
 const GATHERING: u32 = 2;
 const LEAST_GATHERING: Duration = Duration::from_micros(50);
-const MOST_GATHERING: Duration = Duration::from_millis(5);
+const LONG_GATHERING: Duration = Duration::from_millis(5);
+const LONG_GATHERING_PART: u32 = 4;
+const MOST_GATHERING: Duration = Duration::from_millis(50);
 
 /// Inputs of a batch, in bytes.
 const MAX_BATCH_BYTES: usize = 64 << 20;
@@ -154,20 +156,19 @@ impl Auto {
 
     /// How many rows to run together, of `waiting` with inputs of `row_bytes` each while `running` are under way.
     pub(crate) fn batch_rows(&self, waiting: usize, running: usize, row_bytes: usize) -> usize {
-        let Way { at_once, parts, .. } = self.way();
+        let Way { at_once, parts, gathers } = self.way();
         let before = self.crowd.load(Ordering::Relaxed);
         let crowd = self.in_hand.load(Ordering::Relaxed).max(before - before / 16);
         self.crowd.store(crowd, Ordering::Relaxed);
-        // An even share for each of the batches that may run at once.
-        let share = (waiting + running).div_ceil(at_once.max(1));
-        let share = if parts > at_once { crowd.div_ceil(parts) } else { share };
+        // An even share for each of the batches that may run at once, of what is there or of what may be there soon.
+        let of_some = gathers || parts > at_once;
+        let share = if of_some { crowd.div_ceil(parts) } else { (waiting + running).div_ceil(at_once.max(1)) };
         self.bounded(share.min(waiting), row_bytes)
     }
 
     fn bounded(&self, rows: usize, row_bytes: usize) -> usize {
         let rows = rows.clamp(1, (MAX_BATCH_BYTES / row_bytes.max(1)).max(1));
-        let rows = self.objective.map_or(rows, |objective| self.cost.rows_within(rows, objective / 2));
-        self.cost.best_rows(rows)
+        self.objective.map_or(rows, |objective| self.cost.rows_within(rows, objective / 2))
     }
 
     /// Whether batches wait for rows.
@@ -180,7 +181,9 @@ impl Auto {
         let Way { parts, gathers: true, .. } = self.way() else { return None };
         let rows = self.bounded(self.crowd().div_ceil(parts), row_bytes);
         let most = self.objective.map_or(MOST_GATHERING, |objective| MOST_GATHERING.min(objective / 8));
-        let patience = (self.cost.estimate(rows)? / GATHERING).max(LEAST_GATHERING).min(most);
+        let run = self.cost.estimate(rows)?;
+        let patience = (run / GATHERING).min(LONG_GATHERING.max(run / LONG_GATHERING_PART));
+        let patience = patience.max(LEAST_GATHERING).min(most);
         Some(Gathering { rows, patience })
     }
 
@@ -299,9 +302,11 @@ mod tests {
         let all = auto.enter(64, Company::Others).unwrap();
         assert_eq!(auto.gathering(4), None);
         auto.way.store(2, Ordering::Relaxed);
-        assert_eq!(auto.gathering(4), Some(Gathering { rows: 64, patience: MOST_GATHERING }));
+        assert_eq!(auto.gathering(4), Some(Gathering { rows: 64, patience: LONG_GATHERING }));
         auto.way.store(6, Ordering::Relaxed);
         assert_eq!(auto.gathering(4).map(|gathering| gathering.rows), Some(32));
+        (0..40).for_each(|_| auto.cost.record(32, Duration::from_millis(60)));
+        assert!(auto.gathering(4).is_some_and(|gathering| gathering.patience > 2 * LONG_GATHERING));
         drop(all);
         let auto = learned(Some(Duration::from_millis(10)));
         auto.way.store(2, Ordering::Relaxed);
