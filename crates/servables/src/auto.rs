@@ -297,6 +297,16 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_that_waited_takes_its_share_of_all_that_is_in_hand() {
+        let auto = learned(None);
+        auto.way.store(6, Ordering::Relaxed);
+        let all = auto.enter(64, Company::Others).unwrap();
+        // Two at once: when both have ended, half of the rows are on their way still.
+        assert_eq!((auto.batch_rows(32, 0, 4), auto.batch_rows(40, 0, 4), auto.batch_rows(40, 32, 4)), (32, 32, 32));
+        drop(all);
+    }
+
+    #[test]
     fn a_batch_may_wait_for_what_is_in_hand_for_a_part_of_its_time() {
         let auto = learned(None);
         let all = auto.enter(64, Company::Others).unwrap();
