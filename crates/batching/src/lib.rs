@@ -4,6 +4,7 @@
 //! May depend on `tensors` only; knows no model and no protocol. Called by `servables`. Read [`parameters`] (what can be
 //! set), [`queue`] (who runs with whom), [`pool`] (who runs next) and [`merge`] in this order.
 
+mod baseline;
 pub mod cost;
 mod evidence;
 pub mod merge;

@@ -344,3 +344,39 @@ impl Group {
         self.running == 0 && self.jobs.iter().all(VecDeque::is_empty)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Barrier, mpsc};
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn as_few_threads_as_will_do_take_turns() {
+        const LIMIT: usize = 4;
+        let (pool, group) = (Pool::new("test", LIMIT, HashMap::new()), Arc::from("model"));
+        let all_at_once = Arc::new(Barrier::new(LIMIT + 1));
+        for _ in 0..LIMIT {
+            let all_at_once = Arc::clone(&all_at_once);
+            pool.submit(
+                &group,
+                Priority::Default,
+                Box::new(move || {
+                    all_at_once.wait();
+                }),
+            );
+        }
+        all_at_once.wait();
+        let (send, names) = mpsc::channel();
+        for _ in 0..40 {
+            while pool.0.0.lock().sleeping.len() < LIMIT {
+                thread::yield_now();
+            }
+            let send = send.clone();
+            let job = move || send.send(thread::current().name().unwrap().to_owned()).unwrap();
+            pool.submit(&group, Priority::Default, Box::new(job));
+            assert_eq!(names.recv().unwrap(), "test0");
+        }
+    }
+}

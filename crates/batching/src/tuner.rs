@@ -13,6 +13,7 @@
 use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
+use crate::baseline::{Baseline, Load};
 use crate::evidence::{Evidence, Noise};
 
 /// A window is at least this long, and long enough for so many reports of work done.
@@ -39,17 +40,8 @@ const WORTH_A_CHANGE: f64 = 1.01;
 const PREFERENCE: f64 = 1.03;
 /// A way that does so little is given up in the middle of its trial.
 const HOPELESS: f64 = 0.5;
-/// If the way in use does so many times more or less than it did, there is another load, and nothing is known of it.
-const CHANGE: f64 = 1.6;
-/// If it does so over a longer time, old findings count for no more than so many pairs: those on ways that come close are
-/// put to the test again.
-const DRIFT: f64 = 1.2;
+/// After a drift of the load findings count for no more than so many pairs: ways that came close are put to the test again.
 const DOUBTED_PAIRS: f64 = 2.0;
-/// Neither more often than after so many windows: on a busy machine everything changes all the time.
-const SETTLED: u64 = 200;
-/// The part of a new window in the mean of recent ones, and in that over a longer time.
-const RECENT: f64 = 1.0 / 4.0;
-const LONGER: f64 = 1.0 / 32.0;
 /// Rows in hand, on average, from which on it matters how they are run.
 const CROWD: f64 = 1.5;
 
@@ -122,37 +114,11 @@ pub struct Tuner {
     /// to be tried at once.
     windows: u64,
     noise: Noise,
-    /// Trials since all evidence was dropped, and when the next one may begin.
+    /// Trials since the load changed, and when the next one may begin.
     trials: u64,
     next_trial: u64,
-    /// The rate that evidence was gathered at.
-    reference: Option<Reference>,
-}
-
-/// What the way in use did when evidence was gathered, and does now, in rows a second.
-#[derive(Clone, Copy, Debug)]
-struct Reference {
-    rate: f64,
-    /// The window at which this was seen first.
-    since: u64,
-    /// One odd window is no change, so means count.
-    recent: f64,
-    longer: f64,
-}
-
-impl Reference {
-    fn new(rate: f64, since: u64) -> Self {
-        Reference { rate, since, recent: rate, longer: rate }
-    }
-
-    fn take_in(&mut self, rate: f64) {
-        self.recent += (rate - self.recent) * RECENT;
-        self.longer += (rate - self.longer) * LONGER;
-    }
-}
-
-fn differ(one: f64, other: f64, times: f64) -> bool {
-    one > times * other || other > times * one
+    /// The load under which evidence was gathered.
+    baseline: Option<Baseline>,
 }
 
 impl Tuner {
@@ -169,7 +135,7 @@ impl Tuner {
             noise: Noise::default(),
             trials: 0,
             next_trial: 0,
-            reference: None,
+            baseline: None,
         }
     }
 
@@ -328,7 +294,7 @@ impl Tuner {
         self.ways.iter_mut().for_each(|way| way.evidence = way.evidence.against(&gained, now));
         self.ways[before].evidence = gained.reversed();
         self.ways[way].evidence = Evidence::default();
-        self.reference = None;
+        self.baseline = None;
     }
 
     fn after_rest(&mut self, rate: f64, crowd: f64) {
@@ -343,21 +309,12 @@ impl Tuner {
     /// Takes into account what the way in use did in a window; doubts what is known if that is another load.
     fn follow(&mut self, rate: f64) {
         let now = self.windows;
-        let reference = self.reference.get_or_insert_with(|| Reference::new(rate, now));
-        reference.take_in(rate);
-        let Reference { rate: before, since, recent, longer } = *reference;
-        if now - since <= SETTLED {
-            reference.rate = longer;
-            return;
-        }
-        let doubted: fn(&Evidence) -> Evidence = if differ(before, recent, CHANGE) {
-            |_| Evidence::default()
-        } else if differ(before, longer, DRIFT) {
-            |evidence| evidence.doubted(DOUBTED_PAIRS)
-        } else {
-            return;
+        let load = self.baseline.get_or_insert_with(|| Baseline::new(rate, now)).follow(rate, now);
+        let doubted: fn(&Evidence) -> Evidence = match load {
+            Load::Same => return,
+            Load::Drifted => |evidence| evidence.doubted(DOUBTED_PAIRS),
+            Load::Other => |_| Evidence::default(),
         };
-        self.reference = Some(Reference::new(recent, now));
         (self.trials, self.next_trial) = (0, now);
         self.ways.iter_mut().for_each(|way| way.evidence = doubted(&way.evidence));
     }

@@ -138,26 +138,3 @@ fn a_pool_that_stopped_drops_jobs_without_holding_itself_up() {
     });
     assert_eq!([dropped.recv_timeout(PATIENCE).unwrap(), dropped.recv_timeout(PATIENCE).unwrap()], [0, 0]);
 }
-
-#[test]
-fn as_few_threads_as_will_do_take_turns() {
-    const LIMIT: usize = 4;
-    let pool = Pool::new("test", LIMIT, HashMap::new());
-    let all_at_once = Arc::new(std::sync::Barrier::new(LIMIT + 1));
-    for _ in 0..LIMIT {
-        let all_at_once = Arc::clone(&all_at_once);
-        pool.submit(&group("model"), Priority::Default, Box::new(move || drop(all_at_once.wait())));
-    }
-    all_at_once.wait();
-    let (send, done) = mpsc::channel();
-    let mut turns: HashMap<String, usize> = HashMap::new();
-    for _ in 0..40 {
-        // Time enough for the last one to go to sleep.
-        thread::sleep(Duration::from_millis(5));
-        let send = send.clone();
-        let job = move || send.send(thread::current().name().unwrap().to_owned()).unwrap();
-        pool.submit(&group("model"), Priority::Default, Box::new(job));
-        *turns.entry(done.recv_timeout(PATIENCE).unwrap()).or_default() += 1;
-    }
-    assert!(turns.get("test0").is_some_and(|&count| count > 20), "{turns:?}");
-}

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tensorserve_runtimes::{Compute, LoadRequest, RunOptions, Runtime, Threading};
 
-use crate::synthetic::{self, Values};
+use crate::synthetic::{SyntheticRun, Values};
 use crate::{Result, Servable, Signature};
 
 /// Rows of the runs that are compared.
@@ -60,8 +60,7 @@ fn measure(servable: &Servable) -> Vec<Times> {
 }
 
 fn times(servable: &Servable, signature: &Signature) -> Option<Times> {
-    let fetches: Vec<_> = signature.outputs.iter().map(|output| output.handle).collect();
-    if signature.inputs.is_empty() || fetches.is_empty() {
+    if signature.inputs.is_empty() || signature.outputs.is_empty() {
         return None;
     }
     let options = RunOptions { timeout: None, threading: Threading::Caller };
@@ -71,13 +70,11 @@ fn times(servable: &Servable, signature: &Signature) -> Option<Times> {
             times[at] = times[0];
             break;
         }
-        let feeds = synthetic::inputs(servable, signature, rows, Values::Varied)?;
+        let run = SyntheticRun::new(servable, signature, rows, Values::Varied)?;
         let begin = Instant::now();
         let mut quickest = Duration::MAX;
         for _ in 0..RUNS {
-            let start = Instant::now();
-            servable.session().run_unexplained(&feeds, &fetches, &options).ok()?;
-            quickest = quickest.min(start.elapsed());
+            quickest = quickest.min(run.time(&options).ok()?);
             if begin.elapsed() > PATIENCE {
                 break;
             }
@@ -95,13 +92,12 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::thread;
 
-    use tensorserve_protos::tensorflow::tensor_info::Encoding;
-    use tensorserve_protos::tensorflow::tensor_shape_proto::Dim;
-    use tensorserve_protos::tensorflow::{SignatureDef, TensorInfo, TensorShapeProto};
+    use tensorserve_protos::tensorflow::SignatureDef;
     use tensorserve_runtimes::{Session, TensorHandle};
-    use tensorserve_tensors::{DataType, Tensor};
+    use tensorserve_tensors::Tensor;
 
     use super::*;
+    use crate::fixture;
 
     /// Milliseconds of a run of 1 and of 64 rows.
     type Millis = [u64; 2];
@@ -140,20 +136,7 @@ mod tests {
             }
             let compute = if self.only_shared { Compute::SharedPool } else { request.compute };
             let millis = if compute == Compute::Caller { self.alone } else { self.shared };
-            let info = |name: &str| TensorInfo {
-                dtype: DataType::Float as i32,
-                encoding: Some(Encoding::Name(name.to_owned())),
-                tensor_shape: Some(TensorShapeProto {
-                    dim: vec![Dim { size: -1, ..Dim::default() }],
-                    unknown_rank: false,
-                }),
-            };
-            let def = SignatureDef {
-                inputs: [("x".to_owned(), info("x:0"))].into(),
-                outputs: [("y".to_owned(), info("y:0"))].into(),
-                ..SignatureDef::default()
-            };
-            let defs = [("serving_default".to_owned(), def)].into();
+            let defs = fixture::signature_defs();
             Ok(Arc::new(Model { defs, compute, millis, effects: self.effects }))
         }
     }

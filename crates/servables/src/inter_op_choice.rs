@@ -9,11 +9,10 @@ use std::time::{Duration, Instant};
 
 use prost::Message;
 use tensorserve_protos::tensorflow::ConfigProto;
-use tensorserve_runtimes::{RunOptions, TensorHandle, Threading};
+use tensorserve_runtimes::{RunOptions, Threading};
 
-use crate::computation::Feeds;
 use crate::execution::SHORT;
-use crate::synthetic::{self, Values};
+use crate::synthetic::{SyntheticRun, Values};
 use crate::warmup::obstacle;
 use crate::{Result, Servable, Signature};
 
@@ -25,8 +24,8 @@ const MANY_ROWS: usize = 64;
 const PAIRS: usize = 32;
 /// No further pair begins after this.
 const PATIENCE: Duration = Duration::from_millis(200);
-/// The first run of a signature, which has more to do, is interrupted after this.
-const COLD_PATIENCE: Duration = Duration::from_secs(5);
+/// A run is interrupted after this; the first one of a signature has more to do than others.
+const RUN_PATIENCE: Duration = Duration::from_secs(5);
 /// If a run takes this long it is left to the pool, where it can be interrupted.
 const SLOW: Duration = Duration::from_millis(100);
 /// No further signature is measured after this.
@@ -65,48 +64,32 @@ fn measured(servable: &Servable) -> Threading {
 
 /// Whether a run in the calling thread is about as quick; `None` if that cannot be said.
 fn keeps_up(servable: &Servable, signature: &Signature) -> Option<bool> {
-    let one = Trial::new(servable, signature, 1)?;
-    one.run(Threading::Pool, COLD_PATIENCE).ok()?;
-    let row = one.run(Threading::Pool, COLD_PATIENCE).ok()?;
+    let run = |rows| SyntheticRun::new(servable, signature, rows, Values::Varied);
+    let one = run(1)?;
+    time(&one, Threading::Pool).ok()?;
+    let row = time(&one, Threading::Pool).ok()?;
     if row > SLOW {
         return None;
     }
-    let trial = if row < SHORT { Trial::new(servable, signature, MANY_ROWS)? } else { one };
+    let run = if row < SHORT { run(MANY_ROWS)? } else { one };
     // Where the pool seems quicker, something else may have slowed the calling thread: that has to be seen twice.
-    Some(trial.keeps_up().ok()? || trial.keeps_up().ok()?)
+    Some(is_near(&run).ok()? || is_near(&run).ok()?)
 }
 
-struct Trial<'a> {
-    servable: &'a Servable,
-    feeds: Feeds,
-    fetches: Vec<TensorHandle>,
-}
-
-impl<'a> Trial<'a> {
-    fn new(servable: &'a Servable, signature: &Signature, rows: usize) -> Option<Self> {
-        let feeds = synthetic::inputs(servable, signature, rows, Values::Varied)?;
-        let fetches = signature.outputs.iter().map(|output| output.handle).collect();
-        Some(Trial { servable, feeds, fetches })
-    }
-
-    fn run(&self, threading: Threading, patience: Duration) -> Result<Duration> {
-        let options = RunOptions { timeout: Some(patience), threading };
-        let start = Instant::now();
-        self.servable.session().run_unexplained(&self.feeds, &self.fetches, &options)?;
-        Ok(start.elapsed())
-    }
-
-    fn keeps_up(&self) -> Result<bool> {
-        let (begin, mut pool, mut caller) = (Instant::now(), Duration::MAX, Duration::MAX);
-        for _ in 0..PAIRS {
-            pool = pool.min(self.run(Threading::Pool, COLD_PATIENCE)?);
-            caller = caller.min(self.run(Threading::Caller, COLD_PATIENCE)?);
-            if begin.elapsed() > PATIENCE {
-                break;
-            }
+fn is_near(run: &SyntheticRun) -> Result<bool> {
+    let (begin, mut pool, mut caller) = (Instant::now(), Duration::MAX, Duration::MAX);
+    for _ in 0..PAIRS {
+        pool = pool.min(time(run, Threading::Pool)?);
+        caller = caller.min(time(run, Threading::Caller)?);
+        if begin.elapsed() > PATIENCE {
+            break;
         }
-        Ok(caller.as_secs_f64() <= ALLOWED * pool.as_secs_f64())
     }
+    Ok(caller.as_secs_f64() <= ALLOWED * pool.as_secs_f64())
+}
+
+fn time(run: &SyntheticRun, threading: Threading) -> Result<Duration> {
+    run.time(&RunOptions { timeout: Some(RUN_PATIENCE), threading })
 }
 
 #[cfg(test)]
@@ -116,14 +99,12 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::thread;
 
-    use tensorserve_protos::tensorflow::tensor_info::Encoding;
-    use tensorserve_protos::tensorflow::tensor_shape_proto::Dim;
-    use tensorserve_protos::tensorflow::{SignatureDef, TensorInfo, TensorShapeProto};
-    use tensorserve_runtimes::Session;
-    use tensorserve_tensors::{DataType, Tensor};
+    use tensorserve_protos::tensorflow::SignatureDef;
+    use tensorserve_runtimes::{Session, TensorHandle};
+    use tensorserve_tensors::Tensor;
 
     use super::*;
-    use crate::DEFAULT_SIGNATURE;
+    use crate::fixture;
 
     /// Its runs take as long as they are told, in the calling thread and in the pool.
     #[derive(Clone, Default)]
@@ -176,18 +157,8 @@ mod tests {
     }
 
     fn engine(caller: u64, pool: u64) -> Engine {
-        let info = |name: &str| TensorInfo {
-            dtype: DataType::Float as i32,
-            encoding: Some(Encoding::Name(name.to_owned())),
-            tensor_shape: Some(TensorShapeProto { dim: vec![Dim { size: -1, ..Dim::default() }], unknown_rank: false }),
-        };
-        let def = SignatureDef {
-            inputs: [("x".to_owned(), info("x:0"))].into(),
-            outputs: [("y".to_owned(), info("y:0"))].into(),
-            ..SignatureDef::default()
-        };
         let [caller, pool] = [caller, pool].map(Duration::from_micros);
-        Engine { caller, pool, defs: [(DEFAULT_SIGNATURE.to_owned(), def)].into(), ..Engine::default() }
+        Engine { caller, pool, defs: fixture::signature_defs(), ..Engine::default() }
     }
 
     /// The choice, and after how many runs it was made.

@@ -15,6 +15,8 @@ pub(crate) mod computation;
 pub mod compute_choice;
 pub mod examples;
 pub mod execution;
+#[cfg(test)]
+mod fixture;
 pub mod head;
 pub mod health;
 mod input_text;

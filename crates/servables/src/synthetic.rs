@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Inputs that a signature accepts, made from its declaration alone: for requests that nobody sent, as at warm-up.
 
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 use tensorserve_protos::tensorflow::TensorInfo;
+use tensorserve_runtimes::{RunOptions, TensorHandle};
 use tensorserve_tensors::{AlignedBuffer, DataType, Shape, Tensor};
 
-use crate::Servable;
 use crate::computation::Feeds;
 use crate::signature::{Endpoint, Signature};
+use crate::{Result, Servable};
 
 /// Inputs of one signature that take more than this together are not made.
 pub const MAX_BYTES: usize = 64 << 20;
@@ -37,6 +40,29 @@ const FRACTIONS: [(f32, u16); 8] = [
     (-1.0, 0xbc00),
     (0.25, 0x3400),
 ];
+
+/// A run of a signature with inputs that nobody sent.
+pub(crate) struct SyntheticRun<'a> {
+    servable: &'a Servable,
+    feeds: Feeds,
+    fetches: Vec<TensorHandle>,
+}
+
+impl<'a> SyntheticRun<'a> {
+    /// Of so many rows; `None` if there are no such [`inputs`].
+    pub(crate) fn new(servable: &'a Servable, signature: &Signature, rows: usize, values: Values) -> Option<Self> {
+        let feeds = inputs(servable, signature, rows, values)?;
+        let fetches = signature.outputs.iter().map(|output| output.handle).collect();
+        Some(SyntheticRun { servable, feeds, fetches })
+    }
+
+    /// What it takes once. Errors of the engine keep their code; nobody needs to understand them.
+    pub(crate) fn time(&self, options: &RunOptions) -> Result<Duration> {
+        let start = Instant::now();
+        self.servable.session().run_unexplained(&self.feeds, &self.fetches, options)?;
+        Ok(start.elapsed())
+    }
+}
 
 /// A value for each input of a signature. Dimension 0 is `rows` where the declaration leaves it
 /// open, every other open dimension is 1, and a tensor of unknown rank has the one dimension `rows`. An input with a

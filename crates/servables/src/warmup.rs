@@ -9,7 +9,7 @@ use tensorserve_runtimes::{RunOptions, Threading};
 use tensorserve_tensors::DataType;
 
 use crate::signature::Signature;
-use crate::synthetic::{self, Values};
+use crate::synthetic::{SyntheticRun, Values};
 use crate::{DEFAULT_SIGNATURE, Servable, ServingError};
 
 /// How long made-up requests may take.
@@ -64,15 +64,12 @@ pub(crate) fn obstacle(servable: &Servable, signature: &Signature) -> Option<&'s
 }
 
 fn run_once(servable: &Servable, signature: &Signature, timeout: Duration) -> Outcome {
-    let Some(feeds) = synthetic::inputs(servable, signature, 1, Values::Zeros) else {
+    let Some(run) = SyntheticRun::new(servable, signature, 1, Values::Zeros) else {
         return Outcome::Skipped("its inputs cannot be made up");
     };
-    let fetches: Vec<_> = signature.outputs.iter().map(|output| output.handle).collect();
     // In the pool, where a run can be interrupted.
-    let options = RunOptions { timeout: Some(timeout), threading: Threading::Pool };
-    let start = Instant::now();
-    match servable.session().run_unexplained(&feeds, &fetches, &options) {
-        Ok(_) => Outcome::Ran(start.elapsed()),
+    match run.time(&RunOptions { timeout: Some(timeout), threading: Threading::Pool }) {
+        Ok(took) => Outcome::Ran(took),
         Err(error) => Outcome::Failed(error),
     }
 }
