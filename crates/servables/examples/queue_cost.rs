@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What scheduling itself costs: processor time of a request for a session that does nothing, with 64 in flight, without
-//! batching and with each kind of it. `cargo run --release -p tensorserve-servables --example queue_cost`
+//! batching and with each kind of it. `cargo run --release -p tensorserve-servables --example queue_cost`, and `-- fixed`
+//! for one kind, to see it under a profiler.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a program for one who measures")]
 
@@ -124,7 +125,15 @@ fn main() {
         auto,
         pad_values: HashMap::new(),
     };
-    measure("off", None);
-    measure("fixed", Some(batching(None)));
-    measure("auto", Some(batching(Some(AutoBatching::default()))));
+    let only = std::env::args().nth(1);
+    let kinds = [
+        ("off", None),
+        ("fixed", Some(batching(None))),
+        ("auto", Some(batching(Some(AutoBatching::default())))),
+    ];
+    for (name, batching) in kinds {
+        if only.as_ref().is_none_or(|only| only == name) {
+            measure(name, batching);
+        }
+    }
 }

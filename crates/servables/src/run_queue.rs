@@ -174,7 +174,10 @@ impl RunQueue {
 
     /// Whether a batch is whatever has come, and not so many rows.
     fn takes_what_came(&self) -> bool {
-        self.auto.as_ref().is_some_and(|auto| !auto.gathers())
+        match &self.auto {
+            Some(auto) => !auto.gathers(),
+            None => self.kind.parameters.batch_timeout().is_zero(),
+        }
     }
 
     /// Asks when the event loop of this thread has come round: then all requests that have arrived are in the queue.
