@@ -126,11 +126,8 @@ fn main() {
         pad_values: HashMap::new(),
     };
     let only = std::env::args().nth(1);
-    let kinds = [
-        ("off", None),
-        ("fixed", Some(batching(None))),
-        ("auto", Some(batching(Some(AutoBatching::default())))),
-    ];
+    let kinds =
+        [("off", None), ("fixed", Some(batching(None))), ("auto", Some(batching(Some(AutoBatching::default()))))];
     for (name, batching) in kinds {
         if only.as_ref().is_none_or(|only| only == name) {
             measure(name, batching);
