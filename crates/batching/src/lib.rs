@@ -18,7 +18,7 @@ pub mod tuner;
 
 pub use cost::BatchCost;
 pub use parameters::Parameters;
-pub use pool::Pool;
+pub use pool::{Pool, Submitter};
 pub use priority::Priority;
 pub use queue::{Cut, Limits, Queue, Taken, Task};
 pub use stats::Stats;

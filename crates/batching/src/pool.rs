@@ -17,6 +17,14 @@ use crate::priority::Turns;
 /// Something to run once.
 pub type Job = Box<dyn FnOnce() + Send>;
 
+/// Who submits a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Submitter {
+    Anyone,
+    /// A job of the same pool, as the last thing that it does: its thread looks for work next, so no other is woken.
+    EndingJob,
+}
+
 /// Idle groups are forgotten once there are more than this.
 const REMEMBERED_GROUPS: usize = 256;
 
@@ -112,18 +120,20 @@ impl Pool {
     }
 
     /// Runs a job as soon as it is its group's turn. A pool that was stopped drops it.
-    pub fn submit(&self, group: &Arc<str>, priority: Priority, job: Job) {
+    pub fn submit(&self, by: Submitter, group: &Arc<str>, priority: Priority, job: Job) {
         let shared = &self.0.0;
         let mut state = shared.lock();
         let refused = state.push(shared, group, priority, job);
-        shared.rouse(&mut state);
+        if by == Submitter::Anyone {
+            shared.rouse(&mut state);
+        }
         drop(state);
         // Jobs may own what uses this pool.
         drop(refused);
     }
 
     /// The same, from `time` on.
-    pub fn submit_at(&self, time: Instant, group: &Arc<str>, priority: Priority, job: Job) {
+    pub fn submit_at(&self, time: Instant, by: Submitter, group: &Arc<str>, priority: Priority, job: Job) {
         let shared = &self.0.0;
         let mut state = shared.lock();
         if state.stopping {
@@ -136,7 +146,7 @@ impl Pool {
         let number = state.timers_set;
         let is_next = state.timers.peek().is_none_or(|Reverse(next)| time < next.time);
         state.timers.push(Reverse(Timer { time, number, group: Arc::clone(group), priority, job }));
-        if is_next {
+        if is_next && (by == Submitter::Anyone || state.timekeeper.is_some()) {
             // Whoever waits for another timer has to look again.
             state.wake_timekeeper();
         }
@@ -352,31 +362,68 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn as_few_threads_as_will_do_take_turns() {
-        const LIMIT: usize = 4;
-        let (pool, group) = (Pool::new("test", LIMIT, HashMap::new()), Arc::from("model"));
-        let all_at_once = Arc::new(Barrier::new(LIMIT + 1));
+    const LIMIT: usize = 4;
+
+    fn submit(pool: &Pool, by: Submitter, job: impl FnOnce() + Send + 'static) {
+        pool.submit(by, &Arc::from("model"), Priority::Default, Box::new(job));
+    }
+
+    fn with_all_threads() -> Pool {
+        let (pool, all_at_once) = (Pool::new("test", LIMIT, HashMap::new()), Arc::new(Barrier::new(LIMIT + 1)));
         for _ in 0..LIMIT {
             let all_at_once = Arc::clone(&all_at_once);
-            pool.submit(
-                &group,
-                Priority::Default,
-                Box::new(move || {
-                    all_at_once.wait();
-                }),
-            );
+            submit(&pool, Submitter::Anyone, move || drop(all_at_once.wait()));
         }
         all_at_once.wait();
-        let (send, names) = mpsc::channel();
+        pool
+    }
+
+    fn wait_until_all_sleep(pool: &Pool) {
+        while pool.0.0.lock().sleeping.len() < LIMIT {
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn as_few_threads_as_will_do_take_turns() {
+        let (pool, (send, names)) = (with_all_threads(), mpsc::channel());
         for _ in 0..40 {
-            while pool.0.0.lock().sleeping.len() < LIMIT {
-                thread::yield_now();
-            }
+            wait_until_all_sleep(&pool);
             let send = send.clone();
-            let job = move || send.send(thread::current().name().unwrap().to_owned()).unwrap();
-            pool.submit(&group, Priority::Default, Box::new(job));
+            submit(&pool, Submitter::Anyone, move || send.send(thread::current().name().unwrap().to_owned()).unwrap());
             assert_eq!(names.recv().unwrap(), "test0");
         }
+    }
+
+    #[test]
+    fn what_an_ending_job_submits_is_run_by_its_thread_and_wakes_no_other() {
+        let (pool, (send, asleep)) = (with_all_threads(), mpsc::channel());
+        for _ in 0..40 {
+            wait_until_all_sleep(&pool);
+            let (submits, send) = (pool.clone(), send.clone());
+            submit(&pool, Submitter::Anyone, move || {
+                let (first, again) = (thread::current().id(), submits.clone());
+                submit(&submits, Submitter::EndingJob, move || {
+                    let sleeping = again.0.0.lock().sleeping.len();
+                    send.send((first == thread::current().id(), sleeping)).unwrap();
+                });
+            });
+            assert_eq!(asleep.recv().unwrap(), (true, LIMIT - 1));
+        }
+    }
+
+    #[test]
+    fn a_timer_that_an_ending_job_sets_fires() {
+        let (pool, (send, fired)) = (with_all_threads(), mpsc::channel());
+        for millis in [1, 3, 2] {
+            wait_until_all_sleep(&pool);
+            let (submits, send) = (pool.clone(), send.clone());
+            submit(&pool, Submitter::Anyone, move || {
+                let time = Instant::now() + Duration::from_millis(millis);
+                let job = Box::new(move || send.send(Instant::now() >= time).unwrap());
+                submits.submit_at(time, Submitter::EndingJob, &Arc::from("model"), Priority::Default, job);
+            });
+        }
+        assert_eq!(fired.iter().take(3).collect::<Vec<_>>(), [true; 3]);
     }
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tensorserve_batching::{Pool, Priority};
+use tensorserve_batching::{Pool, Priority, Submitter};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -40,11 +40,12 @@ fn many_threads_submit_and_every_job_runs_once() {
                     match at % 7 {
                         0 => pool.submit_at(
                             Instant::now() + Duration::from_micros(at as u64 % 300),
+                            Submitter::Anyone,
                             &group,
                             priority,
                             job,
                         ),
-                        _ => pool.submit(&group, priority, job),
+                        _ => pool.submit(Submitter::Anyone, &group, priority, job),
                     }
                 }
             });
@@ -63,7 +64,7 @@ fn groups_get_time_by_their_weights_whatever_their_jobs_take() {
     let pool = Pool::new("test", 1, weights);
     let (start, started) = mpsc::channel::<()>();
     // Holds the only thread until all jobs wait.
-    pool.submit(&group("gate"), Priority::High, Box::new(move || started.recv().unwrap()));
+    pool.submit(Submitter::Anyone, &group("gate"), Priority::High, Box::new(move || started.recv().unwrap()));
     let order = Arc::new(Mutex::new(Vec::new()));
     let (send, done) = mpsc::channel();
     let submit = |name: &'static str, millis: u64, jobs: usize| {
@@ -77,7 +78,7 @@ fn groups_get_time_by_their_weights_whatever_their_jobs_take() {
                 order.lock().unwrap().push((name, begin.elapsed()));
                 send.send(()).unwrap();
             });
-            pool.submit(&group(name), Priority::Default, job);
+            pool.submit(Submitter::Anyone, &group(name), Priority::Default, job);
         }
     };
     submit("heavy", 1, 150);
@@ -96,9 +97,9 @@ fn groups_get_time_by_their_weights_whatever_their_jobs_take() {
 fn a_panic_ends_its_job_only_and_a_stop_drops_those_that_wait() {
     let pool = Pool::new("test", 1, HashMap::new());
     let (send, done) = mpsc::channel();
-    pool.submit(&group("m"), Priority::Default, Box::new(|| panic!("on purpose")));
+    pool.submit(Submitter::Anyone, &group("m"), Priority::Default, Box::new(|| panic!("on purpose")));
     let after = send.clone();
-    pool.submit(&group("m"), Priority::Default, Box::new(move || after.send(1).unwrap()));
+    pool.submit(Submitter::Anyone, &group("m"), Priority::Default, Box::new(move || after.send(1).unwrap()));
     assert_eq!(done.recv_timeout(PATIENCE), Ok(1));
     let (open, gate) = mpsc::channel::<()>();
     let (begin, begun) = mpsc::channel();
@@ -106,8 +107,8 @@ fn a_panic_ends_its_job_only_and_a_stop_drops_those_that_wait() {
         begin.send(()).unwrap();
         gate.recv().unwrap();
     };
-    pool.submit(&group("m"), Priority::Default, Box::new(waits));
-    pool.submit(&group("m"), Priority::Default, Box::new(move || send.send(2).unwrap()));
+    pool.submit(Submitter::Anyone, &group("m"), Priority::Default, Box::new(waits));
+    pool.submit(Submitter::Anyone, &group("m"), Priority::Default, Box::new(move || send.send(2).unwrap()));
     begun.recv_timeout(PATIENCE).unwrap();
     pool.stop();
     // Its sender was dropped with it.
@@ -132,9 +133,20 @@ fn a_pool_that_stopped_drops_jobs_without_holding_itself_up() {
     let job = |asks: AsksWhenDropped| Box::new(move || drop(asks));
     let submits = pool.clone();
     thread::spawn(move || {
-        submits.submit(&group("a"), Priority::Default, job(AsksWhenDropped(submits.clone(), send.clone())));
+        submits.submit(
+            Submitter::Anyone,
+            &group("a"),
+            Priority::Default,
+            job(AsksWhenDropped(submits.clone(), send.clone())),
+        );
         let later = Instant::now() + PATIENCE;
-        submits.submit_at(later, &group("a"), Priority::Default, job(AsksWhenDropped(submits.clone(), send)));
+        submits.submit_at(
+            later,
+            Submitter::Anyone,
+            &group("a"),
+            Priority::Default,
+            job(AsksWhenDropped(submits.clone(), send)),
+        );
     });
     assert_eq!([dropped.recv_timeout(PATIENCE).unwrap(), dropped.recv_timeout(PATIENCE).unwrap()], [0, 0]);
 }

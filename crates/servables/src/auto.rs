@@ -29,6 +29,9 @@ const LONG_GATHERING: Duration = Duration::from_millis(5);
 const LONG_GATHERING_PART: u32 = 4;
 const MOST_GATHERING: Duration = Duration::from_millis(50);
 
+/// With each batch this part of the most rows that were in hand is forgotten; those that come raise it again.
+const FORGOTTEN_PART: usize = 16;
+
 /// Inputs of a batch, in bytes.
 const MAX_BATCH_BYTES: usize = 64 << 20;
 
@@ -114,6 +117,9 @@ impl Auto {
     /// another server or a later moment may not have.
     pub(crate) fn enter(&self, rows: usize, company: Company) -> Result<InHand<'_>> {
         let before = self.in_hand.fetch_add(rows, Ordering::Relaxed);
+        if before + rows > self.crowd.load(Ordering::Relaxed) {
+            self.crowd.fetch_max(before + rows, Ordering::Relaxed);
+        }
         let alone = before == 0 && company == Company::Alone;
         let together = !alone && self.at_once() > 0;
         let in_hand = InHand { count: &self.in_hand, rows, together };
@@ -157,9 +163,8 @@ impl Auto {
     /// How many rows to run together, of `waiting` with inputs of `row_bytes` each while `running` are under way.
     pub(crate) fn batch_rows(&self, waiting: usize, running: usize, row_bytes: usize) -> usize {
         let Way { at_once, parts, gathers } = self.way();
-        let before = self.crowd.load(Ordering::Relaxed);
-        let crowd = self.in_hand.load(Ordering::Relaxed).max(before - before / 16);
-        self.crowd.store(crowd, Ordering::Relaxed);
+        let crowd = self.crowd();
+        self.crowd.store(crowd - crowd.div_ceil(FORGOTTEN_PART), Ordering::Relaxed);
         // An even share for each of the batches that may run at once, of what is there or of what may be there soon.
         let of_some = gathers || parts > at_once;
         let share = if of_some { crowd.div_ceil(parts) } else { (waiting + running).div_ceil(at_once.max(1)) };
@@ -294,6 +299,19 @@ mod tests {
         let few = auto.enter(8, Company::Others).unwrap();
         assert!((4..10).contains(&auto.batch_rows(48, 0, 4)));
         drop(few);
+    }
+
+    #[test]
+    fn those_who_were_just_answered_belong_to_the_crowd() {
+        let auto = learned(None);
+        auto.way.store(4, Ordering::Relaxed);
+        let (running, _waiting) = (auto.enter(32, Company::Others).unwrap(), auto.enter(32, Company::Others).unwrap());
+        drop(running);
+        assert_eq!(auto.gathering(4).map(|gathering| gathering.rows), Some(32));
+        assert_eq!(auto.batch_rows(32, 0, 4), 32);
+        // If they do not come back, they are forgotten, up to those who are there.
+        assert!((0..50).all(|_| auto.batch_rows(32, 0, 4) >= 16));
+        assert_eq!(auto.gathering(4).map(|gathering| gathering.rows), Some(16));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use tensorserve_batching::{Pool, Priority};
+use tensorserve_batching::{Pool, Priority, Submitter};
 use tensorserve_runtimes::RunOptions;
 pub use tensorserve_runtimes::Threading;
 use tokio::sync::oneshot;
@@ -238,7 +238,7 @@ impl Executor {
             // An error means that the client has left.
             let _ = reply.send((result, start.elapsed()));
         };
-        self.threads.submit(request.group, request.urgency.priority, Box::new(run));
+        self.threads.submit(Submitter::Anyone, request.group, request.urgency.priority, Box::new(run));
         await_reply(answer, deadline).await
     }
 }

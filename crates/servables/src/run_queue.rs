@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 use tensorserve_batching::merge::{Merging, merge};
 use tensorserve_batching::queue::Abandon;
 use tensorserve_batching::stats::add;
-use tensorserve_batching::{Limits, Parameters, Pool, Priority, Stats, Task, split};
+use tensorserve_batching::{Limits, Parameters, Pool, Priority, Stats, Submitter, Task, split};
 use tensorserve_runtimes::{RunOptions, TensorHandle};
 use tensorserve_tensors::Tensor;
 use tokio::sync::oneshot;
@@ -167,7 +167,7 @@ impl RunQueue {
         match wish {
             Wish::Nothing => {}
             Wish::Turn(_) if self.takes_what_came() => self.ask_later(wish, pool.clone(), group),
-            _ => self.ask(wish, pool, &group),
+            _ => self.ask(wish, Submitter::Anyone, pool, &group),
         }
         Ok(Ticket { pieces, begun })
     }
@@ -189,15 +189,15 @@ impl RunQueue {
         });
     }
 
-    fn ask(self: &Arc<Self>, wish: Wish, pool: &Pool, group: &Arc<str>) {
+    fn ask(self: &Arc<Self>, wish: Wish, by: Submitter, pool: &Pool, group: &Arc<str>) {
         let job = |priority| {
             let (asked, pool, group) = (Asked(Some(Arc::clone(self))), pool.clone(), Arc::clone(group));
             Box::new(move || asked.begin(priority, &pool, &group))
         };
         match wish {
             Wish::Nothing => {}
-            Wish::Turn(priority) => pool.submit(group, priority, job(priority)),
-            Wish::TurnAt(time, priority) => pool.submit_at(time, group, priority, job(priority)),
+            Wish::Turn(priority) => pool.submit(by, group, priority, job(priority)),
+            Wish::TurnAt(time, priority) => pool.submit_at(time, by, group, priority, job(priority)),
         }
     }
 
@@ -216,7 +216,7 @@ impl RunQueue {
         let (taken, begins) = state.begin(priority, self.auto.as_ref(), now);
         let wish = state.wish(self.auto.as_ref());
         drop(state);
-        self.ask(wish, pool, group);
+        self.ask(wish, Submitter::Anyone, pool, group);
         add(&self.stats.expired, taken.expired.len());
         add(&self.stats.abandoned, taken.abandoned);
         for task in taken.expired {
@@ -377,7 +377,7 @@ impl Drop for End<'_> {
         state.end(self.priority, self.rows, self.start, Instant::now());
         let wish = state.wish(self.queue.auto.as_ref());
         drop(state);
-        self.queue.ask(wish, self.pool, self.group);
+        self.queue.ask(wish, Submitter::EndingJob, self.pool, self.group);
     }
 }
 
@@ -391,7 +391,7 @@ struct Later {
 
 impl Drop for Later {
     fn drop(&mut self) {
-        self.queue.ask(self.wish, &self.pool, &self.group);
+        self.queue.ask(self.wish, Submitter::Anyone, &self.pool, &self.group);
     }
 }
 
