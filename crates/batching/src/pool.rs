@@ -372,7 +372,9 @@ mod tests {
         let (pool, all_at_once) = (Pool::new("test", LIMIT, HashMap::new()), Arc::new(Barrier::new(LIMIT + 1)));
         for _ in 0..LIMIT {
             let all_at_once = Arc::clone(&all_at_once);
-            submit(&pool, Submitter::Anyone, move || drop(all_at_once.wait()));
+            submit(&pool, Submitter::Anyone, move || {
+                all_at_once.wait();
+            });
         }
         all_at_once.wait();
         pool
