@@ -14,13 +14,13 @@ use tensorserve_fuzz::tensor_proto::{Meaning, meaning};
 use tensorserve_fuzz::value::Value;
 use tensorserve_protos::tensorflow::serving::PredictRequest as Reference;
 use tensorserve_protos::tensorflow::serving::model_spec::VersionChoice as ReferenceVersion;
-use tensorserve_servables::predict::InputValue;
+use tensorserve_servables::verbs::predict::InputValue;
 use tensorserve_servables::{ModelSpec, VersionChoice};
 use tensorserve_tensors::Tensor;
 use tensorserve_tensors::proto::decode::MAX_FILLED_BYTES;
 use tensorserve_tensors::proto::encode::Encoder;
 use tensorserve_tensors::proto::{Reader, TensorEncoding, TensorView};
-use tensorserve_transport::predict_wire::{PredictRequest, parse};
+use tensorserve_transport::wire::predict::{PredictRequest, parse};
 
 fuzz_target!(|data: &[u8]| {
     let [first, second, message @ ..] = data else { return };

@@ -16,7 +16,7 @@ use tensorserve_protos::tensorflow::serving::input::Kind as InputKind;
 use tensorserve_protos::tensorflow::{BytesList, Example, FloatList, Int64List};
 use tensorserve_tensors::json::{ExamplesBody, decode_examples};
 use tensorserve_tensors::proto::Reader;
-use tensorserve_transport::grpc::examples::Input;
+use tensorserve_transport::wire::examples::Input;
 
 fuzz_target!(|data: &[u8]| {
     match data {

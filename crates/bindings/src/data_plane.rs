@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use tensorserve_servables::{Code, InFlightLimits, VersionState, batching_report};
+use tensorserve_servables::{Code, InFlightLimits, VersionState, batching::report as batching_report};
 use tensorserve_tensors::proto::TensorEncoding;
 use tensorserve_transport::grpc::options::GrpcOptions;
 use tensorserve_transport::tls::Identity;

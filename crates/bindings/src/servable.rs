@@ -10,11 +10,11 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
-use tensorserve_servables::warmup::{Limits, Outcome, synthesize};
+use tensorserve_servables::commissioning::warmup::{Limits, Outcome, synthesize};
 use tensorserve_servables::{AutoBatching, Batching};
 use tensorserve_transport::grpc::replay::{ReplayOptions, Replayed, replay_file};
-use tensorserve_transport::prediction_log::LogType;
 use tensorserve_transport::rest::recorded::{record_examples, record_predict};
+use tensorserve_transport::wire::prediction_log::LogType;
 
 use crate::batching;
 use crate::data_plane::duration;

@@ -8,7 +8,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use tensorserve_runtimes::tensorflow::TensorFlow;
 use tensorserve_runtimes::{Compute, LoadRequest, Runtime, Threading};
-use tensorserve_servables::{compute_choice, inter_op_choice};
+use tensorserve_servables::commissioning::{compute_choice, inter_op_choice};
 
 use crate::error::to_python;
 use crate::servable::Servable;

@@ -15,8 +15,8 @@ use tensorserve_protos::tensorflow::tensor_info::Encoding;
 use tensorserve_protos::tensorflow::tensor_shape_proto::Dim;
 use tensorserve_protos::tensorflow::{SignatureDef, TensorInfo, TensorShapeProto};
 use tensorserve_runtimes::{RunOptions, Session, TensorHandle};
-use tensorserve_servables::execution::Company;
-use tensorserve_servables::predict::{InputValue, prepare};
+use tensorserve_servables::execution::executor::Company;
+use tensorserve_servables::verbs::predict::{InputValue, prepare};
 use tensorserve_servables::{
     AutoBatching, Batching, DEFAULT_SIGNATURE, Executor, ModelSpec, Parameters, Pool, Result, Servable, ServableTable,
     Urgency,

@@ -24,11 +24,11 @@ use tensorserve_protos::tensorflow::tensor_info::Encoding;
 use tensorserve_protos::tensorflow::tensor_shape_proto::Dim;
 use tensorserve_protos::tensorflow::{SignatureDef, TensorInfo, TensorShapeProto};
 use tensorserve_runtimes::{RunOptions, Session, TensorHandle};
-use tensorserve_servables::execution::Company;
-use tensorserve_servables::predict::{InputValue, prepare};
+use tensorserve_servables::execution::executor::Company;
+use tensorserve_servables::verbs::predict::{InputValue, prepare};
 use tensorserve_servables::{
     AutoBatching, Batching, Code, DEFAULT_SIGNATURE, Executor, ModelSpec, Parameters, Pool, Priority, Result, Servable,
-    ServableTable, ServingError, Urgency, batching_report,
+    ServableTable, ServingError, Urgency, batching::report as batching_report,
 };
 use tensorserve_tensors::{AlignedBuffer, DataType, Shape, Tensor};
 

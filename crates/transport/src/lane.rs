@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
 use rustls::ServerConfig;
-use tensorserve_servables::execution::Company;
+use tensorserve_servables::execution::executor::Company;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 

@@ -2,18 +2,14 @@
 //! The ports: gRPC and REST over the same verbs.
 //!
 //! May depend on `servables`, `tensors` and `protos`. Called by `bindings`. The folders [`grpc`] and [`rest`] have
-//! sibling file names: `connection` (one client), a file for each verb, and one that renders errors. Read [`server`]
-//! first.
+//! sibling file names: `connection` (one client), a file for each verb, and one that renders errors; what both encode is in
+//! [`wire`]. Read [`server`] first.
 
 pub(crate) mod account;
-pub(crate) mod answers;
 pub mod control;
 pub mod grpc;
-pub(crate) mod inflate;
 pub mod lane;
 pub mod listener;
-pub mod predict_wire;
-pub mod prediction_log;
 pub(crate) mod priority;
 pub mod request_log;
 pub mod rest;
@@ -21,6 +17,7 @@ pub mod server;
 pub mod serving;
 pub mod shutdown;
 pub mod tls;
+pub mod wire;
 
 pub use control::{AdminReply, AdminRequest, ControlPlane};
 pub use server::{BatchThreads, Protocol, Server, ServerOptions};

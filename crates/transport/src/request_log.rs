@@ -16,8 +16,8 @@ use smallvec::SmallVec;
 use tensorserve_servables::ServableHandle;
 use tensorserve_tensors::{Tensor, TensorData};
 
-use crate::predict_wire;
-use crate::prediction_log::{self, LogType, Metadata};
+use crate::wire;
+use crate::wire::prediction_log::{self, LogType, Metadata};
 
 /// Records that wait at most.
 const MAX_WAITING: usize = 16 << 10;
@@ -234,10 +234,10 @@ impl Message {
         let encoded = match self {
             Message::Wire(pieces) => return Some(pieces),
             Message::PredictRequest { inputs, output_filter } => {
-                predict_wire::encode_request(metadata.model, metadata.signature, &inputs, &output_filter)
+                wire::predict::encode_request(metadata.model, metadata.signature, &inputs, &output_filter)
             }
             Message::PredictResponse(outputs) => {
-                predict_wire::encode_response(metadata.model, metadata.version, metadata.signature, &outputs)
+                wire::predict::encode_response(metadata.model, metadata.version, metadata.signature, &outputs)
             }
         };
         Some(SmallVec::from_elem(encoded.ok()?.into(), 1))

@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tensorserve_servables::execution::default_threads;
+use tensorserve_servables::execution::executor::default_threads;
 use tensorserve_servables::{Executor, InFlightLimits, Pool, Result, ServableTable, StatusBoard};
 
 use crate::control::ControlSlot;

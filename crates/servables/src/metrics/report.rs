@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tensorserve_batching::Stats;
 use tensorserve_batching::stats::Histogram as PowersOfTwo;
 
-use crate::batcher::Batcher;
+use crate::batching::batcher::Batcher;
 use crate::metrics::histogram::Counts;
 use crate::metrics::text::{Exposition, Kind};
 use crate::metrics::{Api, BatchingMetrics, Entry, Metrics, ModelMetrics};

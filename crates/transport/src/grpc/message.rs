@@ -8,9 +8,9 @@ use http::request::Parts;
 use smallvec::SmallVec;
 use tensorserve_servables::{Code, Result, ServableHandle, ServingError};
 
-use crate::inflate::{Compression, inflate};
-use crate::prediction_log::LogType;
 use crate::request_log::{Exchange, Message};
+use crate::wire::inflate::{Compression, inflate};
+use crate::wire::prediction_log::LogType;
 
 /// Bytes before each message.
 pub(super) const PREFIX: usize = 5;

@@ -9,14 +9,15 @@ use prost::Message;
 use prost_types::Any;
 
 use tensorserve_protos::tensorflow::serving::GetModelMetadataResponse;
-use tensorserve_servables::metadata::{SIGNATURE_DEF, lookup};
+use tensorserve_servables::verbs::metadata::{SIGNATURE_DEF, lookup};
 use tensorserve_servables::{ModelSpec, Result, ServingError};
 use tensorserve_tensors::proto::wire::LENGTH_DELIMITED;
 use tensorserve_tensors::proto::{Malformed, Reader};
 
-use super::{message, model_spec};
+use super::message;
 use crate::Serving;
-use crate::answers::{resolved_spec, signature_def_map};
+use crate::wire::answers::{resolved_spec, signature_def_map};
+use crate::wire::model_spec;
 
 type Request<'a> = (Option<ModelSpec<'a>>, Vec<Cow<'a, str>>);
 

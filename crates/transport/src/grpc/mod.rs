@@ -13,7 +13,6 @@ pub mod health;
 pub mod lifetime;
 pub mod message;
 pub mod metadata;
-pub mod model_spec;
 pub mod model_status;
 pub mod multi_inference;
 pub mod options;

@@ -3,14 +3,15 @@
 
 use bytes::Bytes;
 use tensorserve_protos::tensorflow::serving::GetModelStatusResponse;
-use tensorserve_servables::metadata::{missing_model_spec, status_version};
+use tensorserve_servables::verbs::metadata::{missing_model_spec, status_version};
 use tensorserve_servables::{ModelSpec, Result, ServingError};
 use tensorserve_tensors::proto::wire::LENGTH_DELIMITED;
 use tensorserve_tensors::proto::{Malformed, Reader};
 
-use super::{message, model_spec};
+use super::message;
 use crate::Serving;
-use crate::answers::model_status;
+use crate::wire::answers::model_status;
+use crate::wire::model_spec;
 
 pub(super) fn reply(pieces: &[Bytes], serving: &Serving) -> Result<Bytes> {
     let spec = parse(Reader::new(pieces)).map_err(|malformed| {

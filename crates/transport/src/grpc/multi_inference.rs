@@ -2,18 +2,20 @@
 //! MultiInference: `MultiInferenceRequest` in, `MultiInferenceResponse` out.
 
 use bytes::Bytes;
-use tensorserve_servables::multi_inference::{Answer, Outcome, Prepared, Task, prepare};
+use tensorserve_servables::verbs::multi_inference::{Answer, Outcome, Prepared, Task, prepare};
 use tensorserve_servables::{Result, Urgency};
 use tensorserve_tensors::proto::wire::{LENGTH_DELIMITED, delimited_len, put_delimited_header};
 use tensorserve_tensors::proto::{Malformed, Reader};
 
-use super::classify::ClassificationEncoder;
-use super::examples::{Input, ResultEncoder, unreadable};
-use super::regress::RegressionEncoder;
-use super::{message, model_spec};
+use super::examples::unreadable;
+use super::message;
 use crate::Serving;
 use crate::lane::Lane;
-use crate::prediction_log::LogType;
+use crate::wire::classify::ClassificationEncoder;
+use crate::wire::examples::{Input, ResultEncoder};
+use crate::wire::model_spec;
+use crate::wire::prediction_log::LogType;
+use crate::wire::regress::RegressionEncoder;
 
 /// More tasks than any model has signatures; a task takes more memory here than in the message.
 const MAX_TASKS: usize = 1000;

@@ -2,23 +2,24 @@
 //! Predict: `PredictRequest` in, `PredictResponse` out.
 
 use bytes::Bytes;
-use tensorserve_servables::predict::{self, Prepared};
-use tensorserve_servables::{ModelSpec, Result, ServableHandle, Urgency, metadata::missing_model_spec};
+use tensorserve_servables::verbs::predict::{self, Prepared};
+use tensorserve_servables::{ModelSpec, Result, ServableHandle, Urgency, verbs::metadata::missing_model_spec};
 
 use super::examples::unreadable;
 use super::message;
 use crate::account::Account;
 use crate::lane::Lane;
-use crate::predict_wire::{self, PredictRequest};
-use crate::prediction_log::LogType;
+use crate::wire;
+use crate::wire::predict::PredictRequest;
+use crate::wire::prediction_log::LogType;
 
 pub(super) async fn reply(pieces: &[Bytes], lane: &Lane, urgency: Urgency, account: &mut Account<'_>) -> Result<Bytes> {
     let serving = &*lane.serving;
-    let mut request = predict_wire::parse(pieces).map_err(|malformed| unreadable("PredictRequest", malformed))?;
+    let mut request = wire::predict::parse(pieces).map_err(|malformed| unreadable("PredictRequest", malformed))?;
     let spec = request.spec.take().ok_or_else(missing_model_spec)?;
     let prepared = prepare(request, &spec, account.resolve(&spec)?, serving.options.signature_method_name_check)?;
     let answer = prepared.run(&serving.executor, lane.company(), urgency).await?;
-    let reply = predict_wire::encode(&answer, serving.options.tensor_encoding, message::start)?;
+    let reply = wire::predict::encode(&answer, serving.options.tensor_encoding, message::start)?;
     if let Some(sample) = serving.request_log.sample(answer.handle.model()) {
         sample.hand_over(message::exchange(LogType::Predict, &answer.handle, &answer.signature.name, pieces, &reply));
     }

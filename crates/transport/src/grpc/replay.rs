@@ -10,22 +10,22 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tensorserve_servables::classify::Classifier;
-use tensorserve_servables::execution::Company;
-use tensorserve_servables::head::{Head, prepare};
-use tensorserve_servables::regress::Regressor;
+use tensorserve_servables::execution::executor::Company;
+use tensorserve_servables::verbs::classify::Classifier;
+use tensorserve_servables::verbs::head::{Head, prepare};
+use tensorserve_servables::verbs::regress::Regressor;
 use tensorserve_servables::{
-    Code, Executor, Pool, Resolve, Result, Servable, ServingError, SoleServable, Urgency, multi_inference as inference,
-    session_run as session,
+    Code, Executor, Pool, Resolve, Result, Servable, ServingError, SoleServable, Urgency,
+    verbs::multi_inference as inference, verbs::session_run as session,
 };
 use tensorserve_tensors::proto::Reader;
 use tensorserve_tensors::tfrecord::RecordReader;
 use tokio::runtime::{Builder, Runtime};
 
-use super::examples::{self, Request};
 use super::{multi_inference, predict, session_run};
-use crate::predict_wire;
-use crate::prediction_log::{self, LogType};
+use crate::wire;
+use crate::wire::examples::{self, Request};
+use crate::wire::prediction_log::{self, LogType};
 
 /// Bytes of a record that is no PredictionLog that its error shows.
 const SHOWN_BYTES: usize = 256;
@@ -107,7 +107,7 @@ impl Replayer {
     async fn answer(&self, log_type: LogType, pieces: &[Bytes], no_log: &impl Fn() -> ServingError) -> Result<()> {
         match log_type {
             LogType::Predict => {
-                let mut request = predict_wire::parse(pieces).map_err(|_| no_log())?;
+                let mut request = wire::predict::parse(pieces).map_err(|_| no_log())?;
                 let spec = request.spec.take().unwrap_or_default();
                 let prepared = predict::prepare(request, &spec, self.servable.resolve(&spec)?, self.check_method)?;
                 prepared.run(&self.executor, Company::Others, Urgency::default()).await.map(drop)

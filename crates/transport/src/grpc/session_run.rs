@@ -5,16 +5,17 @@ use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tensorserve_servables::metadata::missing_model_spec;
-use tensorserve_servables::predict::InputValue;
-use tensorserve_servables::session_run::{Answer, Request, prepare};
+use tensorserve_servables::verbs::metadata::missing_model_spec;
+use tensorserve_servables::verbs::predict::InputValue;
+use tensorserve_servables::verbs::session_run::{Answer, Request, prepare};
 use tensorserve_servables::{ModelSpec, Result, ServingError, Urgency};
 use tensorserve_tensors::proto::encode::Encoder;
 use tensorserve_tensors::proto::wire::{LENGTH_DELIMITED, VARINT, delimited_len, put_bytes, put_delimited_header};
 use tensorserve_tensors::proto::{Malformed, Reader, TensorEncoding, TensorView};
 
-use super::{message, model_spec};
+use super::message;
 use crate::lane::Lane;
+use crate::wire::model_spec;
 
 /// A `SessionRunRequest` whose tensors still lie in the message.
 #[derive(Default)]

@@ -3,16 +3,16 @@
 
 use bytes::Bytes;
 use http::header::HeaderMap;
-use tensorserve_servables::classify::Classifier;
+use tensorserve_servables::verbs::classify::Classifier;
 use tensorserve_servables::{ModelSpec, Result};
 use tensorserve_tensors::json::encode_classifications;
 
 use super::examples::answer;
 use super::reply::{self, Reply};
 use crate::account::Account;
-use crate::grpc::classify::ClassificationEncoder;
 use crate::lane::Lane;
-use crate::prediction_log::LogType;
+use crate::wire::classify::ClassificationEncoder;
+use crate::wire::prediction_log::LogType;
 
 pub(super) async fn reply(
     spec: ModelSpec<'_>,

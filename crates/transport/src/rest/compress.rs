@@ -8,14 +8,14 @@ use http::HeaderValue;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, VARY};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Body;
-use tensorserve_servables::execution::RunCost;
+use tensorserve_servables::execution::executor::RunCost;
 use tensorserve_servables::{Result, ServingError};
 
 use super::format::preferred;
 use super::heavy;
 use super::reply::Reply;
-use crate::inflate::Compression;
 use crate::lane::Lane;
+use crate::wire::inflate::Compression;
 
 /// Below this a reply fits one packet anyway.
 const MIN_BYTES: u64 = 1024;
@@ -78,7 +78,7 @@ fn compressed(compression: Compression, plain: &[u8]) -> Result<Bytes> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inflate::inflate;
+    use crate::wire::inflate::inflate;
 
     #[test]
     fn the_preferred_known_encoding_is_chosen() {

@@ -23,10 +23,10 @@ use super::routes::{Route, route};
 use super::{admin, classify, compress, heavy, metadata, metrics, model_status, openapi, predict, regress, reply};
 use crate::account::Account;
 use crate::control::Peer;
-use crate::inflate::{Compression, inflate};
 use crate::lane::{CallInHand, Lane};
 use crate::listener::Connection;
 use crate::shutdown::ShutdownWatch;
+use crate::wire::inflate::{Compression, inflate};
 
 /// A body's announced length is believed up to here when memory is set aside for it.
 const MAX_RESERVED: usize = 64 << 20;

@@ -3,8 +3,8 @@
 
 use bytes::Bytes;
 use http::header::HeaderMap;
-use tensorserve_servables::examples::Examples;
-use tensorserve_servables::head::{Answer, Head, prepare};
+use tensorserve_servables::verbs::examples::Examples;
+use tensorserve_servables::verbs::head::{Answer, Head, prepare};
 use tensorserve_servables::{ModelSpec, Result};
 use tensorserve_tensors::json::decode_examples;
 

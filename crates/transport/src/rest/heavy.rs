@@ -4,7 +4,7 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
-use tensorserve_servables::execution::{Request, RunCost, Threading};
+use tensorserve_servables::execution::executor::{Request, RunCost, Threading};
 use tensorserve_servables::{Result, Urgency};
 
 use crate::lane::Lane;

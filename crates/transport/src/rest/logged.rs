@@ -5,16 +5,16 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
-use tensorserve_servables::examples::Examples;
-use tensorserve_servables::head::Answer as HeadAnswer;
-use tensorserve_servables::predict::{Answer, InputValue, Inputs};
+use tensorserve_servables::verbs::examples::Examples;
+use tensorserve_servables::verbs::head::Answer as HeadAnswer;
+use tensorserve_servables::verbs::predict::{Answer, InputValue, Inputs};
 use tensorserve_servables::{ServableHandle, Signature};
 use tensorserve_tensors::proto::wire::{delimited_len, put_bytes, put_delimited_header};
 
-use crate::grpc::examples::{ResultEncoder, put_response};
-use crate::predict_wire;
-use crate::prediction_log::LogType;
 use crate::request_log::{Exchange, Message, RequestLog, Sample};
+use crate::wire;
+use crate::wire::examples::{ResultEncoder, put_response};
+use crate::wire::prediction_log::LogType;
 
 /// A Predict request that shall be logged.
 pub(super) struct LoggedPredict {
@@ -48,7 +48,7 @@ impl LoggedPredict {
         message: &Bytes,
     ) -> Option<Self> {
         let sample = log.sample(handle.model())?;
-        let spec = predict_wire::request_spec(handle.model(), &signature.name);
+        let spec = wire::predict::request_spec(handle.model(), &signature.name);
         Some(LoggedPredict { sample, request: Message::wire(&[message.clone(), spec.into()]) })
     }
 
@@ -126,7 +126,7 @@ pub(super) fn examples_request(model: &str, signature: &str, examples: &Examples
         len => (EXAMPLE_LIST_WITH_CONTEXT, delimited_len(CONTEXT, len)),
     };
     let list_len: usize = examples.list.iter().map(|example| delimited_len(EXAMPLES, example.len())).sum();
-    let mut out = predict_wire::request_spec(model, signature);
+    let mut out = wire::predict::request_spec(model, signature);
     put_delimited_header(&mut out, INPUT, delimited_len(kind, list_len + context_len));
     put_delimited_header(&mut out, kind, list_len + context_len);
     examples.list.iter().for_each(|example| put_bytes(&mut out, EXAMPLES, example));

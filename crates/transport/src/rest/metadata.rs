@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `GET /v1/models/NAME/metadata`: the signatures of a version.
 
-use tensorserve_servables::metadata::{SIGNATURE_DEF, lookup};
+use tensorserve_servables::verbs::metadata::{SIGNATURE_DEF, lookup};
 use tensorserve_servables::{ModelSpec, Result};
 
 use super::proto_json;
 use super::reply::{self, Reply};
 use crate::Serving;
-use crate::answers::{resolved_spec, signature_def_map};
+use crate::wire::answers::{resolved_spec, signature_def_map};
 
 pub(super) fn reply(spec: &ModelSpec<'_>, serving: &Serving) -> Result<Reply> {
     let handle = lookup(&serving.table, Some(spec), [SIGNATURE_DEF].into_iter())?;

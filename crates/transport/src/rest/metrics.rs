@@ -7,7 +7,7 @@ use http::StatusCode;
 use http::header::HeaderValue;
 use http::request::Parts;
 use tensorserve_servables::Result;
-use tensorserve_servables::execution::RunCost;
+use tensorserve_servables::execution::executor::RunCost;
 use tensorserve_servables::metrics::report::report;
 
 use super::heavy;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 use tensorserve_protos::tensorflow::SignatureDef;
-use tensorserve_servables::table::ServedModel;
+use tensorserve_servables::table::servable_table::ServedModel;
 use tensorserve_servables::{DEFAULT_SIGNATURE, Result, Servable, ServableHandle, ServableTable, ServingError};
 
 use super::format::BodyFormat;

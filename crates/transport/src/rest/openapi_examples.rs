@@ -4,9 +4,9 @@
 use serde_json::{Map, Value, json};
 use tensorserve_protos::tensorflow::SignatureDef;
 use tensorserve_servables::DEFAULT_SIGNATURE;
-use tensorserve_servables::classify::Classifier;
-use tensorserve_servables::head::Head;
-use tensorserve_servables::regress::Regressor;
+use tensorserve_servables::verbs::classify::Classifier;
+use tensorserve_servables::verbs::head::Head;
+use tensorserve_servables::verbs::regress::Regressor;
 
 /// A verb that takes examples.
 pub(super) struct ExampleVerb {

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::header::HeaderMap;
 use smallvec::SmallVec;
-use tensorserve_servables::predict::{Answer, InputValue, Inputs, Prepared, prepare};
-use tensorserve_servables::signature::Endpoint;
-use tensorserve_servables::signature_text::list_signatures;
+use tensorserve_servables::table::signature::Endpoint;
+use tensorserve_servables::table::signature_text::list_signatures;
+use tensorserve_servables::verbs::predict::{Answer, InputValue, Inputs, Prepared, prepare};
 use tensorserve_servables::{
     DEFAULT_SIGNATURE, ModelSpec, Resolve, Result, ServableHandle, ServingError, Signature, Urgency,
 };
@@ -24,7 +24,7 @@ use super::reply::{self, Reply};
 use super::{heavy, predict_binary};
 use crate::account::Account;
 use crate::lane::Lane;
-use crate::{Serving, predict_wire, priority};
+use crate::{Serving, priority, wire};
 
 /// Answers in the form that `Accept` prefers, else in that of the request.
 pub(super) async fn reply(
@@ -145,7 +145,7 @@ fn encode(answer: &Answer, format: BodyFormat, layout: Format, serving: &Serving
     let body = match (format, &outputs[..]) {
         (BodyFormat::Json, outputs) => return Ok(reply::json(encode_predict(layout, outputs)?)),
         (BodyFormat::Protobuf, _) => {
-            predict_wire::encode(answer, serving.options.tensor_encoding, |len| Ok(Vec::with_capacity(len)))?
+            wire::predict::encode(answer, serving.options.tensor_encoding, |len| Ok(Vec::with_capacity(len)))?
         }
         (BodyFormat::Npy, [(_, tensor)]) => encode_npy(tensor)?.into(),
         (_, outputs) => encode_npz(outputs)?.into(),

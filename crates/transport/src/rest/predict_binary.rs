@@ -7,14 +7,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::HeaderMap;
 use smallvec::SmallVec;
-use tensorserve_servables::predict::{InputValue, Inputs, Prepared, prepare};
+use tensorserve_servables::verbs::predict::{InputValue, Inputs, Prepared, prepare};
 use tensorserve_servables::{ModelSpec, Result, ServableHandle, ServingError, Signature, VersionChoice};
 use tensorserve_tensors::npy::{decode_npy, decode_npz};
 
 use super::logged::LoggedPredict;
 use super::predict::find;
-use crate::inflate::MAX_INFLATED_BYTES;
-use crate::{Serving, predict_wire};
+use crate::wire::inflate::MAX_INFLATED_BYTES;
+use crate::{Serving, wire};
 
 /// Names the signature of a request whose body cannot.
 const SIGNATURE_HEADER: &str = "x-tensorserve-signature";
@@ -28,7 +28,7 @@ type Ready = (Prepared, Option<LoggedPredict>);
 /// A `PredictRequest`. Model and version are those of the URL; the message may repeat them.
 pub(super) fn protobuf(url: &ModelSpec<'_>, body: &Bytes, serving: &Serving) -> Result<Ready> {
     let pieces = std::slice::from_ref(body);
-    let request = predict_wire::parse(pieces).map_err(|malformed| {
+    let request = wire::predict::parse(pieces).map_err(|malformed| {
         let message = format!("the body is not a tensorflow.serving.PredictRequest: {malformed}");
         ServingError::invalid_argument(message)
     })?;

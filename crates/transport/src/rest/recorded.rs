@@ -4,16 +4,16 @@
 use std::sync::Arc;
 
 use smallvec::SmallVec;
-use tensorserve_servables::examples::Examples;
-use tensorserve_servables::predict::InputValue;
+use tensorserve_servables::verbs::examples::Examples;
+use tensorserve_servables::verbs::predict::InputValue;
 use tensorserve_servables::{ModelSpec, Result, Servable, SoleServable};
 use tensorserve_tensors::Tensor;
 use tensorserve_tensors::json::decode_examples;
 
 use super::logged::examples_request;
 use super::predict::{JsonRequest, read_json};
-use crate::predict_wire;
-use crate::prediction_log::{LogType, encode};
+use crate::wire;
+use crate::wire::prediction_log::{LogType, encode};
 
 /// The `PredictionLog` of a body such as `:predict` takes. Errors are those of the request.
 pub fn record_predict(model: &str, body: &[u8], servable: Arc<Servable>) -> Result<Vec<u8>> {
@@ -24,7 +24,7 @@ pub fn record_predict(model: &str, body: &[u8], servable: Arc<Servable>) -> Resu
         _ => None,
     };
     let inputs: Vec<(String, Tensor)> = inputs.into_iter().filter_map(tensor).collect();
-    let request = predict_wire::encode_request(model, &signature.name, &inputs, &[])?;
+    let request = wire::predict::encode_request(model, &signature.name, &inputs, &[])?;
     Ok(encode(None, LogType::Predict, &[request.into()], None))
 }
 

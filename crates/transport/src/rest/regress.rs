@@ -3,16 +3,16 @@
 
 use bytes::Bytes;
 use http::header::HeaderMap;
-use tensorserve_servables::regress::Regressor;
+use tensorserve_servables::verbs::regress::Regressor;
 use tensorserve_servables::{ModelSpec, Result};
 use tensorserve_tensors::json::encode_regressions;
 
 use super::examples::answer;
 use super::reply::{self, Reply};
 use crate::account::Account;
-use crate::grpc::regress::RegressionEncoder;
 use crate::lane::Lane;
-use crate::prediction_log::LogType;
+use crate::wire::prediction_log::LogType;
+use crate::wire::regress::RegressionEncoder;
 
 pub(super) async fn reply(
     spec: ModelSpec<'_>,

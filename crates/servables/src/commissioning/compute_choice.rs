@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Where a small model computes: in the thread that runs it, or in the pool that all models share.
+//!
+//! Runs that keep to their threads do not wait for each other, so they do more at load, up to several times. The pool
+//! makes a single run of a larger model faster. Both are measured where the difference could matter.
+
+use std::time::{Duration, Instant};
+
+use tensorserve_runtimes::{Compute, LoadRequest, RunOptions, Runtime, Threading};
+
+use crate::commissioning::synthetic::{SyntheticRun, Values};
+use crate::{Result, Servable, Signature};
+
+/// Rows of the runs that are compared.
+const ROWS: [usize; 2] = [1, 64];
+/// Handing parts of shorter runs to other threads gains nothing.
+const QUICK: Duration = Duration::from_micros(250);
+/// How much longer a run may take in one thread: one row alone, and many rows.
+const ALLOWED: [f64; 2] = [1.1, 1.3];
+/// The quickest of so many runs counts.
+const RUNS: usize = 5;
+/// No further run of this size begins after this.
+const PATIENCE: Duration = Duration::from_millis(50);
+/// If one row takes this long, many are not tried: nothing could interrupt that run.
+const SLOW: Duration = Duration::from_millis(20);
+
+/// For each size of [`ROWS`] the quickest run.
+type Times = [Duration; 2];
+
+/// Loads a model so that it computes in the better place. `request.compute` is not looked at.
+pub fn load(runtime: &dyn Runtime, request: &LoadRequest) -> Result<Servable> {
+    let load = |compute| runtime.load(&LoadRequest { compute, ..request.clone() }).map(Servable::new);
+    let alone = load(Compute::Caller)?;
+    if alone.session().compute() == Compute::SharedPool {
+        return Ok(alone);
+    }
+    let times = measure(&alone);
+    if !times.is_empty() && times.iter().flatten().all(|&time| time < QUICK) {
+        return Ok(alone);
+    }
+    // What is loaded already is good, whatever hinders another load.
+    let Ok(shared) = load(Compute::SharedPool) else { return Ok(alone) };
+    let keeps_up =
+        !times.is_empty() && times.iter().zip(measure(&shared)).all(|(alone, shared)| is_near(alone, &shared));
+    Ok(if keeps_up { alone } else { shared })
+}
+
+fn is_near(alone: &Times, shared: &Times) -> bool {
+    let pairs = alone.iter().zip(shared).zip(ALLOWED);
+    let is_near = |((alone, shared), allowed): ((&Duration, &Duration), f64)| {
+        *alone < QUICK || alone.as_secs_f64() <= allowed * shared.as_secs_f64()
+    };
+    pairs.into_iter().all(is_near)
+}
+
+/// The times of each signature that can be run unasked with made-up inputs.
+fn measure(servable: &Servable) -> Vec<Times> {
+    let harmless = servable.signatures().filter(|signature| !servable.session().has_effects(&signature.name));
+    harmless.filter_map(|signature| times(servable, signature)).collect()
+}
+
+fn times(servable: &Servable, signature: &Signature) -> Option<Times> {
+    if signature.inputs.is_empty() || signature.outputs.is_empty() {
+        return None;
+    }
+    let options = RunOptions { timeout: None, threading: Threading::Caller };
+    let mut times = Times::default();
+    for (at, rows) in ROWS.into_iter().enumerate() {
+        if at > 0 && times[0] > SLOW {
+            times[at] = times[0];
+            break;
+        }
+        let run = SyntheticRun::new(servable, signature, rows, Values::Varied)?;
+        let begin = Instant::now();
+        let mut quickest = Duration::MAX;
+        for _ in 0..RUNS {
+            quickest = quickest.min(run.time(&options).ok()?);
+            if begin.elapsed() > PATIENCE {
+                break;
+            }
+        }
+        times[at] = quickest;
+    }
+    Some(times)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::PathBuf;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
+
+    use tensorserve_protos::tensorflow::SignatureDef;
+    use tensorserve_runtimes::{Session, TensorHandle};
+    use tensorserve_tensors::Tensor;
+
+    use super::*;
+    use crate::commissioning::fixture;
+
+    /// Milliseconds of a run of 1 and of 64 rows.
+    type Millis = [u64; 2];
+
+    /// An engine whose sessions take as long as they are told in each place.
+    #[derive(Default)]
+    struct Engine {
+        alone: Millis,
+        shared: Millis,
+        only_shared: bool,
+        effects: bool,
+        fails_in_pool: bool,
+        loads: AtomicUsize,
+    }
+
+    struct Model {
+        defs: BTreeMap<String, SignatureDef>,
+        compute: Compute,
+        millis: Millis,
+        effects: bool,
+    }
+
+    impl Runtime for Engine {
+        fn name(&self) -> &str {
+            "engine"
+        }
+
+        fn version(&self) -> &str {
+            "1"
+        }
+
+        fn load(&self, request: &LoadRequest) -> Result<Arc<dyn Session>> {
+            self.loads.fetch_add(1, Ordering::Relaxed);
+            if self.fails_in_pool && request.compute == Compute::SharedPool {
+                return Err(crate::ServingError::internal("no second load"));
+            }
+            let compute = if self.only_shared { Compute::SharedPool } else { request.compute };
+            let millis = if compute == Compute::Caller { self.alone } else { self.shared };
+            let defs = fixture::signature_defs();
+            Ok(Arc::new(Model { defs, compute, millis, effects: self.effects }))
+        }
+    }
+
+    impl Session for Model {
+        fn signature_defs(&self) -> &BTreeMap<String, SignatureDef> {
+            &self.defs
+        }
+
+        fn resolve(&self, tensor_name: &str) -> Result<TensorHandle> {
+            Ok(TensorHandle(usize::from(tensor_name == "y:0")))
+        }
+
+        fn run(&self, feeds: &[(TensorHandle, Tensor)], _: &[TensorHandle], _: &RunOptions) -> Result<Vec<Tensor>> {
+            let rows = feeds[0].1.shape().num_elements();
+            thread::sleep(Duration::from_millis(self.millis[usize::from(rows > 1)]));
+            Ok(vec![feeds[0].1.clone()])
+        }
+
+        fn compute(&self) -> Compute {
+            self.compute
+        }
+
+        fn has_effects(&self, _: &str) -> bool {
+            self.effects
+        }
+    }
+
+    /// Where the model computes, and how often it was loaded for that.
+    fn chosen(engine: &Engine) -> (Compute, usize) {
+        let request = LoadRequest {
+            path: PathBuf::new(),
+            tags: Vec::new(),
+            config_proto: Vec::new(),
+            niceness: 0,
+            compute: Compute::SharedPool,
+        };
+        let servable = load(engine, &request).unwrap();
+        (servable.session().compute(), engine.loads.load(Ordering::Relaxed))
+    }
+
+    #[test]
+    fn quick_models_and_those_that_keep_up_stay_in_their_threads() {
+        assert_eq!(chosen(&Engine::default()), (Compute::Caller, 1));
+        assert_eq!(chosen(&Engine { alone: [0, 5], shared: [0, 20], ..Engine::default() }), (Compute::Caller, 2));
+    }
+
+    #[test]
+    fn models_whose_single_runs_gain_by_the_pool_get_it() {
+        assert_eq!(chosen(&Engine { alone: [10, 10], shared: [2, 10], ..Engine::default() }), (Compute::SharedPool, 2));
+        assert_eq!(chosen(&Engine { alone: [0, 20], shared: [0, 4], ..Engine::default() }), (Compute::SharedPool, 2));
+    }
+
+    #[test]
+    fn many_rows_of_a_slow_model_are_not_tried() {
+        let minute = 60_000;
+        let engine = Engine { alone: [30, minute], shared: [90, minute], ..Engine::default() };
+        assert_eq!(chosen(&engine), (Compute::Caller, 2));
+    }
+
+    #[test]
+    fn a_model_that_is_loaded_stays_if_it_cannot_be_loaded_again() {
+        let engine = Engine { alone: [10, 10], fails_in_pool: true, ..Engine::default() };
+        assert_eq!(chosen(&engine), (Compute::Caller, 2));
+    }
+
+    #[test]
+    fn what_cannot_be_measured_or_chosen_is_left_to_the_pool() {
+        assert_eq!(chosen(&Engine { effects: true, ..Engine::default() }), (Compute::SharedPool, 2));
+        assert_eq!(chosen(&Engine { only_shared: true, ..Engine::default() }), (Compute::SharedPool, 1));
+    }
+}

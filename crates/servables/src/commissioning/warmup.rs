@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Runs a version once before anyone asks it, with inputs that are made up from its signatures.
+//!
+//! What the first run of a signature must do (allocate, choose and compile kernels) is then done.
+
+use std::time::{Duration, Instant};
+
+use tensorserve_runtimes::{RunOptions, Threading};
+use tensorserve_tensors::DataType;
+
+use crate::commissioning::synthetic::{SyntheticRun, Values};
+use crate::table::signature::Signature;
+use crate::{DEFAULT_SIGNATURE, Servable, ServingError};
+
+/// How long made-up requests may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// A run is interrupted after this, where the engine can.
+    pub each: Duration,
+    /// No further run begins after this.
+    pub all: Duration,
+}
+
+/// What came of one signature.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Ran(Duration),
+    /// Nothing is wrong with a model that refuses zeros.
+    Failed(ServingError),
+    /// Says why.
+    Skipped(&'static str),
+}
+
+/// Runs each signature that clients may ask once, and says what came of it. A signature is left out if its runs may do
+/// more than compute.
+pub fn synthesize(servable: &Servable, limits: &Limits) -> Vec<(String, Outcome)> {
+    let start = Instant::now();
+    let run = |name: &String| {
+        let signature = servable.signature(name)?;
+        let outcome = match obstacle(servable, signature) {
+            Some(reason) => Outcome::Skipped(reason),
+            None if start.elapsed() >= limits.all => Outcome::Skipped("there was no time left"),
+            None => run_once(servable, signature, limits.each.min(limits.all.saturating_sub(start.elapsed()))),
+        };
+        Some((name.clone(), outcome))
+    };
+    servable.signature_defs().keys().filter_map(run).collect()
+}
+
+/// Why a signature is not run.
+pub(crate) fn obstacle(servable: &Servable, signature: &Signature) -> Option<&'static str> {
+    if signature.inputs.is_empty() || signature.outputs.is_empty() {
+        return Some("it has no inputs or no outputs");
+    }
+    if !signature.has_known_method() && signature.name != DEFAULT_SIGNATURE {
+        return Some("its method_name is not that of predict, classify or regress");
+    }
+    if servable.session().has_effects(&signature.name) {
+        return Some("its runs may do more than compute");
+    }
+    let has_strings = signature.inputs.iter().any(|input| input.dtype == Some(DataType::String));
+    let lacks_example = has_strings && servable.session().made_up_example(&signature.name).is_none();
+    lacks_example.then_some("it parses examples of unknown features")
+}
+
+fn run_once(servable: &Servable, signature: &Signature, timeout: Duration) -> Outcome {
+    let Some(run) = SyntheticRun::new(servable, signature, 1, Values::Zeros) else {
+        return Outcome::Skipped("its inputs cannot be made up");
+    };
+    // In the pool, where a run can be interrupted.
+    match run.time(&RunOptions { timeout: Some(timeout), threading: Threading::Pool }) {
+        Ok(took) => Outcome::Ran(took),
+        Err(error) => Outcome::Failed(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::{Arc, Mutex};
+
+    use tensorserve_protos::tensorflow::tensor_info::Encoding;
+    use tensorserve_protos::tensorflow::{SignatureDef, TensorInfo, TensorShapeProto};
+    use tensorserve_runtimes::{Session, TensorHandle};
+    use tensorserve_tensors::{Result, Tensor};
+
+    use super::*;
+
+    /// Resolves any name, and notes how often it ran; signatures called `train` have effects.
+    #[derive(Default)]
+    struct Recorder {
+        defs: BTreeMap<String, SignatureDef>,
+        runs: Arc<Mutex<usize>>,
+        failure: Option<ServingError>,
+    }
+
+    impl Session for Recorder {
+        fn signature_defs(&self) -> &BTreeMap<String, SignatureDef> {
+            &self.defs
+        }
+
+        fn resolve(&self, tensor_name: &str) -> Result<TensorHandle> {
+            Ok(TensorHandle(tensor_name.len()))
+        }
+
+        fn has_effects(&self, signature: &str) -> bool {
+            signature == "train"
+        }
+
+        fn run(&self, feeds: &[(TensorHandle, Tensor)], _: &[TensorHandle], _: &RunOptions) -> Result<Vec<Tensor>> {
+            *self.runs.lock().unwrap() += 1;
+            match &self.failure {
+                Some(error) => Err(error.clone()),
+                None => Ok(vec![feeds[0].1.clone()]),
+            }
+        }
+    }
+
+    fn def(method_name: &str, inputs: usize) -> SignatureDef {
+        let info = TensorInfo {
+            dtype: DataType::Float as i32,
+            encoding: Some(Encoding::Name("x:0".to_owned())),
+            tensor_shape: Some(TensorShapeProto { unknown_rank: true, ..Default::default() }),
+        };
+        SignatureDef {
+            inputs: (0..inputs).map(|at| (format!("x{at}"), info.clone())).collect(),
+            outputs: [("y".to_owned(), info)].into(),
+            method_name: method_name.to_owned(),
+            ..Default::default()
+        }
+    }
+
+    fn outcomes(defs: &[(&str, SignatureDef)], failure: Option<ServingError>, all: Duration) -> (Vec<Outcome>, usize) {
+        let defs = defs.iter().map(|(name, def)| ((*name).to_owned(), def.clone())).collect();
+        let recorder = Recorder { defs, failure, ..Default::default() };
+        let runs = Arc::clone(&recorder.runs);
+        let servable = Servable::new(Arc::new(recorder));
+        let limits = Limits { each: Duration::from_secs(5), all };
+        let outcomes = synthesize(&servable, &limits).into_iter().map(|(_, outcome)| outcome).collect();
+        let runs = *runs.lock().unwrap();
+        (outcomes, runs)
+    }
+
+    const PREDICT: &str = "tensorflow/serving/predict";
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn what_clients_may_ask_is_run_once() {
+        let defs = [("a", def(PREDICT, 2)), (DEFAULT_SIGNATURE, def("", 1))];
+        let (outcomes, runs) = outcomes(&defs, None, MINUTE);
+        assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Ran(_))), "{outcomes:?}");
+        assert_eq!(runs, 2);
+    }
+
+    #[test]
+    fn what_may_do_more_than_compute_is_not_run() {
+        let defs = [("other", def("my/method", 1)), ("source", def(PREDICT, 0)), ("train", def(PREDICT, 1))];
+        let (outcomes, runs) = outcomes(&defs, None, MINUTE);
+        let reasons: Vec<_> = outcomes.iter().map(|outcome| format!("{outcome:?}")).collect();
+        assert!(reasons[0].contains("method_name") && reasons[1].contains("no inputs"), "{reasons:?}");
+        assert!(reasons[2].contains("more than compute"), "{reasons:?}");
+        assert_eq!(runs, 0);
+    }
+
+    #[test]
+    fn a_failure_is_only_told() {
+        let error = ServingError::invalid_argument("zeros are not welcome");
+        let (outcomes, _) = outcomes(&[("a", def(PREDICT, 1))], Some(error.clone()), MINUTE);
+        assert_eq!(outcomes, [Outcome::Failed(error)]);
+    }
+
+    #[test]
+    fn no_run_begins_after_the_time_is_over() {
+        let (outcomes, runs) = outcomes(&[("a", def(PREDICT, 1))], None, Duration::ZERO);
+        assert_eq!((outcomes, runs), (vec![Outcome::Skipped("there was no time left")], 0));
+    }
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+//! One run of a model's session, which is what every verb ends in.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use smallvec::SmallVec;
+use tensorserve_batching::stats::add;
+use tensorserve_batching::{Pool, Task};
+use tensorserve_runtimes::TensorHandle;
+use tensorserve_tensors::{Tensor, TensorData};
+
+use crate::batching::run_queue::RunQueue;
+use crate::execution::executor::{Company, Request, RunCost, Urgency};
+use crate::metrics::Api;
+use crate::{Executor, Result, ServableHandle};
+
+/// What a string costs in TensorFlow beside its bytes.
+const STRING_OBJECT_BYTES: usize = 24;
+
+pub(crate) type Feeds = SmallVec<[(TensorHandle, Tensor); 2]>;
+pub(crate) type Fetches = SmallVec<[TensorHandle; 4]>;
+
+/// Tensors to feed and to fetch; keeps their version alive.
+pub(crate) struct Computation {
+    pub(crate) handle: ServableHandle,
+    pub(crate) feeds: Feeds,
+    pub(crate) fetches: Fetches,
+    /// What its time is counted as.
+    pub(crate) api: Option<Api>,
+}
+
+/// What a run gave.
+pub struct Fetched {
+    pub(crate) handle: ServableHandle,
+    pub(crate) fetches: Fetches,
+    /// One for each of `fetches`, if the engine keeps its word.
+    pub(crate) tensors: Vec<Tensor>,
+}
+
+impl Computation {
+    /// Computes the fetches; `cost` is what runs of this kind are known to take. Errors of the engine keep their code and
+    /// text.
+    pub(crate) async fn compute(
+        mut self,
+        cost: &RunCost,
+        executor: &Executor,
+        company: Company,
+        urgency: Urgency,
+    ) -> Result<Fetched> {
+        let handle = self.handle.clone();
+        let _admitted = executor.admit(handle.group(), urgency.priority)?;
+        let queue = handle.servable().batcher().and_then(|batcher| batcher.queue(&mut self));
+        let Some((queue, rows)) = queue else { return self.run_alone(None, cost, executor, (company, urgency)).await };
+        let pool = match queue.auto() {
+            None => executor.batch_threads(),
+            Some(auto) => {
+                let in_hand = auto.enter(rows, company).inspect_err(|_| add(&queue.stats().rejected, 1))?;
+                if !in_hand.together {
+                    let of = Some((Arc::clone(&queue), rows));
+                    let done = self.run_alone(of, cost, executor, (company, urgency)).await;
+                    auto.ran_alone(rows, company);
+                    add(&queue.stats().alone, 1);
+                    return done;
+                }
+                let tensors = self.run_together(&queue, rows, urgency, executor.threads()).await?;
+                drop(in_hand);
+                return Ok(tensors);
+            }
+        };
+        self.run_together(&queue, rows, urgency, pool).await
+    }
+
+    async fn run_together(self, queue: &Arc<RunQueue>, rows: usize, urgency: Urgency, pool: &Pool) -> Result<Fetched> {
+        let (handle, fetches, api) = (self.handle.clone(), self.fetches.clone(), self.api);
+        let Urgency { deadline, priority } = urgency;
+        let enqueued = Instant::now();
+        let task = Task { rows, priority, enqueued, deadline, payload: () };
+        let tensors = queue.compute(self, task, pool).await?;
+        // The original's session that batches is what it takes the time of: waiting counts.
+        handle.metrics().ran_in_batch(api, enqueued.elapsed());
+        Ok(Fetched { handle, fetches, tensors })
+    }
+
+    /// Runs it on its own. The time that it takes is noted for its queue, if it is of one.
+    async fn run_alone(
+        self,
+        of: Option<(Arc<RunQueue>, usize)>,
+        cost: &RunCost,
+        executor: &Executor,
+        (company, urgency): (Company, Urgency),
+    ) -> Result<Fetched> {
+        let input_bytes = input_bytes(&self.feeds);
+        let (group, api) = (Arc::clone(self.handle.group()), self.api);
+        let long_runs = self.handle.servable().long_runs();
+        let job = move |options: &_| {
+            let Computation { handle, feeds, fetches, .. } = self;
+            let learning = of.as_ref().and_then(|(queue, rows)| Some((queue.auto()?, *rows, Instant::now())));
+            let tensors = handle.servable().session().run(&feeds, &fetches, options)?;
+            if let Some((auto, rows, start)) = learning {
+                auto.cost.record(rows, start.elapsed());
+            }
+            Ok(Fetched { handle, fetches, tensors })
+        };
+        let request = Request { cost, input_bytes, group: &group, company, urgency, long_runs };
+        let (done, took) = executor.run_timed(request, job).await?;
+        done.handle.metrics().ran_alone(api, took);
+        Ok(done)
+    }
+}
+
+impl Fetched {
+    /// The value of a tensor that was fetched.
+    pub(crate) fn get(&self, tensor: TensorHandle) -> Option<&Tensor> {
+        self.fetches.iter().position(|fetch| *fetch == tensor).and_then(|at| self.tensors.get(at))
+    }
+}
+
+/// What the inputs of a run take in memory.
+pub(crate) fn input_bytes(feeds: &Feeds) -> usize {
+    feeds.iter().map(|(_, tensor)| byte_len(tensor)).sum()
+}
+
+fn byte_len(tensor: &Tensor) -> usize {
+    match tensor.data() {
+        TensorData::Plain(bytes) => bytes.len(),
+        TensorData::Strings(strings) => {
+            (0..strings.len()).map(|index| strings.get(index).len() + STRING_OBJECT_BYTES).sum()
+        }
+    }
+}

@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Which thread a run happens on, and how many runs happen at once.
+//!
+//! A run that is known to be short happens right where the request was read: a hand-over to another thread would cost
+//! more than the run. Any other run happens on an execution thread, so that it never holds up the input and output of
+//! other requests. Runs that may last until their deadline use the engine's inter-op pool, where they can be interrupted;
+//! other long ones use what suits the model.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use tensorserve_batching::{Pool, Priority, Submitter};
+use tensorserve_runtimes::RunOptions;
+pub use tensorserve_runtimes::Threading;
+use tokio::sync::oneshot;
+
+use crate::execution::admission::{Admission, Admitted, InFlightLimits};
+use crate::{Code, Result, ServingError};
+
+/// Runs below this always happen on the thread that read the request.
+const TINY: Duration = Duration::from_micros(40);
+
+/// Runs below this happen there too while no other request waits for that thread.
+pub(crate) const SHORT: Duration = Duration::from_micros(250);
+
+/// A run that has so many times its usual time need not be interrupted.
+const TIMES_EXPECTED: u32 = 4;
+
+/// Whether other requests wait for the thread that read this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Company {
+    Alone,
+    Others,
+}
+
+/// A run that takes longer than this where a short one was expected holds up its thread noticeably.
+const SURPRISE: Duration = Duration::from_millis(10);
+
+/// Runs on execution threads that follow a surprise; doubled with each further one.
+const RUNS_AFTER_SURPRISE: u32 = 1000;
+
+/// What runs of one signature took lately, by the size of their inputs: a run whose size was never seen may take long.
+#[derive(Debug)]
+pub struct RunCost {
+    /// Whether past runs say anything about the next one.
+    bounded: bool,
+    /// Nanoseconds of recent runs whose inputs have 2^(i-1) to 2^i - 1 bytes; 0 means that none was measured.
+    by_size: [AtomicU64; 40],
+    /// Runs that are yet to happen on execution threads, whatever they took before.
+    distrusted: AtomicU32,
+    surprises: AtomicU32,
+}
+
+impl RunCost {
+    /// Nothing is known yet. `bounded`: the time of a run follows from the size of its inputs.
+    pub const fn new(bounded: bool) -> Self {
+        RunCost {
+            bounded,
+            by_size: [const { AtomicU64::new(0) }; 40],
+            distrusted: AtomicU32::new(0),
+            surprises: AtomicU32::new(0),
+        }
+    }
+
+    /// What a run with this many bytes of input is expected to take; `None` if it may be anything.
+    pub fn estimate(&self, input_bytes: usize) -> Option<Duration> {
+        if !self.bounded || self.distrusted.load(Ordering::Relaxed) > 0 {
+            return None;
+        }
+        match self.size_class(input_bytes).load(Ordering::Relaxed) {
+            0 => None,
+            nanos => Some(Duration::from_nanos(nanos)),
+        }
+    }
+
+    /// Takes a run into account. One slow run (a preempted thread) counts for little, a few in a row count fully. Races
+    /// between threads lose a sample at worst.
+    pub fn record(&self, input_bytes: usize, took: Duration) {
+        let class = self.size_class(input_bytes);
+        let (old, new) = (class.load(Ordering::Relaxed), (took.as_nanos() as u64).max(1));
+        let next = if old == 0 { new } else { old - old / 4 + new.min(old.saturating_mul(8)) / 4 };
+        class.store(next.max(1), Ordering::Relaxed);
+    }
+
+    /// Takes a run into account that was expected to be short; trust is lost for a while if it was not.
+    pub fn record_expected_short(&self, input_bytes: usize, took: Duration) {
+        self.record(input_bytes, took);
+        if took > SURPRISE {
+            let doublings = self.surprises.fetch_add(1, Ordering::Relaxed).min(16);
+            self.distrusted.store(RUNS_AFTER_SURPRISE << doublings, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes a run into account that happened on an execution thread.
+    pub fn record_on_thread(&self, input_bytes: usize, took: Duration) {
+        self.record(input_bytes, took);
+        let left = self.distrusted.load(Ordering::Relaxed);
+        if left > 0 {
+            self.distrusted.store(left - 1, Ordering::Relaxed);
+        }
+    }
+
+    fn size_class(&self, input_bytes: usize) -> &AtomicU64 {
+        let bits = (usize::BITS - input_bytes.leading_zeros()) as usize;
+        &self.by_size[bits.min(self.by_size.len() - 1)]
+    }
+}
+
+/// How many runs may happen at once if nothing else is said: two for each CPU that this process may use, by its
+/// affinity and its control group.
+pub fn default_threads() -> usize {
+    2 * usable_cpus()
+}
+
+/// The CPUs that this process may use.
+pub(crate) fn usable_cpus() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// How a client wants its request treated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Urgency {
+    /// When it stops waiting.
+    pub deadline: Option<Instant>,
+    pub priority: Priority,
+}
+
+/// What is known of a job before it runs.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    /// What jobs of its kind took.
+    pub cost: &'a RunCost,
+    pub input_bytes: usize,
+    /// The model whose share of the execution threads it takes from.
+    pub group: &'a Arc<str>,
+    pub company: Company,
+    pub urgency: Urgency,
+    /// The engine's threads for long runs of its model.
+    pub long_runs: Threading,
+}
+
+/// Runs jobs, long ones on a bounded number of execution threads.
+#[derive(Clone)]
+pub struct Executor {
+    threads: Pool,
+    batch_threads: Pool,
+    admission: Arc<Admission>,
+}
+
+impl Executor {
+    /// At most `threads.limit()` jobs run at once on execution threads; batches with fixed parameters run on
+    /// `batch_threads`.
+    pub fn new(threads: Pool, batch_threads: Pool) -> Self {
+        Executor { threads, batch_threads, admission: Arc::default() }
+    }
+
+    /// The same, with limits to how many requests may be in flight.
+    pub fn with_limits(self, limits: InFlightLimits) -> Self {
+        Executor { admission: Arc::new(Admission::new(limits)), ..self }
+    }
+
+    /// Counts a request for a model as in flight. UNAVAILABLE if there are as many as may be.
+    pub(crate) fn admit(&self, model: &Arc<str>, priority: Priority) -> Result<Option<Admitted>> {
+        self.admission.admit(model, priority)
+    }
+
+    /// The threads of long runs.
+    pub(crate) fn threads(&self) -> &Pool {
+        &self.threads
+    }
+
+    /// The threads of batches with fixed parameters.
+    pub(crate) fn batch_threads(&self) -> &Pool {
+        &self.batch_threads
+    }
+
+    /// Drops the jobs that wait; those that run go on, and no further ones do.
+    pub fn stop(&self) {
+        self.threads.stop();
+        self.batch_threads.stop();
+    }
+
+    /// Runs `job` and learns its cost. DEADLINE_EXCEEDED if the deadline passes before it starts or before it ends; a job
+    /// whose deadline passed, or whose request was dropped, before it got a thread is never started.
+    pub async fn run<R, J>(&self, request: Request<'_>, job: J) -> Result<R>
+    where
+        R: Send + 'static,
+        J: FnOnce(&RunOptions) -> Result<R> + Send + 'static,
+    {
+        self.run_timed(request, job).await.map(|(result, _)| result)
+    }
+
+    /// The same; gives the time that the job took as well.
+    pub(crate) async fn run_timed<R, J>(&self, request: Request<'_>, job: J) -> Result<(R, Duration)>
+    where
+        R: Send + 'static,
+        J: FnOnce(&RunOptions) -> Result<R> + Send + 'static,
+    {
+        let Request { cost, input_bytes, company, urgency: Urgency { deadline, .. }, .. } = request;
+        let estimate = cost.estimate(input_bytes);
+        if estimate.is_some_and(|time| time < TINY || time < SHORT && company == Company::Alone) {
+            timeout_left(deadline)?;
+            let options = RunOptions { timeout: None, threading: Threading::Caller };
+            let start = Instant::now();
+            let result = guarded(|| job(&options));
+            let took = start.elapsed();
+            cost.record_expected_short(input_bytes, took);
+            return result.map(|result| (result, took));
+        }
+        let (result, took) = self.run_on_thread(request, estimate, job).await?;
+        cost.record_on_thread(input_bytes, took);
+        result.map(|result| (result, took))
+    }
+
+    async fn run_on_thread<R, J>(
+        &self,
+        request: Request<'_>,
+        estimate: Option<Duration>,
+        job: J,
+    ) -> Result<(Result<R>, Duration)>
+    where
+        R: Send + 'static,
+        J: FnOnce(&RunOptions) -> Result<R> + Send + 'static,
+    {
+        let (deadline, long_runs) = (request.urgency.deadline, request.long_runs);
+        let (reply, answer) = oneshot::channel();
+        let run = move || {
+            if reply.is_closed() {
+                return;
+            }
+            let start = Instant::now();
+            let result = timeout_left(deadline).and_then(|timeout| {
+                let options = RunOptions { timeout, threading: threading_for(estimate, timeout, long_runs) };
+                guarded(|| job(&options))
+            });
+            // An error means that the client has left.
+            let _ = reply.send((result, start.elapsed()));
+        };
+        self.threads.submit(Submitter::Anyone, request.group, request.urgency.priority, Box::new(run));
+        await_reply(answer, deadline).await
+    }
+}
+
+/// The engine's threads for a run that is expected to take so long, if that is known: the pool costs more than a short run
+/// can gain. A run that may have to be interrupted needs it.
+pub(crate) fn threading_for(estimate: Option<Duration>, timeout: Option<Duration>, long_runs: Threading) -> Threading {
+    match estimate {
+        None => Threading::Pool,
+        Some(time) if time < SHORT => Threading::Caller,
+        Some(time) if timeout.is_some_and(|left| left < TIMES_EXPECTED * time) => Threading::Pool,
+        Some(_) => long_runs,
+    }
+}
+
+/// What a thread sends. DEADLINE_EXCEEDED if it does not by the deadline.
+pub(crate) async fn await_reply<R>(answer: oneshot::Receiver<R>, deadline: Option<Instant>) -> Result<R> {
+    let answered = match deadline {
+        None => answer.await,
+        Some(deadline) => tokio::time::timeout_at(deadline.into(), answer).await.map_err(|_| timed_out())?,
+    };
+    answered.map_err(|_| ServingError::new(Code::Unavailable, "the server is stopping"))
+}
+
+/// Turns a panic of one run into an error of its request.
+pub(crate) fn guarded<R>(job: impl FnOnce() -> Result<R>) -> Result<R> {
+    catch_unwind(AssertUnwindSafe(job)).unwrap_or_else(|_| Err(ServingError::internal("the run failed unexpectedly")))
+}
+
+pub(crate) fn timeout_left(deadline: Option<Instant>) -> Result<Option<Duration>> {
+    let Some(deadline) = deadline else { return Ok(None) };
+    match deadline.checked_duration_since(Instant::now()) {
+        Some(left) if !left.is_zero() => Ok(Some(left)),
+        _ => Err(timed_out()),
+    }
+}
+
+/// The original's error for a run that was not done at its deadline.
+fn timed_out() -> ServingError {
+    ServingError::new(Code::DeadlineExceeded, "Timed out waiting for notification")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::sync::LazyLock;
+
+    use super::*;
+
+    const MICRO: Duration = Duration::from_micros(1);
+
+    static GROUP: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from("model"));
+
+    fn executor() -> Executor {
+        let pool = Pool::new("test", 1, HashMap::new());
+        Executor::new(pool.clone(), pool)
+    }
+
+    fn request(cost: &RunCost, deadline: Option<Instant>) -> Request<'_> {
+        let urgency = Urgency { deadline, ..Urgency::default() };
+        Request { cost, input_bytes: 0, group: &GROUP, company: Company::Alone, urgency, long_runs: Threading::Pool }
+    }
+
+    #[test]
+    fn sizes_are_learned_apart() {
+        let cost = RunCost::new(true);
+        cost.record(10, 5 * MICRO);
+        assert_eq!(cost.estimate(12), Some(5 * MICRO));
+        assert_eq!(cost.estimate(1000), None);
+    }
+
+    #[test]
+    fn one_slow_run_counts_little_and_a_few_count_fully() {
+        let cost = RunCost::new(true);
+        cost.record(10, 8 * MICRO);
+        cost.record(10, 5000 * MICRO);
+        assert!(cost.estimate(10).is_some_and(|estimate| estimate < TINY));
+        (0..5).for_each(|_| cost.record(10, 5000 * MICRO));
+        assert!(cost.estimate(10).is_some_and(|estimate| estimate > SHORT));
+    }
+
+    #[test]
+    fn a_surprise_costs_trust_for_a_while() {
+        let cost = RunCost::new(true);
+        cost.record(10, 5 * MICRO);
+        cost.record_expected_short(10, 2 * SURPRISE);
+        assert_eq!(cost.estimate(10), None);
+        (0..RUNS_AFTER_SURPRISE).for_each(|_| cost.record_on_thread(10, 5 * MICRO));
+        assert!(cost.estimate(10).is_some());
+    }
+
+    #[test]
+    fn unbounded_models_are_never_trusted() {
+        let cost = RunCost::new(false);
+        cost.record(10, 5 * MICRO);
+        assert_eq!(cost.estimate(10), None);
+    }
+
+    #[test]
+    fn only_runs_that_end_in_time_keep_to_their_threads() {
+        use Threading::{Caller, Pool};
+        let (long, limit) = (Some(2 * SHORT), Some(2 * SHORT * TIMES_EXPECTED));
+        let of = |estimate, timeout| [Caller, Pool].map(|long_runs| threading_for(estimate, timeout, long_runs));
+        assert_eq!(of(Some(SHORT / 2), None), [Caller; 2]);
+        assert_eq!((of(long, None), of(long, limit)), ([Caller, Pool], [Caller, Pool]));
+        assert_eq!((of(long, limit.map(|limit| limit - MICRO)), of(None, limit)), ([Pool; 2], [Pool; 2]));
+    }
+
+    #[test]
+    fn an_expired_request_is_never_run() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let executor = executor();
+        for cost in [RunCost::new(true), RunCost::new(false)] {
+            cost.record(0, MICRO);
+            let expired = Instant::now() - Duration::from_millis(1);
+            let job = |_: &RunOptions| -> Result<()> { panic!("it must not run") };
+            let result = runtime.block_on(executor.run(request(&cost, Some(expired)), job));
+            assert_eq!(result.unwrap_err(), timed_out());
+        }
+    }
+
+    #[test]
+    fn a_panic_is_an_error_of_its_request() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let executor = executor();
+        for cost in [RunCost::new(true), RunCost::new(false)] {
+            cost.record(0, MICRO);
+            let job = |_: &RunOptions| -> Result<()> { panic!("on purpose") };
+            let result = runtime.block_on(executor.run(request(&cost, None), job));
+            assert_eq!(result.unwrap_err().code, Code::Internal);
+        }
+    }
+}

@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Which thread computes, and how many requests are in flight. Read [`executor`] first.
+
+pub mod admission;
+pub(crate) mod computation;
+pub mod executor;

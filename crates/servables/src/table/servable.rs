@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+//! One loaded version of a model.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+
+use tensorserve_protos::tensorflow::SignatureDef;
+use tensorserve_runtimes::{Session, Threading};
+
+use crate::batching::batcher::{Batcher, Batching};
+use crate::execution::executor::RunCost;
+use crate::metrics::ModelMetrics;
+use crate::table::signature::Signature;
+use crate::table::signature_text::list_signatures;
+use crate::{Result, ServingError};
+
+/// A loaded model: its session, and its signatures resolved for requests.
+pub struct Servable {
+    session: Arc<dyn Session>,
+    signatures: BTreeMap<String, Arc<Signature>>,
+    multi_inference_cost: RunCost,
+    long_runs: Threading,
+    /// Set if requests are to be merged.
+    batcher: OnceLock<Batcher>,
+}
+
+impl Servable {
+    /// Resolves every signature of the session's model. Signatures whose tensors are not in the graph, or have types that
+    /// cannot be fed or fetched (such as TensorFlow's own `__saved_model_init_op`), appear in metadata only.
+    pub fn new(session: Arc<dyn Session>) -> Self {
+        let signatures = session
+            .signature_defs()
+            .iter()
+            .filter_map(|(name, def)| Some((name.clone(), Arc::new(Signature::resolve(name, def, &*session).ok()?))))
+            .collect();
+        let multi_inference_cost = RunCost::new(session.is_bounded());
+        let long_runs = Threading::Pool;
+        Servable { session, signatures, multi_inference_cost, long_runs, batcher: OnceLock::new() }
+    }
+
+    /// The same, with another thread for long runs than those of the engine's inter-op pool.
+    #[must_use]
+    pub fn with_long_runs(self, threading: Threading) -> Self {
+        Servable { long_runs: threading, ..self }
+    }
+
+    /// Which thread goes through the operations of long runs that need not be interrupted.
+    pub fn long_runs(&self) -> Threading {
+        self.long_runs
+    }
+
+    pub fn session(&self) -> &dyn Session {
+        &*self.session
+    }
+
+    /// The signature of this name, if requests can use it.
+    pub fn signature(&self, name: &str) -> Option<&Arc<Signature>> {
+        self.signatures.get(name)
+    }
+
+    pub(crate) fn signatures(&self) -> impl Iterator<Item = &Arc<Signature>> {
+        self.signatures.values()
+    }
+
+    /// From now on requests are merged in this way; done once, before the version is published. INVALID_ARGUMENT for
+    /// parameters that no queue can have.
+    pub fn enable_batching(&self, batching: Batching) -> Result<()> {
+        let batcher = Batcher::new(batching, self)?;
+        self.batcher.set(batcher).map_err(|_| ServingError::failed_precondition("batching is set up already"))
+    }
+
+    pub(crate) fn batcher(&self) -> Option<&Batcher> {
+        self.batcher.get()
+    }
+
+    /// What runs for several signatures at once cost so far.
+    pub(crate) fn multi_inference_cost(&self) -> &RunCost {
+        &self.multi_inference_cost
+    }
+
+    /// All signatures of the model, internal ones too.
+    pub fn signature_defs(&self) -> &BTreeMap<String, SignatureDef> {
+        self.session.signature_defs()
+    }
+}
+
+/// Keeps a version alive for one request: an unload waits until the last handle is gone.
+#[derive(Clone)]
+pub struct ServableHandle {
+    pub(crate) entry: Arc<Published>,
+}
+
+/// A version in the table.
+pub(crate) struct Published {
+    pub(crate) model: Arc<str>,
+    pub(crate) version: i64,
+    pub(crate) servable: Arc<Servable>,
+    /// Where its requests are counted.
+    pub(crate) metrics: Arc<ModelMetrics>,
+}
+
+impl ServableHandle {
+    pub fn model(&self) -> &str {
+        &self.entry.model
+    }
+
+    /// The share of the execution threads that the model's runs take from.
+    pub(crate) fn group(&self) -> &Arc<str> {
+        &self.entry.model
+    }
+
+    pub fn version(&self) -> i64 {
+        self.entry.version
+    }
+
+    pub fn servable(&self) -> &Servable {
+        &self.entry.servable
+    }
+
+    /// Where the model's requests are counted.
+    pub fn metrics(&self) -> &Arc<ModelMetrics> {
+        &self.entry.metrics
+    }
+
+    /// The signature for a Predict request.
+    pub fn predict_signature(&self, name: &str) -> Result<Arc<Signature>> {
+        self.servable().signature(name).cloned().ok_or_else(|| {
+            let known = list_signatures(self);
+            ServingError::failed_precondition(format!("Serving signature key \"{name}\" not found.{known}"))
+        })
+    }
+}
