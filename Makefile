@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup serve test test-rust test-python check check-rust check-python bench bench-batching fuzz tsan docs clean
+.PHONY: help setup serve test test-rust test-python check check-rust check-python accept soak bench bench-batching fuzz tsan docs clean
 
 PYTHON3 ?= python3
 VENV := .venv
@@ -52,6 +52,21 @@ test-rust: $(STAMPS)/packages
 
 test-python: $(STAMPS)/installed-$(PROFILE)
 	$(PYTHON) -m pytest
+
+# What is too long or too heavy for CI: `make accept AREA=versions` runs tests/accept/test_versions.py.
+AREA ?=
+accept: $(STAMPS)/installed-$(PROFILE) $(STAMPS)/accept-packages  ## Run the acceptance tests of an area, or of all: AREA=...
+	$(PYTHON) -m pytest tests/accept$(if $(AREA),/test_$(AREA).py)
+
+# `make soak SUITE=hostile SOAK_SECONDS=900` runs tests/soak/test_hostile.py.
+SUITE ?=
+SOAK_SECONDS ?= 900
+soak: $(STAMPS)/installed-$(PROFILE) $(STAMPS)/accept-packages  ## Load a server for SOAK_SECONDS in one way, or in all: SUITE=...
+	SOAK_SECONDS=$(SOAK_SECONDS) $(PYTHON) -m pytest -s tests/soak$(if $(SUITE),/test_$(SUITE).py)
+
+$(STAMPS)/accept-packages: requirements-accept.txt $(STAMPS)/packages
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements-accept.txt
+	@touch $@
 
 check: check-rust check-python  ## What CI looks at first: format, lint, types, stub, unit and meta tests
 
