@@ -66,6 +66,9 @@ fn keys_are_checked_before_tensors() {
     let cases: &[(&str, &str)] = &[
         ("[1, 2]", "JSON Value: [1, 2] Is not object"),
         ("0.5", "JSON Value: 0.5 Is not object"),
+        ("1E-5", "JSON Value: 0.00001 Is not object"),
+        ("1e40", "JSON Value: 1e40 Is not object"),
+        ("123456789012345678901234567890", "JSON Value: 1.2345678901234568e29 Is not object"),
         ("{}", "Missing 'inputs' or 'instances' key"),
         (r#"{"instance": [1]}"#, "Missing 'inputs' or 'instances' key"),
         (r#"{"instances": 5}"#, "JSON Value: {\n    \"instances\": 5\n} Expecting 'instances' to be an list/array"),

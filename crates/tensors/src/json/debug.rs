@@ -2,7 +2,7 @@
 //! JSON values in error messages: printed with indentation, lists on one line, and cut off when they get long.
 
 use super::cursor::Cursor;
-use super::float_text::{write_f32, write_f64, write_special};
+use super::float_text::write_special;
 use super::float_value::read_f64;
 use super::number::scan;
 use super::syntax::{read_name, skip_value};
@@ -16,10 +16,7 @@ const LIMIT: usize = 256;
 pub(super) fn debug_text(value: &Cursor<'_>) -> String {
     let mut writer = Writer::new();
     writer.set_single_line(true);
-    match write_plain_float(value) {
-        Some(text) => writer.raw(&text),
-        None => write_value(value.clone(), &mut writer),
-    }
+    write_value(value.clone(), &mut writer);
     String::from_utf8_lossy(&writer.into_bytes()).into_owned()
 }
 
@@ -34,21 +31,6 @@ pub(super) fn type_name(value: &Cursor<'_>) -> &'static str {
         b'"' => "String",
         _ => "Number",
     }
-}
-
-/// A number that is no 64-bit integer prints like an output when it stands alone.
-fn write_plain_float(value: &Cursor<'_>) -> Option<Vec<u8>> {
-    if type_name(value) != "Number" || integer(value).is_some() {
-        return None;
-    }
-    let (number, _) = read_f64(value.bytes(), value.pos())?;
-    let mut text = Vec::new();
-    if number.abs() <= f64::from(f32::MAX) {
-        write_f32(number as f32, &mut text);
-    } else {
-        write_f64(number, &mut text);
-    }
-    Some(text)
 }
 
 /// The integer that is next, if it fits 64 bits.
