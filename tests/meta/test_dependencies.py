@@ -24,7 +24,8 @@ PACKAGE_ORDER = [
     ["__main__"],
     ["cli"],
     ["__init__"],
-    ["server"],
+    ["server", "export"],
+    ["inspect"],
     ["listeners", "security"],
     ["data_plane"],
     ["services", "sources", "runtimes", "warmup", "routing", "request_log", "dashboard"],
@@ -126,15 +127,31 @@ def test_lifecycle_imports_no_runtime_and_no_source() -> None:
     assert imported <= {"types", "errors"}
 
 
+TENSORFLOW = ("tensorflow", "tensorflow_serving", "tensorflow_text", "keras", "tf_keras")
+
+
 def test_no_other_package_imports_tensorflow() -> None:
-    """Nothing imports TensorFlow; the library is opened by its path, and only runtime code names it."""
+    """Only `export` imports TensorFlow; elsewhere the library is opened by its path, and only runtime code names it."""
     wrong = [
         str(path.relative_to(PACKAGE))
         for path in PACKAGE.rglob("*.py")
         for module in imported_modules(path)
-        if module.split(".")[0] in ("tensorflow", "tensorflow_serving", "keras")
+        if module.split(".")[0] in TENSORFLOW and unit(path) != "export"
     ]
     assert wrong == []
+
+
+def test_export_imports_tensorflow_when_it_is_called() -> None:
+    """Not when it is imported: the command line must print its help at once."""
+    at_top = [
+        f"{path.relative_to(PACKAGE)} imports {module}"
+        for path in (PACKAGE / "export").rglob("*.py")
+        for statement in ast.parse(path.read_text()).body
+        if isinstance(statement, ast.Import | ast.ImportFrom)
+        for module in ([statement.module] if isinstance(statement, ast.ImportFrom) else map(str, statement.names))
+        if str(module).split(".")[0] in TENSORFLOW
+    ]
+    assert at_top == []
 
 
 def test_there_are_python_files() -> None:

@@ -24,11 +24,12 @@ logger = logging.getLogger(__name__)
 
 # Where packages keep their ops, by the name under which they are imported. Libraries that only training needs are not
 # among them. ydf_tf has the ops of tensorflow_decision_forests for newer releases of TensorFlow.
-_KNOWN_PACKAGES = {
+KNOWN_PACKAGES = {
     "tensorflow_text": ("python/ops/_*.so", "python/metrics/_*.so"),
     "ydf_tf": ("inference.so",),
     "tensorflow_decision_forests": ("tensorflow/ops/inference/inference.so",),
 }
+"""Patterns of the libraries in a package's folder, by the name of the folder."""
 
 
 class OpLibraries:
@@ -69,12 +70,12 @@ class OpLibraries:
         with self._lock:
             if self._may_load_installed:
                 self._may_load_installed = False
-                for name in _KNOWN_PACKAGES:
+                for name in KNOWN_PACKAGES:
                     self._has_installed |= self._load_package(name)
             return self._has_installed
 
     def _load_package(self, name: str) -> bool:
-        libraries = list(_libraries_of(name))
+        libraries = list(libraries_of(name))
         failures = [failure for path in libraries if (failure := self._try(path))]
         if failures:
             logger.warning("%d of the %d op libraries of %s: %s", len(failures), len(libraries), name, failures[0])
@@ -109,11 +110,12 @@ def with_advice(error: Exception) -> ServingError:
     return ServingError(wrapped.code, f"{wrapped.message.rstrip()} {advice}")
 
 
-def _libraries_of(package: str) -> Iterator[str]:
+def libraries_of(package: str) -> Iterator[str]:
+    """The files with the ops of one of `KNOWN_PACKAGES`; none if it is not installed."""
     try:
         spec = importlib.util.find_spec(package)
     except (ImportError, ValueError):
         return
     for folder in (spec.submodule_search_locations or ()) if spec else ():
-        for pattern in _KNOWN_PACKAGES[package]:
+        for pattern in KNOWN_PACKAGES[package]:
             yield from sorted(glob.glob(os.path.join(glob.escape(folder), pattern)))

@@ -27,7 +27,8 @@ _MAGIC = 0xDB4775248B80FB57
 _UNCOMPRESSED = 0
 _TRAILER_BYTES = 5
 _NUM_SHARDS = 1
-_SHARD_ID, _OFFSET, _SIZE = 3, 4, 5
+_DTYPE, _SHAPE, _SHARD_ID, _OFFSET, _SIZE = 1, 2, 3, 4, 5
+_SHAPE_DIM, _DIM_SIZE = 2, 1
 # Names of tensors take most of it: a hundred megabytes would be a million tensors.
 _LARGEST_BLOCK = 1 << 27
 
@@ -43,6 +44,23 @@ class ShardSizes:
 
     num_shards: int
     least_bytes: dict[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTensor:
+    """A tensor of the data files.
+
+    Attributes:
+        name: Its key.
+        dtype: Number of its `tensorflow.DataType`.
+        elements: How many it has.
+        size: Its bytes.
+    """
+
+    name: str
+    dtype: int
+    elements: int
+    size: int
 
 
 def shard_sizes(path: str, size: int, mtime_ns: int) -> ShardSizes:
@@ -80,6 +98,34 @@ def read_shard_sizes(file: BinaryIO) -> ShardSizes:
             end = numbers.get(_OFFSET, 0) + numbers[_SIZE]
             least_bytes[shard] = max(least_bytes.get(shard, 0), end)
     return ShardSizes(num_shards, least_bytes)
+
+
+def read_tensors(file: BinaryIO) -> Iterator[StoredTensor]:
+    """The tensors that an open index lists.
+
+    Raises:
+        TruncatedError: It is not the whole file.
+        MalformedError: It is written in a way that this does not understand.
+    """
+    for key, value in _entries(file):
+        if key:
+            numbers = _varints(value)
+            yield StoredTensor(
+                key.decode(errors="replace"), numbers.get(_DTYPE, 0), _elements(value), numbers.get(_SIZE, 0)
+            )
+
+
+def _elements(entry: bytes) -> int:
+    """The product of the dimensions in a `BundleEntryProto`."""
+    count = 1
+    stream = io.BytesIO(entry)
+    for shape in fields(stream, 0, len(entry)):
+        if shape.number != _SHAPE:
+            continue
+        for dim in fields(stream, shape.start, shape.end):
+            if dim.number == _SHAPE_DIM:
+                count *= _varints(entry[dim.start : dim.end]).get(_DIM_SIZE, 0)
+    return count
 
 
 def _entries(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
