@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tensorserve._core import __version__ as __version__
+    from tensorserve.client import AsyncClient, Client
     from tensorserve.errors import FlagError, ServingError, TensorServeError
     from tensorserve.server import ModelServer
     from tensorserve.types import All, Latest, ModelConfig, Specific
 
 __all__ = [
     "All",
+    "AsyncClient",
+    "Client",
     "FlagError",
     "Latest",
     "ModelConfig",
@@ -27,6 +30,8 @@ __all__ = [
 
 _HOMES = {
     "All": "types",
+    "AsyncClient": "client",
+    "Client": "client",
     "FlagError": "errors",
     "Latest": "types",
     "ModelConfig": "types",

@@ -26,7 +26,7 @@ PACKAGE_ORDER = [
     ["__init__"],
     ["server", "export"],
     ["inspect"],
-    ["listeners", "security"],
+    ["client", "listeners", "security"],
     ["data_plane"],
     ["services", "sources", "runtimes", "warmup", "routing", "request_log", "dashboard"],
     ["lifecycle"],  # The protocol of a loader is what a runtime implements.
