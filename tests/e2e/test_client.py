@@ -287,4 +287,4 @@ def test_a_reload(start_server: StartServer, models: Path) -> None:
         client.reload(f'model_config_list {{ config {{ name: "{MODEL}" base_path: "{models / MODEL}" {platform} }} }}')
         client.wait_ready(MODEL, timeout=20)
         with pytest.raises(InvalidArgumentError):
-            client.reload({"bad": "relative/path"})
+            client.reload('model_config_list { config { name: "no_platform" base_path: "/none" } }')
