@@ -194,13 +194,10 @@ class DataPlane:
         """
     def secure_rest(self, key: str, certificates: str, client_authorities: str | None = None) -> None:
         """The same for HTTP."""
-    def serve_grpc(self, address: str) -> int:
-        """Starts to answer gRPC on `HOST:PORT` or `unix:PATH`; gives the bound port (0 for a socket path).
-
-        Raises OSError if the address cannot be bound.
-        """
-    def serve_rest(self, address: str) -> int:
-        """Starts to answer HTTP on `HOST:PORT` or `unix:PATH`; gives the bound port. Raises OSError."""
+    def serve_grpc(self, descriptor: int) -> None:
+        """Answers gRPC on a socket that listens, TCP or UNIX, and owns it from now on. Raises OSError."""
+    def serve_rest(self, descriptor: int) -> None:
+        """The same for HTTP."""
     def shutdown(self, drain_seconds: float) -> bool:
         """Refuses new connections, lets requests in flight finish, then stops. False if some were cut off."""
 

@@ -44,11 +44,11 @@ class DataPlane(ServableTable["Servable"], Protocol):
     def secure_rest(self, key: str, certificates: str, client_authorities: str | None, /) -> None:
         """The same for HTTP."""
 
-    def serve_grpc(self, address: str, /) -> int:
-        """Answers gRPC on `HOST:PORT` or `unix:PATH` and gives the bound port. Raises OSError."""
+    def serve_grpc(self, descriptor: int, /) -> None:
+        """Answers gRPC on a socket that listens, and owns it from now on. Raises OSError."""
 
-    def serve_rest(self, address: str, /) -> int:
-        """Answers HTTP on `HOST:PORT` or `unix:PATH` and gives the bound port. Raises OSError."""
+    def serve_rest(self, descriptor: int, /) -> None:
+        """The same for HTTP."""
 
     def shutdown(self, drain_seconds: float, /) -> bool:
         """Refuses new connections, lets requests in flight finish, then stops. False if some were cut off."""

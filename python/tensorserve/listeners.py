@@ -1,13 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Opens the ports of a server."""
+"""Where a server listens: its addresses are bound before models are loaded, and opened once they answer."""
 
+from __future__ import annotations
+
+import errno
 import logging
+import os
+import socket
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from tensorserve.data_plane import DataPlane
 from tensorserve.errors import Code, ServingError
+from tensorserve.socket_path import SocketPath
+
+if TYPE_CHECKING:
+    from tensorserve.data_plane import DataPlane
 
 logger = logging.getLogger(__name__)
+
+_BACKLOG = 1024
+_EVERY_IPV4, _EVERY_IPV6 = "0.0.0.0", "::"
+_GRPC = ("grpc", "grpc_socket")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +52,7 @@ class BoundPorts:
 
 
 def check_endpoints(endpoints: Endpoints) -> None:
-    """Checks what can be checked before anything is loaded.
+    """Checks what can be checked without the system.
 
     Raises:
         ServingError: INVALID_ARGUMENT, with TensorFlow Serving's text if nothing would answer gRPC.
@@ -53,77 +67,212 @@ def check_endpoints(endpoints: Endpoints) -> None:
             raise ServingError(Code.INVALID_ARGUMENT, f"A port must be between 0 and 65535; got {port}.")
 
 
-def open_ports(data_plane: DataPlane, endpoints: Endpoints) -> BoundPorts:
-    """Begins to answer, gRPC before REST.
+@dataclass(slots=True)
+class _Listener:
+    """One bound socket.
 
-    Raises:
-        ServingError: INVALID_ARGUMENT for gRPC, UNAVAILABLE for REST: the address cannot be bound.
+    Attributes:
+        name: `grpc`, `rest`, `grpc_socket` or `rest_socket`.
+        host: How log and errors name its host; of a UNIX socket its path.
+        socket: The socket.
+        path: Keeps the path of a UNIX socket, if it is this server's.
     """
-    grpc, rest = _open_grpc(data_plane, endpoints), _open_rest(data_plane, endpoints)
-    if endpoints.rest_socket_path:
-        _serve_rest_socket(data_plane, endpoints.rest_socket_path)
-    return BoundPorts(grpc, rest)
+
+    name: str
+    host: str
+    socket: socket.socket
+    path: SocketPath | None = None
+
+    @property
+    def port(self) -> int | None:
+        """The TCP port; None for a UNIX socket."""
+        address = self.socket.getsockname()
+        return int(address[1]) if isinstance(address, tuple) else None
+
+    def open(self, data_plane: DataPlane) -> None:
+        """Listens, and hands the socket to the data plane. Raises OSError."""
+        if self.port is not None:
+            # Not earlier: it lets others bind the address as long as nobody listens. From now on it lets the next
+            # server bind while connections of this one fade away.
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.socket.listen(_BACKLOG)
+        if self.path is not None:
+            self.path.take()
+        serve = data_plane.serve_grpc if self.name in _GRPC else data_plane.serve_rest
+        serve(self.socket.detach())
 
 
-def _open_grpc(data_plane: DataPlane, endpoints: Endpoints) -> int | None:
-    port = None
-    if endpoints.grpc_port is not None:
-        host = _bracketed(endpoints.host or "0.0.0.0")
-        port = _serve_grpc(data_plane, f"{host}:{endpoints.grpc_port}")
-        logger.info("Running gRPC ModelServer at %s:%d ...", host, port)
-    if endpoints.grpc_socket_path:
-        _serve_grpc(data_plane, f"unix:{endpoints.grpc_socket_path}")
-        logger.info("Running gRPC ModelServer at UNIX socket %s ...", endpoints.grpc_socket_path)
-    return port
+class Listeners:
+    """The sockets of a server, which are bound, so that nobody else gets their addresses.
 
+    They refuse connections until `open`. They are called `grpc` and `rest`, and UNIX sockets `grpc_socket` and
+    `rest_socket`.
+    """
 
-def _serve_grpc(data_plane: DataPlane, address: str) -> int:
-    try:
-        return data_plane.serve_grpc(address)
-    except OSError as error:
-        reason = f"Failed to BuildAndStart gRPC server at {address}: {error.strerror or error}"
-        raise ServingError(Code.INVALID_ARGUMENT, reason) from error
+    def __init__(self, listeners: Iterable[_Listener] = ()) -> None:
+        self._listeners = list(listeners)
+        self._paths: list[SocketPath] = []
 
+    @classmethod
+    def bind(cls, endpoints: Endpoints) -> Listeners:
+        """Binds every address, or none.
 
-def _open_rest(data_plane: DataPlane, endpoints: Endpoints) -> int | None:
-    if endpoints.rest_port is None:
-        return None
-    if endpoints.rest_port and endpoints.rest_port == endpoints.grpc_port:
-        logger.error(
-            "server_options.http_port cannot be same as grpc_port. Please use a different port for HTTP/REST API. "
-            "Skipped exporting HTTP/REST API."
-        )
-        return None
-    port = _serve_rest(data_plane, endpoints)
-    logger.info("Exporting HTTP/REST API at:%s:%d ...", _bracketed(endpoints.host or "localhost"), port)
-    return port
-
-
-def _serve_rest(data_plane: DataPlane, endpoints: Endpoints) -> int:
-    """Every address means both families where the system has IPv6, and IPv4 elsewhere."""
-    if not endpoints.host:
+        Raises:
+            ServingError: INVALID_ARGUMENT for gRPC, UNAVAILABLE for REST: an address cannot be bound.
+        """
+        check_endpoints(endpoints)
+        bound = cls()
         try:
-            return data_plane.serve_rest(f"[::]:{endpoints.rest_port}")
+            bound._bind_all(endpoints)
+        except BaseException:
+            bound.close()
+            raise
+        return bound
+
+    @classmethod
+    def inherit(cls, descriptors: Mapping[str, int]) -> Listeners:
+        """Sockets that another process has bound, by name; that process removes the paths of UNIX sockets as well.
+
+        Raises:
+            ServingError: INVALID_ARGUMENT: a descriptor is no socket.
+        """
+        return cls(_inherited(name, descriptor) for name, descriptor in descriptors.items())
+
+    def descriptors(self) -> dict[str, int]:
+        """The sockets that are not open yet, by name; for `inherit` in another process."""
+        return {listener.name: listener.socket.fileno() for listener in self._listeners}
+
+    def open(self, data_plane: DataPlane) -> BoundPorts:
+        """Begins to answer, gRPC before REST; the data plane owns the sockets from now on.
+
+        Raises:
+            ServingError: See `bind`.
+        """
+        ports: dict[str, int | None] = {}
+        while self._listeners:
+            listener = self._listeners[0]
+            ports[listener.name] = port = listener.port
+            try:
+                listener.open(data_plane)
+            except OSError as error:
+                raise _error(listener.name, _address(listener.host, port), error) from error
+            del self._listeners[0]
+            _log_opened(listener, port)
+        return BoundPorts(ports.get("grpc"), ports.get("rest"))
+
+    def close(self) -> None:
+        """Gives back what is not open, and removes the paths of UNIX sockets that are still this server's.
+
+        Sockets that are open by now must stay so until this returns.
+        """
+        while self._paths:
+            self._paths.pop().release()
+        while self._listeners:
+            self._listeners.pop().socket.close()
+
+    def _bind_all(self, endpoints: Endpoints) -> None:
+        if endpoints.grpc_port is not None:
+            self._add_tcp("grpc", endpoints.host or _EVERY_IPV4, endpoints.grpc_port)
+        if endpoints.grpc_socket_path:
+            self._add_unix("grpc_socket", endpoints.grpc_socket_path)
+        if endpoints.rest_port is not None:
+            self._add_rest(endpoints, endpoints.rest_port)
+        if endpoints.rest_socket_path:
+            self._add_unix("rest_socket", endpoints.rest_socket_path)
+
+    def _add_rest(self, endpoints: Endpoints, port: int) -> None:
+        """Every address means both families where the system has IPv6, and IPv4 elsewhere."""
+        if port and port == endpoints.grpc_port:
+            logger.error(
+                "server_options.http_port cannot be same as grpc_port. Please use a different port for HTTP/REST API. "
+                "Skipped exporting HTTP/REST API."
+            )
+            return
+        if not endpoints.host:
+            try:
+                self._add_tcp("rest", _EVERY_IPV6, port)
+            except ServingError as error:
+                logger.debug("Cannot listen on IPv6: %s", error)
+            else:
+                return
+        self._add_tcp("rest", endpoints.host or _EVERY_IPV4, port)
+
+    def _add_tcp(self, name: str, host: str, port: int) -> None:
+        shown = _shown_host(name, host)
+        try:
+            self._listeners.append(_Listener(name, shown, _bind_tcp(host.strip("[]"), port)))
+        except (OSError, UnicodeError) as error:
+            raise _error(name, _address(shown, port), error) from error
+
+    def _add_unix(self, name: str, path: str) -> None:
+        unix_socket = socket.socket(socket.AF_UNIX)
+        listener = _Listener(name, path, unix_socket)
+        self._listeners.append(listener)
+        try:
+            listener.path = SocketPath.bind(unix_socket, path)
         except OSError as error:
-            logger.debug("Cannot listen on IPv6: %s", error)
-    host = _bracketed(endpoints.host or "0.0.0.0")
+            raise _error(name, _address(path, None), error) from error
+        self._paths.append(listener.path)
+
+
+def _bind_tcp(host: str, port: int) -> socket.socket:
+    family, kind, protocol, _name, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    bound = socket.socket(family, kind, protocol)
     try:
-        return data_plane.serve_rest(f"{host}:{endpoints.rest_port}")
-    except OSError as error:
-        where = f"{_bracketed(endpoints.host or 'localhost')}:{endpoints.rest_port}"
-        reason = f"Failed to start HTTP Server at {where}: {error.strerror or error}"
-        raise ServingError(Code.UNAVAILABLE, reason) from error
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        _bind_alone(bound, address)
+    except BaseException:
+        bound.close()
+        raise
+    return bound
 
 
-def _serve_rest_socket(data_plane: DataPlane, path: str) -> None:
+def _bind_alone(bound: socket.socket, address: Any) -> None:
+    """Binds an address that nobody else can bind then, unless connections of a former server still fade away there."""
     try:
-        data_plane.serve_rest(f"unix:{path}")
+        bound.bind(address)
     except OSError as error:
-        reason = f"Failed to start HTTP Server at unix:{path}: {error.strerror or error}"
-        raise ServingError(Code.UNAVAILABLE, reason) from error
-    logger.info("Exporting HTTP/REST API at UNIX socket %s ...", path)
+        if error.errno != errno.EADDRINUSE:
+            raise
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
 
 
-def _bracketed(host: str) -> str:
-    """An IPv6 address needs brackets before a port."""
+def _inherited(name: str, descriptor: int) -> _Listener:
+    try:
+        given = socket.socket(fileno=descriptor)
+        given.set_inheritable(False)
+        address = given.getsockname()
+    except OSError as error:
+        text = f"Descriptor {descriptor}, the socket of {name}, cannot be used: {error.strerror or error}"
+        raise ServingError(Code.INVALID_ARGUMENT, text) from error
+    host = _shown_host(name, address[0]) if isinstance(address, tuple) else os.fsdecode(address)
+    return _Listener(name, host, given)
+
+
+def _shown_host(name: str, host: str) -> str:
+    if name not in _GRPC and host in (_EVERY_IPV4, _EVERY_IPV6):
+        return "localhost"
+    # An IPv6 address needs brackets before a port.
     return f"[{host}]" if ":" in host and not host.startswith("[") else host
+
+
+def _address(host: str, port: int | None) -> str:
+    return f"unix:{host}" if port is None else f"{host}:{port}"
+
+
+def _error(name: str, address: str, error: OSError | UnicodeError) -> ServingError:
+    """That an address cannot be had, in TensorFlow Serving's words."""
+    reason = (isinstance(error, OSError) and error.strerror) or error
+    if name in _GRPC:
+        return ServingError(Code.INVALID_ARGUMENT, f"Failed to BuildAndStart gRPC server at {address}: {reason}")
+    return ServingError(Code.UNAVAILABLE, f"Failed to start HTTP Server at {address}: {reason}")
+
+
+def _log_opened(listener: _Listener, port: int | None) -> None:
+    address = f"UNIX socket {listener.host}" if port is None else f"{listener.host}:{port}"
+    if listener.name in _GRPC:
+        logger.info("Running gRPC ModelServer at %s ...", address)
+    else:
+        logger.info("Exporting HTTP/REST API at%s%s ...", " " if port is None else ":", address)

@@ -1,20 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The model server: wires the path of a model, from files to the table that answers requests.
-
-```
-FileSystemSource -> Manager -> Runtime's loader -> DataPlane
-   ^                   `-> EventBus -> states, labels, Startup
-ModelCatalog <- config file, reload requests, admin API, `reload`
-```
-"""
+"""The model server, as a program starts and stops it. What it consists of is in `running`."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 from tensorserve.config.flags import ServerOptions
 from tensorserve.config.model_config import checked, model_configs
@@ -22,41 +12,16 @@ from tensorserve.config.parser import check_keywords
 from tensorserve.config.validation import check_options
 from tensorserve.data_plane import DataPlane, open_data_plane
 from tensorserve.errors import Code, ServingError, UnknownFlagError
-from tensorserve.lifecycle.events import Event, EventBus, SourceProblem, StateChange, VersionsIncomplete
-from tensorserve.lifecycle.labels import LabelKeeper
-from tensorserve.lifecycle.load_meter import metered
-from tensorserve.lifecycle.loader import Loader
-from tensorserve.lifecycle.manager import Manager
-from tensorserve.lifecycle.memory_budget import MemoryBudget
-from tensorserve.lifecycle.startup import Startup
-from tensorserve.listeners import BoundPorts, Endpoints, check_endpoints, open_ports
-from tensorserve.request_log.request_logs import RequestLogs
+from tensorserve.listeners import BoundPorts, Endpoints, Listeners
+from tensorserve.running import Running
 from tensorserve.runtimes.registry import RuntimeFactory, RuntimeRegistry
-from tensorserve.security import Security
-from tensorserve.services.catalog import Bookkeeping, ModelCatalog, ModelReport, Origin, Wait
-from tensorserve.services.config_file import FileFollower, Followed, ModelConfigFile, OptionsFile
-from tensorserve.services.control_plane import ControlPlane
-from tensorserve.services.manager_options import manager_options
-from tensorserve.services.model_states import ModelStates
+from tensorserve.services.catalog import ModelReport, Origin, Wait
 from tensorserve.services.reload_plan import ReloadPlan
-from tensorserve.services.repository_follower import FollowedRepository
-from tensorserve.sources.file_system import FileSystemSource
 from tensorserve.sources.places import ModelPlaces
-from tensorserve.sources.storages import is_object_store
-from tensorserve.types import TENSORFLOW_PLATFORM, AspiredVersion, ModelConfig
-from tensorserve.warmup.model_warmup import warming
-
-if TYPE_CHECKING:
-    from tensorserve._core import Servable
-    from tensorserve.services.admin_service import AdminService
-
-logger = logging.getLogger(__name__)
+from tensorserve.types import TENSORFLOW_PLATFORM, ModelConfig
 
 # In Python 0 and None mean something else than on the command line, so the gRPC port has a name of its own.
 _PORT_FLAGS = {"port": "grpc_port", "rest_api_port": "rest_api_port"}
-
-# Files whose options runtimes can take in again.
-_OPTION_FILES = ("tensorflow_session_config_file", "platform_config_file", "batching_parameters_file")
 
 
 class ModelServer:
@@ -73,6 +38,7 @@ class ModelServer:
         models: The models to serve, instead of those that `model_base_path` or `model_config_file` name.
         runtimes: Runtimes by platform, instead of TensorFlow's.
         data_plane: Makes what answers the requests, instead of the one in Rust.
+        listeners: Binds the addresses; by default anew.
         flags: Any other flag of the table, such as `model_base_path`; see `docs/flags.md`.
 
     Raises:
@@ -87,6 +53,7 @@ class ModelServer:
         models: Iterable[ModelConfig] | None = None,
         runtimes: Mapping[str, RuntimeFactory] | None = None,
         data_plane: Callable[[ServerOptions], DataPlane] = open_data_plane,
+        listeners: Callable[[Endpoints], Listeners] = Listeners.bind,
         **flags: object,
     ) -> None:
         if misplaced := _PORT_FLAGS.keys() & flags:
@@ -103,8 +70,10 @@ class ModelServer:
         self._given_models = None if models is None else tuple(models)
         self._runtime_factories = runtimes
         self._open_data_plane = data_plane
+        self._bind = listeners
+        self._listeners = Listeners()
         self._ports = BoundPorts()
-        self._running: _Running | None = None
+        self._running: Running | None = None
 
     @classmethod
     def from_options(
@@ -113,6 +82,7 @@ class ModelServer:
         *,
         runtimes: Mapping[str, RuntimeFactory] | None = None,
         data_plane: Callable[[ServerOptions], DataPlane] = open_data_plane,
+        listeners: Callable[[Endpoints], Listeners] = Listeners.bind,
     ) -> ModelServer:
         """A server as the command line describes it, where port 0 means no port."""
         return cls(
@@ -120,6 +90,7 @@ class ModelServer:
             rest_api_port=options.rest_api_port or None,
             runtimes=runtimes,
             data_plane=data_plane,
+            listeners=listeners,
             **{name: value for name, value in vars(options).items() if name not in _PORT_FLAGS},
         )
 
@@ -139,7 +110,7 @@ class ModelServer:
         return self._ports.rest
 
     def start(self, timeout_seconds: float | None = None) -> None:
-        """Loads the models, waits until they answer, then opens the ports.
+        """Binds the ports, loads the models, waits until they answer, then lets the ports listen.
 
         Args:
             timeout_seconds: How long the models may take; None means for ever.
@@ -151,10 +122,18 @@ class ModelServer:
         self.open_ports()
 
     def load_models(self, timeout_seconds: float | None = None) -> None:
-        """The first half of `start`: nothing listens yet."""
+        """The first half of `start`: the ports are bound, and nothing listens yet."""
         if self._running is not None:
             raise ServingError(Code.FAILED_PRECONDITION, "The server is running already.")
-        check_endpoints(self._endpoints)
+        self._listeners = self._bind(self._endpoints)
+        try:
+            self._running = self._prepare()
+            self._running.load(timeout_seconds)
+        except BaseException:
+            self.stop(0.0)
+            raise
+
+    def _prepare(self) -> Running:
         options = check_options(self._options)
         registry = RuntimeRegistry(options, self._runtime_factories)
         # What a plug-in or a test loads has files that only it knows.
@@ -163,20 +142,20 @@ class ModelServer:
         models = self._models(options, registry, places)
         for model in models:
             registry.runtime(model.platform)
-        self._running = _Running(options, models, registry, places, self._open_data_plane(options))
+        running = Running(options, models, registry, places, self._open_data_plane(options))
         try:
-            self._running.open_control_plane(options)
-            self._running.load(timeout_seconds)
+            running.open_control_plane(options)
         except BaseException:
-            self.stop(0.0)
+            running.stop(0.0)
             raise
+        return running
 
     def open_ports(self) -> None:
         """The second half of `start`."""
         if self._running is None:
             raise ServingError(Code.FAILED_PRECONDITION, "No models are loaded.")
         try:
-            self._ports = open_ports(self._running.data_plane, self._endpoints)
+            self._ports = self._listeners.open(self._running.data_plane)
         except BaseException:
             self.stop(0.0)
             raise
@@ -220,6 +199,7 @@ class ModelServer:
             Whether everything could finish.
         """
         running, self._running, self._ports = self._running, None, BoundPorts()
+        self._listeners.close()
         if running is None:
             return True
         return running.stop(self._options.drain_timeout_seconds if drain_seconds is None else drain_seconds)
@@ -241,156 +221,3 @@ class ModelServer:
         if places.repository is not None:
             return checked(places.repository.models(), registry.knows)
         return model_configs(options, registry.knows)
-
-
-class _Running:
-    """What exists from start to stop. Listens to the source on behalf of the manager; acts on the list of models."""
-
-    def __init__(
-        self,
-        options: ServerOptions,
-        models: tuple[ModelConfig, ...],
-        registry: RuntimeRegistry,
-        places: ModelPlaces,
-        data_plane: DataPlane,
-    ) -> None:
-        self.data_plane = data_plane
-        self._security = Security(options, data_plane)
-        self._request_logs = RequestLogs(data_plane.request_log, options)
-        self.startup = Startup(model.name for model in models)
-        self._registry = registry
-        self._options = options
-        self._loaders: dict[str, Callable[[str], Loader[Servable]]] = {}
-        self.prepare(models)
-        self._bus = EventBus()
-        self._labels = LabelKeeper(
-            models, data_plane.set_labels, allow_unavailable=options.allow_version_labels_for_unavailable_models
-        )
-        # The data plane comes first: who hears of a state from another subscriber can rely on it.
-        states = ModelStates()
-        for subscriber in (self._report_state, self._labels, states, self.startup):
-            self._bus.subscribe(subscriber)
-        self._budget = MemoryBudget(options.model_memory_limit_mb * 1_000_000)
-        self._bus.subscribe(self._budget)
-        self._manager: Manager[Servable] = Manager(data_plane, self._bus, manager_options(options))
-        self._source = FileSystemSource(models, self, options.file_system_poll_wait_seconds, places.storages)
-        self._places = places
-        self._bus.subscribe(places.remote)
-        self.catalog = ModelCatalog(
-            models,
-            self,
-            Bookkeeping(self._bus, self._labels, states),
-            allow_unavailable=options.allow_version_labels_for_unavailable_models,
-        )
-        self._config_file = (
-            ModelConfigFile(options.model_config_file, self.catalog, self.check) if options.model_config_file else None
-        )
-        self._follower = FileFollower(self._followed(options), options.model_config_file_poll_wait_seconds)
-        repository = places.repository
-        followed = [FollowedRepository(repository.models, self.catalog)] if repository else []
-        self._repository_follower = FileFollower(followed, places.repository_poll_wait_seconds)
-        self._control: ControlPlane | None = None
-
-    def _followed(self, options: ServerOptions) -> list[Followed]:
-        files: list[Followed] = [
-            OptionsFile(path, self._registry.refresh) for flag in _OPTION_FILES if (path := getattr(options, flag))
-        ]
-        return [*files, self._config_file] if self._config_file else files
-
-    def open_control_plane(self, options: ServerOptions) -> None:
-        """From here on reloads and admin requests are answered. Raises ServingError: the token file cannot be used."""
-
-        @cache
-        def admin_service() -> AdminService:
-            from tensorserve.services.admin_service import AdminService
-
-            batching_report = getattr(self.data_plane, "batching_report", None)
-            return AdminService.open(options, self.catalog, self, batching_report)
-
-        if options.admin_token_file:
-            admin_service()
-        self._control = ControlPlane(self.catalog, admin_service)
-        self.data_plane.set_control_plane(self._control)
-
-    def load(self, timeout_seconds: float | None) -> None:
-        self._request_logs.update(self.catalog.models.values())
-        logger.info("Adding/updating models.")
-        for name in self.catalog.models:
-            logger.info(" (Re-)adding model: %s", name)
-        self._manager.start()
-        self._source.start()
-        self.startup.wait(timeout_seconds)
-        self._manager.end_initial_load()
-        for refusal in self._labels.refusals():
-            logger.error("%s; the label is set once it is.", refusal.message)
-        logger.info("Finished adding/updating models")
-        self._follower.start()
-        self._repository_follower.start()
-
-    def stop(self, drain_seconds: float) -> bool:
-        self._follower.stop()
-        self._repository_follower.stop()
-        if self._control is not None:
-            self._control.stop()
-        self._source.stop()
-        self._security.stop()
-        drained = self.data_plane.shutdown(drain_seconds)
-        self._request_logs.stop()
-        unloaded = self._manager.stop(drain_seconds)
-        self._places.remote.close()
-        return unloaded and drained
-
-    def reload_files(self, wait: Wait | None) -> ReloadPlan | None:
-        """Takes the configuration files in again, and looks for new versions; None if no file names models."""
-        plan = None if self._config_file is None else self._config_file.reload(wait)
-        self._follower.poll()
-        self._repository_follower.poll()
-        self._source.poll_now()
-        return plan
-
-    def check(self, models: Iterable[ModelConfig]) -> tuple[ModelConfig, ...]:
-        accepted = checked(models, self._registry.knows)
-        self._request_logs.check(accepted)
-        return accepted
-
-    def prepare(self, models: Collection[ModelConfig]) -> None:
-        def loader(model: ModelConfig) -> Callable[[str], Loader[Servable]]:
-            loading = metered(self._registry.runtime(model.platform).loader, self.data_plane)
-            return warming(loading, self._options, self.data_plane)
-
-        self._loaders = {**self._loaders, **{model.name: loader(model) for model in models}}
-
-    def watch(self, models: Sequence[ModelConfig]) -> None:
-        self._request_logs.update(models)
-        self._source.update(models)
-
-    def withdraw(self, model: str) -> None:
-        self._loaders = {name: loader for name, loader in self._loaders.items() if name != model}
-        self.data_plane.withdraw(model)
-
-    def versions(self, model: ModelConfig) -> Collection[int]:
-        return self._places.storages.storage(model).list_versions(model).paths.keys()
-
-    def aspire(self, model: str, versions: tuple[AspiredVersion, ...]) -> None:
-        self._manager.set_aspired(model, {version.id.version: self._loader(version) for version in versions})
-
-    def _loader(self, version: AspiredVersion) -> Loader[Servable]:
-        loader = self._loaders[version.id.name]
-
-        def load_local(path: str) -> Loader[Servable]:
-            return self._budget.loader(version.id, path, loader(path))
-
-        if is_object_store(version.path):
-            return self._places.remote.loader(version, load_local)
-        return load_local(version.path)
-
-    def report_problem(self, model: str, error: ServingError) -> None:
-        self._bus.publish(SourceProblem(model, error))
-
-    def report_incomplete(self, model: str, reasons: Mapping[int, str]) -> None:
-        self._bus.publish(VersionsIncomplete(model, reasons))
-
-    def _report_state(self, event: Event) -> None:
-        if isinstance(event, StateChange):
-            code, message = (event.error.code, event.error.message) if event.error else (Code.OK, "")
-            self.data_plane.set_version_state(event.id.name, event.id.version, int(event.state), int(code), message)

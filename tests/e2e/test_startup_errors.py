@@ -48,6 +48,7 @@ def test_port_in_use(models: Path, which: str) -> None:
         status, output = run(*flags(models / "half_plus_two", **{which: taken}))
     assert status != 0
     assert_one_clear_line(output, str(taken), "in use")
+    assert "Loading" not in output, "it is found before models are loaded"
 
 
 def test_missing_base_path(tmp_path: Path) -> None:

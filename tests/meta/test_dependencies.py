@@ -25,14 +25,14 @@ PACKAGE_ORDER = [
     ["cli"],
     ["__init__"],
     ["server", "export"],
-    ["inspect"],
+    ["running", "inspect"],
     ["client", "listeners", "security"],
     ["data_plane"],
     ["services", "sources", "runtimes", "warmup", "routing", "request_log", "dashboard"],
     ["lifecycle"],  # The protocol of a loader is what a runtime implements.
     ["config"],
     ["protos"],
-    ["types", "log"],
+    ["types", "log", "socket_path"],
     ["errors"],
     ["_core"],
 ]

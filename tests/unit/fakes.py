@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stand-ins for what the control plane is given: the data plane, and runtimes. They do what the real ones promise."""
 
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -53,9 +54,8 @@ class FakeDataPlane:
         self.table: dict[ServableId, Any] = {}
         self.states: dict[ServableId, tuple[VersionState, Code, str]] = {}
         self.labels: dict[str, dict[str, int]] = {}
-        self.addresses: list[str] = []
+        self.listening: list[tuple[str, Any]] = []
         self.identities: dict[str, tuple[str, str, str | None]] = {}
-        self.refused_addresses: set[str] = set()
         self.busy: dict[ServableId, threading.Event] = {}
         self.refused_publications = 0
         self.shutdowns: list[float] = []
@@ -63,6 +63,7 @@ class FakeDataPlane:
         self.control: Any = None
         self.request_log: Any = None
         self.on_retire: Callable[[ServableId], None] = lambda retired: None
+        self._sockets: list[socket.socket] = []
         self._lock = threading.Lock()
 
     def publish(self, model: str, version: int, servable: Any) -> None:
@@ -98,25 +99,25 @@ class FakeDataPlane:
     def secure_rest(self, key: str, certificates: str, client_authorities: str | None = None) -> None:
         self.identities["rest"] = (key, certificates, client_authorities)
 
-    def serve_grpc(self, address: str) -> int:
-        return self._bind(address, 50051)
+    def serve_grpc(self, descriptor: int) -> None:
+        self._serve("grpc", descriptor)
 
-    def serve_rest(self, address: str) -> int:
-        return self._bind(address, 50052)
+    def serve_rest(self, descriptor: int) -> None:
+        self._serve("rest", descriptor)
 
     def shutdown(self, drain_seconds: float) -> bool:
         self.shutdowns.append(drain_seconds)
+        for listener in self._sockets:
+            listener.close()
         return True
 
     def versions(self, model: str) -> set[int]:
         return {published.version for published in self.table if published.name == model}
 
-    def _bind(self, address: str, ephemeral: int) -> int:
-        if address in self.refused_addresses:
-            raise OSError(98, "Address already in use")
-        self.addresses.append(address)
-        port = address.rpartition(":")[2]
-        return int(port) or ephemeral if port.isdigit() else 0
+    def _serve(self, protocol: str, descriptor: int) -> None:
+        listener = socket.socket(fileno=descriptor)
+        self.listening.append((protocol, listener.getsockname()))
+        self._sockets.append(listener)
 
 
 @dataclass

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import logging
+import socket
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from tensorserve.config.flags import ServerOptions
 from tensorserve.errors import Code, FlagValueError, ServingError, UnknownFlagError
 from tensorserve.server import ModelServer
 from tensorserve.types import All, ModelConfig, ServableId, VersionState
+from tests.server_process import free_ports
 from tests.unit.fakes import PATIENCE_SECONDS, FakeDataPlane, FakeRuntime, eventually
 
 
@@ -39,8 +41,12 @@ def test_serves_what_lies_in_the_base_path(make, plane: FakeDataPlane, tmp_path:
     server = make(model_name="m", model_base_path=tmp_path, file_system_poll_wait_seconds=0)
     assert (server.grpc_port, server.rest_port) == (None, None)
     with server:
-        assert (server.grpc_port, server.rest_port, server.rest_api_port) == (50051, 50052, 50052)
-        assert plane.addresses == ["0.0.0.0:0", "[::]:0"]
+        assert server.grpc_port
+        assert server.rest_port == server.rest_api_port
+        assert [(protocol, address[1]) for protocol, address in plane.listening] == [
+            ("grpc", server.grpc_port),
+            ("rest", server.rest_port),
+        ]
         assert plane.table == {ServableId("m", 2): str(tmp_path / "2")}
         assert plane.states == {ServableId("m", 2): (VersionState.AVAILABLE, Code.OK, "")}
         assert server.wait_until_available(0.0)
@@ -61,9 +67,9 @@ def test_a_new_version_is_served_and_the_old_one_goes(make, plane: FakeDataPlane
 
 def test_no_port_is_open_before_the_models_answer(make, plane: FakeDataPlane, tmp_path: Path) -> None:
     add_version(tmp_path, 1)
-    seen: list[list[str]] = []
+    seen: list[list[object]] = []
     publish = plane.publish
-    plane.publish = lambda *arguments: (seen.append(list(plane.addresses)), publish(*arguments))[1]
+    plane.publish = lambda *arguments: (seen.append(list(plane.listening)), publish(*arguments))[1]
     with make(model_base_path=tmp_path):
         assert seen == [[]]
 
@@ -76,7 +82,7 @@ def test_a_model_that_cannot_be_loaded_fails_the_start_at_once(make, plane: Fake
         "UNKNOWN: 1 servable(s) did not become available: "
         f"{{{{name: m version: 1}} due to error: DATA_LOSS: {tmp_path}/1}}, }}"
     )
-    assert plane.addresses == []
+    assert plane.listening == []
     assert plane.shutdowns == [0.0]
 
 
@@ -105,13 +111,27 @@ def test_an_empty_base_path_is_waited_for(make, tmp_path: Path) -> None:
     assert caught.value.code is Code.DEADLINE_EXCEEDED
 
 
-def test_a_port_that_is_taken_stops_what_was_started(make, plane: FakeDataPlane, tmp_path: Path) -> None:
+def test_a_port_that_is_taken_fails_the_start_before_anything_is_loaded(
+    make, plane: FakeDataPlane, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     add_version(tmp_path, 1)
-    plane.refused_addresses = {"0.0.0.0:8500"}
-    with pytest.raises(ServingError, match="Address already in use"):
-        make(model_base_path=tmp_path, grpc_port=8500).start()
-    assert plane.shutdowns == [0.0]
-    assert eventually(lambda: plane.table == {})
+    caplog.set_level(logging.INFO)
+    with socket.create_server(("0.0.0.0", 0)) as holder, pytest.raises(ServingError, match="Address already in use"):
+        make(model_base_path=tmp_path, grpc_port=holder.getsockname()[1]).start()
+    assert "Loading" not in caplog.text
+    assert plane.shutdowns == []
+
+
+def test_a_server_that_does_not_start_gives_its_port_back(make, tmp_path: Path) -> None:
+    [port] = free_ports(1)
+    for _ in range(2):
+        with pytest.raises(ServingError, match="Could not find base path"):
+            make(model_base_path=tmp_path / "none", grpc_port=port).start(PATIENCE_SECONDS)
+    with pytest.raises(ServingError, match="drain_timeout_seconds"):
+        make(model_base_path=tmp_path, grpc_port=port, drain_timeout_seconds=-1.0).start()
+    add_version(tmp_path, 1)
+    with make(model_base_path=tmp_path, grpc_port=port) as server:
+        assert server.grpc_port == port
 
 
 def test_labels_of_the_config(make, plane: FakeDataPlane, tmp_path: Path) -> None:
@@ -145,7 +165,7 @@ def test_it_can_start_again_after_it_was_stopped(make, tmp_path: Path) -> None:
     server = make(model_base_path=tmp_path)
     for _ in range(2):
         with server:
-            assert server.grpc_port == 50051
+            assert server.grpc_port
     assert server.stop()
 
 
@@ -164,16 +184,18 @@ def test_two_servers_in_one_process(tmp_path: Path) -> None:
 
 def test_none_disables_a_port(make, plane: FakeDataPlane, tmp_path: Path) -> None:
     add_version(tmp_path, 1)
-    with make(model_base_path=tmp_path, grpc_port=None, grpc_socket_path="x.sock", rest_api_port=None) as server:
-        assert plane.addresses == ["unix:x.sock"]
+    path = str(tmp_path / "x.sock")
+    with make(model_base_path=tmp_path, grpc_port=None, grpc_socket_path=path, rest_api_port=None) as server:
+        assert plane.listening == [("grpc", path)]
         assert (server.grpc_port, server.rest_port) == (None, None)
 
 
 def test_on_the_command_line_0_disables_a_port(plane: FakeDataPlane, tmp_path: Path) -> None:
     add_version(tmp_path, 1)
-    options = ServerOptions(port=0, rest_api_port=0, grpc_socket_path="x.sock", model_base_path=str(tmp_path))
+    path = str(tmp_path / "x.sock")
+    options = ServerOptions(port=0, rest_api_port=0, grpc_socket_path=path, model_base_path=str(tmp_path))
     with ModelServer.from_options(options, data_plane=lambda o: plane, runtimes={"tensorflow": FakeRuntime}):
-        assert plane.addresses == ["unix:x.sock"]
+        assert plane.listening == [("grpc", path)]
     options = ServerOptions(port=0, model_base_path=str(tmp_path))
     with pytest.raises(ServingError, match=r"At least one of server_options\.grpc_port"):
         ModelServer.from_options(options).start()

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
+use tensorserve_runtimes::take_descriptor;
 use tensorserve_servables::{Code, InFlightLimits, VersionState, batching::report as batching_report};
 use tensorserve_tensors::proto::TensorEncoding;
 use tensorserve_transport::grpc::options::GrpcOptions;
@@ -142,12 +143,12 @@ impl DataPlane {
         self.secure(Protocol::Rest, &Identity { key, certificates, client_authorities })
     }
 
-    fn serve_grpc(&self, py: Python<'_>, address: &str) -> PyResult<u16> {
-        self.listen(py, Protocol::Grpc, address)
+    fn serve_grpc(&self, py: Python<'_>, descriptor: i32) -> PyResult<()> {
+        self.serve(py, Protocol::Grpc, descriptor)
     }
 
-    fn serve_rest(&self, py: Python<'_>, address: &str) -> PyResult<u16> {
-        self.listen(py, Protocol::Rest, address)
+    fn serve_rest(&self, py: Python<'_>, descriptor: i32) -> PyResult<()> {
+        self.serve(py, Protocol::Rest, descriptor)
     }
 
     fn shutdown(&self, py: Python<'_>, drain_seconds: f64) -> PyResult<bool> {
@@ -167,11 +168,12 @@ impl DataPlane {
         }
     }
 
-    fn listen(&self, py: Python<'_>, protocol: Protocol, address: &str) -> PyResult<u16> {
+    fn serve(&self, py: Python<'_>, protocol: Protocol, descriptor: i32) -> PyResult<()> {
+        let socket = take_descriptor(descriptor).map_err(os_error)?;
         py.detach(|| {
             let server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
             match &*server {
-                Some(server) => server.listen(protocol, address).map_err(os_error),
+                Some(server) => server.serve(protocol, socket).map_err(os_error),
                 None => Err(PyRuntimeError::new_err("the data plane was shut down")),
             }
         })

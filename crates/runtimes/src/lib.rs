@@ -13,8 +13,11 @@ use tensorserve_protos::tensorflow::SignatureDef;
 use tensorserve_tensors::{Result, Tensor};
 
 mod background;
+mod descriptor;
 mod memory;
 pub mod tensorflow;
+
+pub use descriptor::take_descriptor;
 
 /// What to load, and how.
 #[derive(Clone, Debug)]

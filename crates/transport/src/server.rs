@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -90,17 +91,16 @@ impl Server {
         self.security.set(protocol, identity)
     }
 
-    /// Opens a port (`HOST:PORT` or `unix:PATH`) and gives its number, 0 for a unix socket.
-    pub fn listen(&self, protocol: Protocol, address: &str) -> io::Result<u16> {
+    /// Accepts connections on a socket that listens.
+    pub fn serve(&self, protocol: Protocol, socket: OwnedFd) -> io::Result<()> {
         let (Some(first), Some(shutdown)) = (self.lanes.first(), &self.shutdown) else {
             return Err(io::Error::other("the server was stopped"));
         };
         let _in_loop = first.handle.enter();
-        let listener = Listener::bind(address)?;
-        let port = listener.port();
+        let listener = Listener::new(socket.into())?;
         let (lanes, security) = (Lanes::of(&self.lanes), Arc::clone(&self.security));
         first.handle.spawn(accept_connections(protocol, listener, lanes, security, shutdown.watch()));
-        Ok(port)
+        Ok(())
     }
 
     /// Closes the ports, lets requests in flight finish for at most `drain`, and stops. True if all were finished.
