@@ -8,7 +8,6 @@ SLOW = {
     "google.protobuf",
     "importlib.metadata",
     "numpy",
-    "socket",
     "tensorflow",
     "unittest",
     "urllib",
