@@ -10,6 +10,7 @@ from tensorserve.cli.exit_status import OK, USAGE, end_process
 # Each sub-command is a module with a function `run(words) -> exit status`, imported only when it is used.
 _COMMANDS = {
     "serve": "Serve models over gRPC and HTTP/REST.",
+    "export": "Write a trained model as a version that a server finds.",
     "inspect": "Show what a model takes and gives, without loading it.",
     "models": "Look at and change the models of a running server.",
     "warmup": "Make, show and try warm-up files.",

@@ -14,7 +14,8 @@ from tensorserve.inspect.description import Feature, Model, Signature, Tensor
 
 # More values than a line can show are written as an expression that makes them.
 _MOST_SHOWN = 24
-_OPEN_LENGTH = 4
+OPEN_LENGTH = 4
+"""What open dimensions but the first are filled in with."""
 _OPEN_PICTURE = 64
 # The smallest picture there is: a PNG of one grey pixel.
 PIXEL = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg==")
@@ -53,13 +54,22 @@ class Samples:
     grpcurl: str
 
 
-def samples(model: Model, signature: Signature, address: Address | None = None) -> Samples:
-    """Writes the same request to a signature for curl, Python and grpcurl."""
+def samples(
+    model: Model, signature: Signature, address: Address | None = None, open_length: int = OPEN_LENGTH
+) -> Samples:
+    """Writes the same request to a signature for curl, Python and grpcurl.
+
+    Args:
+        model: The model.
+        signature: One of its signatures.
+        address: Where the server is.
+        open_length: How large open dimensions but the first are.
+    """
     address = address or (Address(model.server) if model.server else Address())
     verb = example_verb(signature)
     if verb:
         return _example_samples(model, signature, verb, address)
-    shaped = {tensor.alias: _Filled(tensor, signature) for tensor in signature.inputs}
+    shaped = {tensor.alias: _Filled(tensor, signature, open_length) for tensor in signature.inputs}
     body = _predict_body(signature, shaped)
     spec = {"name": model.name} | _signature_name(signature)
     grpc = {"model_spec": spec, "inputs": {alias: filled.grpc() for alias, filled in shaped.items()}}
@@ -78,9 +88,9 @@ def samples(model: Model, signature: Signature, address: Address | None = None) 
 class _Filled:
     """An input with every dimension filled in, and one value everywhere."""
 
-    def __init__(self, tensor: Tensor, signature: Signature) -> None:
+    def __init__(self, tensor: Tensor, signature: Signature, open_length: int) -> None:
         self._dtype = tensor.dtype
-        self.shape = _closed(tensor)
+        self.shape = _closed(tensor, open_length)
         self.count = 1
         for size in self.shape:
             self.count *= size
@@ -116,9 +126,9 @@ class _Filled:
         }
 
 
-def _closed(tensor: Tensor) -> tuple[int, ...]:
+def _closed(tensor: Tensor, open_length: int) -> tuple[int, ...]:
     shape = tensor.shape if tensor.shape is not None else (None,)
-    inner = _OPEN_PICTURE if len(shape) >= 4 else _OPEN_LENGTH
+    inner = max(open_length, _OPEN_PICTURE) if len(shape) >= 4 else open_length
     return tuple((1 if index == 0 else inner) if size is None else size for index, size in enumerate(shape))
 
 
