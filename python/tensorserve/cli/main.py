@@ -7,13 +7,15 @@ from importlib import import_module
 
 from tensorserve.cli.exit_status import OK, USAGE, end_process
 
-# Each sub-command is a module with a function `run(words) -> exit status`, imported only when it is used.
-_COMMANDS = {
+# Each sub-command is a module with a function `run(words) -> exit status`, imported only when it is used. Those whose
+# arguments are not the server's flags have `parser()` as well.
+COMMANDS = {
     "serve": "Serve models over gRPC and HTTP/REST.",
     "export": "Write a trained model as a version that a server finds.",
     "inspect": "Show what a model takes and gives, without loading it.",
     "models": "Look at and change the models of a running server.",
     "warmup": "Make, show and try warm-up files.",
+    "completion": "Print a script that completes commands and flags, for bash, zsh or fish.",
 }
 
 
@@ -24,6 +26,8 @@ def main(words: Sequence[str] | None = None) -> None:
 
 def run(words: Sequence[str]) -> int:
     """Runs the command; `words` are those after the program's name. Gives the exit status."""
+    if len(words) > 1 and words[0] == "help":
+        words = [words[1], "--help"]
     if not words or words[0] in ("help", "--help", "-h"):
         print(_help(), end="")
         return OK if words else USAGE
@@ -32,24 +36,27 @@ def run(words: Sequence[str]) -> int:
         from tensorserve.cli.versions import print_versions
 
         return print_versions()
-    if command not in _COMMANDS:
+    if command not in COMMANDS:
         print(f"tensorserve: unknown command: {command}{_nearest(command)}", file=sys.stderr)
+        print("`tensorserve --help` lists the commands.", file=sys.stderr)
         return USAGE
     run_command: Callable[[Sequence[str]], int] = import_module(f"tensorserve.cli.{command}").run
     return run_command(words[1:])
 
 
 def _help() -> str:
-    commands = "".join(f"  {name:<10} {text}\n" for name, text in _COMMANDS.items())
+    width = max(map(len, COMMANDS)) + 1
+    commands = "".join(f"  {name:<{width}} {text}\n" for name, text in COMMANDS.items())
     return (
         "usage: tensorserve COMMAND [--flag=value ...]\n\n"
         f"commands:\n{commands}\n"
         "`tensorserve COMMAND --help` lists the flags; `tensorserve --version` prints versions.\n"
+        'Completions: eval "$(tensorserve completion bash)", or zsh; `tensorserve completion fish | source`.\n'
     )
 
 
 def _nearest(command: str) -> str:
     from difflib import get_close_matches
 
-    nearest = get_close_matches(command, _COMMANDS, n=1)
+    nearest = get_close_matches(command, COMMANDS, n=1)
     return f"; did you mean {nearest[0]}?" if nearest else ""

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from tensorserve.cli.admin_client import AdminClient, ServerRefusedError, ServerUnreachableError
+from tensorserve.cli.arguments import Parser, UsageError
 from tensorserve.cli.exit_status import OK, REFUSED, UNREACHABLE, USAGE
 
 _Command = Callable[[AdminClient, argparse.Namespace], Any]
@@ -17,9 +18,9 @@ _Command = Callable[[AdminClient, argparse.Namespace], Any]
 def run(words: Sequence[str]) -> int:
     """Runs one command; `words` are those after `models`. Gives the exit status."""
     try:
-        arguments = _parser().parse_args(words)
-    except SystemExit as end:  # It has printed the help, or what is wrong.
-        return USAGE if end.code else OK
+        arguments = parser().read(words)
+    except UsageError as error:
+        return error.status
     command: _Command = arguments.command
     try:
         client = AdminClient(arguments.server, arguments.token_file, arguments.ca_file)
@@ -39,17 +40,18 @@ def _failed(text: str, status: int) -> int:
     return status
 
 
-def _parser() -> argparse.ArgumentParser:
-    common = argparse.ArgumentParser(add_help=False)
+def parser() -> Parser:
+    """The arguments of the command."""
+    common = Parser(add_help=False)
     common.add_argument("--server", default="http://localhost:8501", help="http(s)://HOST:PORT or unix:PATH")
-    common.add_argument("--token_file", "--token-file", help="file whose first line is a token of the server")
-    common.add_argument("--ca_file", "--ca-file", help="certificates to trust, for https")
+    common.add_argument("--token_file", help="file whose first line is a token of the server")
+    common.add_argument("--ca_file", help="certificates to trust, for https")
     common.add_argument("--json", action="store_true", help="print the server's answer as JSON")
-    waits = argparse.ArgumentParser(add_help=False)
+    waits = Parser(add_help=False)
     waits.add_argument("--wait", action="store_true", help="wait until it is done")
     waits.add_argument("--timeout", type=float, help="wait at most this many seconds; implies --wait")
-    parser = argparse.ArgumentParser("tensorserve models", description=__doc__)
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    made = Parser("tensorserve models", description=__doc__)
+    commands = made.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     def add(name: str, command: _Command, text: str, *, waiting: bool = False) -> argparse.ArgumentParser:
         parents = [common, waits] if waiting else [common]
@@ -72,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     label.add_argument("labels", nargs="+", metavar="LABEL=VERSION", help="LABEL= removes a label")
     add("reload", _reload, "Make the server read its configuration files again.", waiting=True)
     add("ready", _ready, "Succeed if every model answers; with --wait, once every model does.", waiting=True)
-    return parser
+    return made
 
 
 def _add_model_arguments(parser: argparse.ArgumentParser) -> None:

@@ -11,7 +11,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tensorserve.cli.exit_status import FAILURE, OK, USAGE
+from tensorserve.cli.arguments import Parser, UsageError
+from tensorserve.cli.exit_status import FAILURE, OK
 from tensorserve.errors import Code, ServingError
 
 if TYPE_CHECKING:
@@ -24,9 +25,9 @@ _MILLISECONDS = 1e3
 def run(words: Sequence[str]) -> int:
     """Runs `record`, `inspect` or `replay`; `words` are those after `warmup`. Gives the exit status."""
     try:
-        arguments = _parser().parse_args(words)
-    except SystemExit as end:
-        return OK if not end.code else USAGE
+        arguments = parser().read(words)
+    except UsageError as error:
+        return error.status
     try:
         {"record": _record, "inspect": _inspect, "replay": _replay}[arguments.action](arguments)
     except ServingError as error:
@@ -35,11 +36,10 @@ def run(words: Sequence[str]) -> int:
     return OK
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="tensorserve warmup", description="Makes, shows and tries the files that warm up a version."
-    )
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+def parser() -> Parser:
+    """The arguments of the command."""
+    made = Parser("tensorserve warmup", description="Makes, shows and tries the files that warm up a version.")
+    actions = made.add_subparsers(dest="action", required=True, metavar="ACTION")
     record = actions.add_parser("record", help="make a warm-up file from request logs or from requests in JSON")
     source = record.add_mutually_exclusive_group(required=True)
     source.add_argument("--from", dest="logs", nargs="+", metavar="FILE", help="request logs of a server")
@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     record.add_argument("--max", type=int, default=100, metavar="N", help="write at most N requests (100)")
     record.add_argument("--model_name", default="", help="only requests to this model; the name in JSON requests")
     record.add_argument(
-        "--distinct-signatures", action="store_true", help="only the first of each verb, signature and input shape"
+        "--distinct_signatures", action="store_true", help="only the first of each verb, signature and input shape"
     )
     record.add_argument("--model", metavar="DIR", help="version directory that says what --json means (that of --out)")
     inspect = actions.add_parser("inspect", help="show what a warm-up file or a request log holds")
@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     for action in (record, replay):
         action.add_argument("--saved_model_tags", default="serve", help="tags of the meta graph to load (serve)")
         action.add_argument("--tensorflow_library", default="", help="path of libtensorflow_cc")
-    return parser
+    return made
 
 
 def _record(arguments: argparse.Namespace) -> None:

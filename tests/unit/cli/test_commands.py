@@ -14,7 +14,14 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(["server"]) == USAGE
-    assert capsys.readouterr().err == "tensorserve: unknown command: server; did you mean serve?\n"
+    assert capsys.readouterr().err == (
+        "tensorserve: unknown command: server; did you mean serve?\n`tensorserve --help` lists the commands.\n"
+    )
+
+
+def test_help_of_a_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["help", "inspect"]) == OK
+    assert capsys.readouterr().out.startswith("usage: tensorserve inspect ")
 
 
 def test_serve_help(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ import pytest
 import tensorserve
 from tensorserve.cli import main, serve, tensorflow_model_server
 from tensorserve.cli.exit_status import OK
+from tensorserve.cli.versions import installed_version
 
 
 @pytest.mark.parametrize("run", [serve.run, tensorflow_model_server.run], ids=["tensorserve", "alias"])
@@ -19,3 +20,9 @@ def test_without_a_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(["--version"]) == OK
     lines = capsys.readouterr().out.splitlines()
     assert [line.partition(": ")[0] for line in lines] == ["TensorFlow ModelServer", "TensorFlow Library"]
+
+
+def test_the_installed_version_is_the_librarys() -> None:
+    from tensorserve.runtimes.tensorflow import open_library
+
+    assert installed_version() == open_library().version
