@@ -4,6 +4,7 @@
 import argparse
 import json
 import sys
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -11,6 +12,10 @@ from urllib.parse import quote, urlencode
 from tensorserve.cli.admin_client import AdminClient, ServerRefusedError, ServerUnreachableError
 from tensorserve.cli.arguments import Parser, UsageError
 from tensorserve.cli.exit_status import OK, REFUSED, UNREACHABLE, USAGE
+
+# How long a server may take until its ports answer, and how often that is tried.
+_START_SECONDS = 60.0
+_LOOK_SECONDS = 0.1
 
 _Command = Callable[[AdminClient, argparse.Namespace], Any]
 
@@ -73,7 +78,7 @@ def parser() -> Parser:
     label.add_argument("name")
     label.add_argument("labels", nargs="+", metavar="LABEL=VERSION", help="LABEL= removes a label")
     add("reload", _reload, "Make the server read its configuration files again.", waiting=True)
-    add("ready", _ready, "Succeed if every model answers; with --wait, once every model does.", waiting=True)
+    add("ready", _ready, "Succeed if every model answers; with --wait, once the server is there and every model does.", waiting=True)
     return made
 
 
@@ -130,7 +135,16 @@ def _reload(client: AdminClient, arguments: argparse.Namespace) -> Any:
 
 
 def _ready(client: AdminClient, arguments: argparse.Namespace) -> Any:
-    return client.ask("GET", f"ready{_query(arguments)}")
+    """With `--wait` the server may be starting as well."""
+    given = arguments.timeout if arguments.timeout is not None else _START_SECONDS if arguments.wait else 0.0
+    end = time.monotonic() + given
+    while True:
+        try:
+            return client.ask("GET", f"ready{_query(arguments)}")
+        except ServerUnreachableError:
+            if time.monotonic() >= end:
+                raise
+            time.sleep(_LOOK_SECONDS)
 
 
 def _path(arguments: argparse.Namespace, *segments: str) -> str:
