@@ -51,18 +51,23 @@ def matches(printed: str, page: str) -> bool:
 
 
 def run_guide(page: Path, folder: Path) -> None:
-    """Runs every block of a page.
+    """Runs every block of a page; see `run_blocks`."""
+    run_blocks(blocks(page), folder)
+
+
+def run_blocks(found: Sequence[Block], folder: Path) -> None:
+    """Runs blocks one after the other, on free ports.
 
     Raises:
         AssertionError: A block fails, or prints something else than the page says.
     """
     ports = dict(zip(_PORTS, map(str, free_ports(2)), strict=True))
     with _own_processes() as run:
-        for number, block in enumerate(blocks(page)):
+        for number, block in enumerate(found):
             text = re.sub("|".join(_PORTS), lambda match: ports[match.group()], block.text)
             command = [sys.executable, "-c", text] if block.language == "python" else ["bash", "-euc", text]
             status, printed = run(command, folder)
-            told = f"block {number} of {page.name}:\n{block.text}\nprinted:\n{printed}"
+            told = f"block {number}:\n{block.text}\nprinted:\n{printed}"
             assert status == 0, told
             assert matches(printed, block.printed), f"{told}\nbut the page says:\n{block.printed}"
 

@@ -78,7 +78,12 @@ def parser() -> Parser:
     label.add_argument("name")
     label.add_argument("labels", nargs="+", metavar="LABEL=VERSION", help="LABEL= removes a label")
     add("reload", _reload, "Make the server read its configuration files again.", waiting=True)
-    add("ready", _ready, "Succeed if every model answers; with --wait, once the server is there and every model does.", waiting=True)
+    add(
+        "ready",
+        _ready,
+        "Succeed if every model answers; with --wait, once the server is there and every model does.",
+        waiting=True,
+    )
     return made
 
 
