@@ -1,22 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a process has used, from the kernel's own accounting in `/proc`."""
+"""What a process and those it has started have used, from the kernel's own accounting in `/proc`.
+
+A server may be several processes (one that watches, one that serves), so every reading is of the whole tree.
+"""
 
 import os
 import resource
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 KIB = 1024
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
+def tree(pid: int) -> list[int]:
+    """A process and its descendants that live; the process itself comes first.
+
+    Raises:
+        psutil.NoSuchProcess: There is no such process.
+    """
+    return [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
+
+
 @dataclass(frozen=True)
 class CpuReading:
-    """Processor time of a process at one moment.
+    """Processor time of a tree of processes at one moment.
 
     Attributes:
         by_thread: Nanoseconds on a processor of each thread that lives.
-        ticks: User and system time of all threads, also of those that ended; a tick is usually 10 ms.
+        ticks: User and system time of all threads and processes, also of those that ended; a tick is usually 10 ms.
     """
 
     by_thread: dict[str, int]
@@ -24,15 +39,28 @@ class CpuReading:
 
     @classmethod
     def of(cls, pid: int) -> "CpuReading":
-        by_thread = {}
-        for task in Path(f"/proc/{pid}/task").iterdir():
+        """A reading of a process and its descendants.
+
+        Raises:
+            psutil.NoSuchProcess: There is no such process.
+        """
+        return cls.over(tree(pid))
+
+    @classmethod
+    def over(cls, pids: Iterable[int]) -> "CpuReading":
+        """A reading of these processes; one that has just ended counts with its parent."""
+        by_thread: dict[str, int] = {}
+        ticks = 0
+        for pid in pids:
             try:
-                by_thread[task.name] = int((task / "schedstat").read_text().split()[0])
-            except FileNotFoundError:  # The thread has just ended.
+                # The name of the program, which may hold spaces, stands in parentheses before the other fields.
+                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                by_thread |= dict(_threads(pid))
+            except (FileNotFoundError, ProcessLookupError):
                 continue
-        # The name of the program, which may hold spaces, stands in parentheses before the other fields.
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return cls(by_thread, int(fields[11]) + int(fields[12]))
+            # User and system time: its own, and that of the children that it has waited for.
+            ticks += sum(map(int, fields[11:15]))
+        return cls(by_thread, ticks)
 
     def seconds_since(self, before: "CpuReading") -> float:
         """Processor time between two readings.
@@ -44,13 +72,22 @@ class CpuReading:
         return max(exact, coarse - 2 / TICKS_PER_SECOND)
 
 
+def _threads(pid: int) -> Iterable[tuple[str, int]]:
+    """The number of each thread, and its nanoseconds on a processor."""
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        try:
+            yield task.name, int((task / "schedstat").read_text().split()[0])
+        except (FileNotFoundError, ProcessLookupError):  # The thread has just ended.
+            continue
+
+
 @dataclass(frozen=True)
 class Memory:
-    """Memory of a process, in megabytes (10^6 bytes).
+    """Memory of a tree of processes, in megabytes (10^6 bytes).
 
     Attributes:
-        peak_rss: The most that was resident at once, pages of files included.
-        rss_anon: What is resident now and belongs to the process alone.
+        peak_rss: The most that was resident at once, pages of files included: the sum of each process's own peak.
+        rss_anon: What is resident now and belongs to the processes alone.
     """
 
     peak_rss: float
@@ -58,10 +95,21 @@ class Memory:
 
     @classmethod
     def of(cls, pid: int) -> "Memory":
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-        values = dict(line.split(":", 1) for line in lines)
-        megabytes = {name: int(values[name].split()[0]) * KIB / 1e6 for name in ("VmHWM", "RssAnon")}
-        return cls(megabytes["VmHWM"], megabytes["RssAnon"])
+        """A reading of a process and its descendants.
+
+        Raises:
+            psutil.NoSuchProcess: There is no such process.
+        """
+        totals = dict.fromkeys(("VmHWM", "RssAnon"), 0.0)
+        for each in tree(pid):
+            try:
+                lines = Path(f"/proc/{each}/status").read_text().splitlines()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            values = dict(line.split(":", 1) for line in lines)
+            for name in totals.keys() & values.keys():  # A process that has ended but was not waited for has none.
+                totals[name] += int(values[name].split()[0]) * KIB / 1e6
+        return cls(totals["VmHWM"], totals["RssAnon"])
 
 
 def machine_busy_seconds() -> float:

@@ -9,6 +9,7 @@ from typing import Any
 import psutil
 import pytest
 
+from benchmarks.process import tree
 from tests.clients import GrpcClient, RestClient, wait_until
 from tests.e2e.steady_load import Request, SteadyLoad
 from tests.models import cache
@@ -51,6 +52,11 @@ def publisher(tmp_path: Path) -> Publisher:
     publisher = Publisher(tmp_path)
     publisher.publish(1)
     return publisher
+
+
+def resident(pid: int) -> int:
+    """Bytes of the server's processes in memory."""
+    return sum(psutil.Process(each).memory_info().rss for each in tree(pid))
 
 
 def grpc_request(server: ServerProcess) -> Request:
@@ -99,7 +105,7 @@ def test_two_hundred_swaps_under_load(publisher: Publisher, tmp_path: Path) -> N
             for round_ in range(1, ROUNDS + 1):
                 publisher.publish(round_ + 1)
                 wait_until(lambda to=round_ + 1: swapped_to(to), 60)  # type: ignore[misc]
-                memory[round_ * len(publisher.base_paths)] = psutil.Process(server.pid).memory_info().rss
+                memory[round_ * len(publisher.base_paths)] = resident(server.pid)
         client.close()
         log = server.log
     assert load.errors == []
