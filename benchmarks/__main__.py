@@ -2,6 +2,7 @@
 """`python -m benchmarks`: measures everything, writes the results and the page, prints the page.
 
 `python -m benchmarks swap`, `models`, `overload` and `batching` measure that part alone, and keep the other results.
+`python -m benchmarks compare OLD NEW` says whether one build is no worse than another.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from typing import Any
 
 from tests.models.cache import exported
 
-from benchmarks import measure, report
+from benchmarks import compare, measure, report
 from benchmarks.batching import measure_batching
 from benchmarks.load import InvalidRunError
 from benchmarks.many_models import measure_many_models
@@ -116,6 +117,8 @@ def _progress(name: str, median: measure.Result) -> None:
 
 
 def main() -> None:
+    if sys.argv[1:2] == ["compare"]:
+        sys.exit(compare.main(sys.argv[2:]))
     options = arguments()
     with tempfile.TemporaryDirectory() as folder:
         try:

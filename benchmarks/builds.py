@@ -9,7 +9,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
 import zipfile
 from dataclasses import dataclass
@@ -94,8 +93,7 @@ def _check_out(commit: str, folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     with subprocess.Popen(["git", "archive", commit], cwd=ROOT, stdout=subprocess.PIPE) as git:
-        with tarfile.open(fileobj=git.stdout, mode="r|") as files:
-            files.extractall(folder, filter="data")
+        subprocess.run(["tar", "-x", "-C", str(folder)], stdin=git.stdout, check=True)
 
 
 def _of_tree(source: Path, name: str) -> Build:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How one build compares with another: the ratio of a figure, its confidence interval, and the verdict over all figures.
+"""How one build compares with another: the ratio of a figure, its confidence interval, the verdict over all figures.
 
 A figure is measured with both builds in turns; each turn gives one ratio. On a shared machine a turn may be far off, so
-the estimate is a rank statistic (Hodges-Lehmann: the median of the means of all pairs of ratios), and its interval comes
+the estimate is a rank statistic (Hodges-Lehmann: the median of the means of all pairs of ratios), and its interval is
 from the distribution of Wilcoxon's signed rank: neither assumes a normal distribution, nor is moved by one bad turn.
 """
 

@@ -14,6 +14,8 @@ from benchmarks.verbs import Exchange
 AVAILABLE = 30
 TIMEOUT_SECONDS = 30
 GRPC_FRAMING = 5
+# Models whose output is a probability for each class.
+CLASSES = {"mlp": 10, "mobilenet_v2": 1000}
 
 
 def checked_reply_bytes(scenario: Scenario | Exchange, grpc_port: int, rest_port: int) -> int:
@@ -78,14 +80,15 @@ def _grpc(scenario: Scenario, port: int) -> int:
         if states != [AVAILABLE]:
             raise InvalidRunError(f"{scenario.name}: the states are {states}")
     else:
-        _check(scenario, protos.PredictResponse.FromString(body).outputs["y"].float_val)
+        (output,) = protos.PredictResponse.FromString(body).outputs.values()
+        _check(scenario, output.float_val)
     return len(body) + GRPC_FRAMING
 
 
 def _check(scenario: Scenario, found: Sequence[float]) -> None:
     """Compares with what the model computes, as far as that is simple; probabilities must add up to 1."""
-    if scenario.model == "mlp":
-        rows = [found[start : start + 10] for start in range(0, len(found), 10)]
+    if classes := CLASSES.get(scenario.model):
+        rows = [found[start : start + classes] for start in range(0, len(found), classes)]
         right = len(rows) == scenario.shape[0] and all(abs(sum(row) - 1.0) < 1e-4 for row in rows)
     else:
         expected = _expected(scenario)

@@ -8,8 +8,8 @@ from typing import Any
 
 import psutil
 import pytest
-
 from benchmarks.process import tree
+
 from tests.clients import GrpcClient, RestClient, wait_until
 from tests.e2e.steady_load import Request, SteadyLoad
 from tests.models import cache

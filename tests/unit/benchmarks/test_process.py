@@ -9,7 +9,6 @@ from contextlib import contextmanager
 
 import psutil
 import pytest
-
 from benchmarks.process import CpuReading, Memory, tree
 
 # A parent that only waits; its child takes memory and processor time when told to, and says when that is done.
@@ -35,7 +34,8 @@ class Family:
         self.pid = process.pid
 
     def do(self, what: str) -> None:
-        assert self.process.stdin and self.process.stdout
+        assert self.process.stdin
+        assert self.process.stdout
         self.process.stdin.write(what + "\n")
         self.process.stdin.flush()
         assert self.process.stdout.readline() == "done\n"

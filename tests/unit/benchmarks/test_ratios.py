@@ -6,13 +6,14 @@ import random
 from collections.abc import Sequence
 
 import pytest
-
 from benchmarks.ratios import CONFIDENCE, FEWEST, Estimate, estimate, geometric_mean, no_worse
 
 DRAWS = 2000
 
 
-def drawn(generator: random.Random, ratio: float, turns: int, noise: float = 0.05, outliers: float = 0.0) -> list[float]:
+def drawn(
+    generator: random.Random, ratio: float, turns: int, noise: float = 0.05, outliers: float = 0.0
+) -> list[float]:
     """Ratios of turns around a true one; a share of them is far off, to either side."""
     found = []
     for _ in range(turns):
