@@ -23,7 +23,7 @@ from benchmarks.many_models import measure_many_models
 from benchmarks.overload import SECONDS as OVERLOAD_SECONDS
 from benchmarks.overload import measure_overload
 from benchmarks.scenarios import SCENARIOS
-from benchmarks.setting import describe
+from benchmarks.setting import describe, stamp
 from benchmarks.swaps import measure_swaps
 from benchmarks.verbs import VERBS
 
@@ -81,12 +81,16 @@ def scenarios(
 
 
 def everything(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """Results of one run, with the commit and the date of each part."""
     program = measure.required_programs(report.ROOT)
     models = exported()
+    measured = {"floor": stamp(report.ROOT)}
     floor = measure.measure_floor(models, measure.tensorflow_library(), program)
+    measured |= dict.fromkeys(("scenarios", "verbs"), stamp(report.ROOT))
     results, verbs, memory = scenarios(options, models, folder)
     base_path = folder / "half_plus_two"
-    return {
+    measured["start"] = stamp(report.ROOT)
+    found = {
         "setting": describe(report.ROOT),
         "effort": dataclasses.asdict(effort_of(options)),
         "floor": floor,
@@ -96,14 +100,25 @@ def everything(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "memory_idle": measure.measure_idle_memory(folder, base_path),
         "memory_after_load": memory,
         "json_decode": measure.decode_speed(results),
-        **{part: measure_part(part, options, folder) for part in PARTS},
+        "measured": measured,
     }
+    for part in PARTS:
+        found = with_part(found, part, options, folder)
+    return found
 
 
 def one_part(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """The latest results with one part measured anew."""
-    results: dict[str, Any] = json.loads(report.RESULTS.read_text())
-    return results | {options.part: measure_part(options.part, options, folder)}
+    return with_part(json.loads(report.RESULTS.read_text()), options.part, options, folder)
+
+
+def with_part(results: dict[str, Any], part: str, options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """These results with one part measured now."""
+    when = stamp(report.ROOT)
+    return results | {
+        part: measure_part(part, options, folder),
+        "measured": results["measured"] | {part: when},
+    }
 
 
 def measure_part(part: str, options: argparse.Namespace, folder: Path) -> Any:

@@ -16,8 +16,9 @@ then the best of them, and the servers without a grid, were asked ten times or m
 """
 
 
-def section(results: list[dict[str, Any]]) -> list[str]:
-    return ["## Batches that size themselves\n", TEXT + "".join(map(_row, results))]
+def sections(results: list[dict[str, Any]]) -> dict[str, str]:
+    """The section, by its title."""
+    return {"Batches that size themselves": TEXT + "".join(map(_row, results))}
 
 
 def _row(result: dict[str, Any]) -> str:

@@ -33,15 +33,15 @@ Urgent requests (`x-tensorserve-priority: high`), {urgent_per_second:.0f} per se
 """
 
 
-def section(overload: dict[str, Any]) -> list[str]:
+def sections(overload: dict[str, Any]) -> dict[str, str]:
+    """The sections, by their titles."""
     priorities = overload["priorities"]
     figures = overload | overload["rss_anon_mb"] | _percentiles(overload, "answered", "refused")
-    return [
-        "## Three times more than the server can compute\n",
-        OVERLOAD.format(**figures),
-        "## Urgent requests among patient ones\n",
-        PRIORITIES.format(**priorities, **_percentiles(priorities, "alone", "saturated")),
-    ]
+    urgent = PRIORITIES.format(**priorities, **_percentiles(priorities, "alone", "saturated"))
+    return {
+        "Three times more than the server can compute": OVERLOAD.format(**figures),
+        "Urgent requests among patient ones": urgent,
+    }
 
 
 def _percentiles(results: dict[str, Any], *names: str) -> dict[str, float]:

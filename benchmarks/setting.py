@@ -11,16 +11,23 @@ from pathlib import Path
 from tests.models.cache import tensorflow_version
 
 
+def stamp(root: Path) -> dict[str, str]:
+    """The date and the commit."""
+    return {
+        "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        "commit": _output(["git", "describe", "--always", "--dirty"], root),
+    }
+
+
 def describe(root: Path) -> dict[str, object]:
     """Machine, date and versions."""
     return {
-        "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        **stamp(root),
         "processor": _processor(),
         "processors_available": len(os.sched_getaffinity(0)),
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "tensorserve": importlib.metadata.version("tensorserve"),
-        "commit": _output(["git", "describe", "--always", "--dirty"], root),
         "tensorflow": tensorflow_version(),
         "python": platform.python_version(),
         "rustc": _output(["rustc", "--version"], root),

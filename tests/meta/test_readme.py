@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every command of the README that sends a request works when it is pasted."""
+"""Every command of the README that sends a request works when it is pasted, and prints what stands beside it."""
 
 import re
 import shutil
@@ -24,9 +24,16 @@ def blocks() -> list[tuple[str, str]]:
     return [(kind, text) for kind, text in found if kind == "python" or re.search(r"\bcurl\b|\bpython\b", text)]
 
 
-def expected_answers(text: str) -> list[str]:
-    """What the comments of a block say is printed, such as `# [2.5, 3.0, 4.5]`."""
-    return re.findall(r"#\s*(\[[^\]]*\])", text)
+def expected(kind: str, text: str) -> list[str]:
+    """What a block says that it prints: comments behind `print`, or below the commands of a shell."""
+    pattern = r"^ *print\(.*\)  # (.+)$" if kind == "python" else r"^# (.+)$"
+    return re.findall(pattern, text, re.MULTILINE)
+
+
+def is_printed(answers: list[str], output: str) -> bool:
+    """Whether this is all that is printed; of an object in JSON the braces need not be told, nor any white space."""
+    text = re.sub(r"\s+", "", output)
+    return text in ("".join(re.sub(r"\s+", "", form % answer) for answer in answers) for form in ("%s", "{%s}"))
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +62,36 @@ def test_block_runs(demo: ServerProcess, models: Path, index: int) -> None:
         command = ["bash", "-euc", re.sub(r"(?:\.venv/bin/)?\bpython3?\b(?= )", python, runnable)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
-    printed = re.sub(r"\s+", "", done.stdout)
-    for answer in expected_answers(text):
-        assert re.sub(r"\s+", "", answer) in printed
-    assert '"error"' not in done.stdout
+    answers = expected(kind, text)
+    assert answers, f"the block does not say what it prints:\n{text}"
+    assert is_printed(answers, done.stdout), done.stdout
+
+
+def test_another_answer_is_noticed() -> None:
+    shown = expected("bash", 'curl -d 1 http://x:1  # more\n# "predictions": [2.5, 3.0]\n')
+    assert shown == ['"predictions": [2.5, 3.0]']
+    assert is_printed(shown, '{\n    "predictions": [2.5, 3.0\n    ]\n}')
+    for other in ('{"predictions": [2.5, 3.1]}', '{"error": "x", "predictions": [2.5, 3.0]}', ""):
+        assert not is_printed(shown, other)
+    assert expected("python", "print(1)  # [1]\nx = 2  # [2]\n") == ["[1]"]
+
+
+UNITS = r"us|µs|ms|s|seconds?|MB|GB|MB/s|%|times|x|requests|requests/s|requests per second"
+FIGURE = re.compile(rf"(?<![\w.,-])(\d[\d,]*(?:\.\d+)?)(?: |-)?(?:{UNITS})(?![\w/])")
+
+
+def figures(page: str) -> set[str]:
+    """The numbers with a unit of the text, commands aside: what was measured, not versions or ports."""
+    text = re.sub(r"^```.*?^```$|`[^`\n]*`", "", page, flags=re.DOTALL | re.MULTILINE)
+    return set(FIGURE.findall(text))
+
+
+def test_figures_are_on_the_page_of_benchmarks() -> None:
+    numbers = set(re.findall(r"\d[\d,]*(?:\.\d+)?", (ROOT / "docs" / "benchmarks.md").read_text()))
+    unknown = figures((ROOT / "README.md").read_text()) - numbers
+    assert unknown == set(), "docs/benchmarks.md, which make bench writes, does not have these figures"
+
+
+def test_a_figure_is_recognised() -> None:
+    page = "16.6 us, 59,784 requests/s, 2.5 times as fast, 3-ms, 12 %\n```sh\nsleep 7 s\n```\n`8 ms` Python 3.10 or 12"
+    assert figures(page) == {"16.6", "59,784", "2.5", "3", "12"}

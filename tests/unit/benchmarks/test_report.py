@@ -18,12 +18,14 @@ def result(name: str, server_cpu_us: float, beside: str = "") -> dict[str, Any]:
 
 
 def test_a_verb_is_compared_with_predict() -> None:
-    page = "\n".join(_verbs([result("predict", 20.0), result("classify", 25.0, "predict")]))
+    verbs = [result("predict", 20.0), result("classify", 25.0, "predict")]
+    measured = {"verbs": {"date": "2026-01-02 03:04 UTC", "commit": "a1b2c3d"}}
+    page = "\n".join(_verbs({"verbs": verbs, "measured": measured}))
     assert "**1.25** |" in page
 
 
 def test_results_without_verbs_have_no_part_about_them() -> None:
-    assert _verbs([]) == []
+    assert _verbs({}) == []
 
 
 def test_every_comparison_is_with_a_scenario_that_is_measured() -> None:

@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
+import argparse
 import json
+import re
+from pathlib import Path
 from typing import Any
 
+import pytest
+from benchmarks.__main__ import PARTS, with_part
 from benchmarks.many_models import per_model
-from benchmarks.report import RESULTS, render
+from benchmarks.report import DOCUMENT, RESULTS, SECTIONS, render
 
 MODELS = [
     {
@@ -60,3 +65,33 @@ def test_the_comparison_of_batches_names_the_best_of_the_grid() -> None:
     whole = render(results(batching=[compared, alone]))
     assert "| a load | 1,000 | 5,000 | **5.00** | 5,100 (64-1000-2) | **0.98** | 700, 700 |" in whole
     assert "| another | 10 | 11 | **1.10** | - | - | 5, 6 |" in whole
+
+
+def test_every_section_names_its_commit_and_its_date() -> None:
+    """Parts may be measured anew, one at a time."""
+    measured = results()["measured"] | {"swap": {"date": "2026-01-02 03:04 UTC", "commit": "a1b2c3d"}}
+    page = render(results(swap=SWAP, models=MODELS, measured=measured))
+    heads = re.findall(r"^## (.+)\n\n(.*)$", page, re.MULTILINE)
+    assert len(heads) == page.count("\n## ") >= 9
+    for title, line in heads:
+        assert re.fullmatch(r"Measured \d{4}-\d\d-\d\d \d\d:\d\d UTC at commit [0-9a-f]{7,}(-dirty)?\.", line), title
+    of_swap = dict(heads)["A version swap, as another model's clients see it"]
+    assert of_swap == "Measured 2026-01-02 03:04 UTC at commit a1b2c3d."
+
+
+def test_the_page_is_that_of_the_results() -> None:
+    assert DOCUMENT.read_text() == render(json.loads(RESULTS.read_text())), "run make docs"
+
+
+def test_all_parts_are_measured_in_one_run() -> None:
+    assert set(SECTIONS) == set(PARTS)
+
+
+def test_a_part_that_is_measured_anew_gets_its_own_date(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(PARTS, "swap", lambda *_arguments: SWAP)
+    monkeypatch.setattr("benchmarks.__main__.exported", lambda: tmp_path)
+    before = results(models=MODELS)
+    after = with_part(before, "swap", argparse.Namespace(seconds=None, flag=[]), tmp_path)
+    assert after["swap"] == SWAP
+    changed = {part for part in after["measured"] if after["measured"][part] != before["measured"].get(part)}
+    assert changed == {"swap"}
