@@ -29,7 +29,7 @@ Parameters = tuple[int, int, int]
 
 SECONDS, REPETITIONS = 3.0, 5
 # The best of many noisy figures is too good. So the best point of the grid is found first, and then measured anew:
-# after one run of each, the best ones are asked so many times more.
+# after one run of each, the best ones are asked `FINAL_RUNS` times more.
 FINALISTS, FINAL_RUNS = 3, 2
 GRID: tuple[Parameters, ...] = tuple(
     (rows, micros, threads) for rows in (16, 32, 64, 128) for micros in (0, 1000, 3000) for threads in (1, 2)
@@ -128,7 +128,7 @@ def reply_bytes(scenario: Scenario, server: ServerProcess) -> int:
 
 
 def ask(scenario: Scenario, server: ServerProcess, size: int, seconds: float) -> LoadReport:
-    """One run of about so many seconds, after one that tells how many requests that is."""
+    """One run of about `seconds`, after one that tells how many requests that is."""
     target = scenario.target(server.grpc_port, server.rest_port, size)
     concurrency = scenario.concurrency
     first = run_load(target, max(5 * concurrency.in_flight, 20), concurrency)

@@ -9,7 +9,7 @@ TEXT = """\
 Servers without batches, with batches that size themselves (`--enable_batching`), and with each of a grid of parameters
 set by hand run side by side and are asked in turns. A request has one row. `64-1000-2` are at most 64 rows, 1000
 microseconds of waiting and 2 threads. The three points of the grid that did best in one run each were asked twice more;
-then the best of them, and the servers without a grid, were asked ten times or more, of which figures are the medians.
+then the best of them, and the servers without a grid, were asked ten times or more; figures are medians of these runs.
 
 | load | off: rows/s | auto: rows/s | **of off** | best of the grid: rows/s | **auto of best** | p50 us: off, auto |
 | --- | --- | --- | --- | --- | --- | --- |

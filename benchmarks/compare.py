@@ -142,7 +142,7 @@ class Comparison:
         self._rounds = 0
 
     def measure(self) -> None:
-        """All cases, then those again of which a row looks worse.
+        """All cases, then again those with a row that looks worse.
 
         Raises:
             InvalidRunError: A reply was wrong.

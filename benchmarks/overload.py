@@ -184,7 +184,7 @@ def send(server: ServerProcess, load: Load) -> Outcome:
 
 
 def capacity(server: ServerProcess, seconds: float) -> float:
-    """Answers per second with as many in flight as may be, over about so many seconds.
+    """Answers per second with as many in flight as may be, over about `seconds`.
 
     Raises:
         InvalidRunError: A request was refused.
@@ -270,7 +270,7 @@ def _priorities(server: ServerProcess, seconds: float) -> Result:
     rate = URGENT_SHARE * possible
     urgent = Load(max(int(rate * seconds), 10), Concurrency(1, 100), rate, "high")
     quiet = send(server, urgent)
-    # So many that they outlast the urgent ones, whose end ends them.
+    # Enough to outlast the urgent ones, whose end ends them.
     patient = Load(int(10 * possible * seconds) + 1000, LOW, priority="low")
     with Generator(server, patient) as low:
         time.sleep(min(seconds / 10, 1.0))

@@ -54,7 +54,7 @@ def render(results: dict[str, Any]) -> str:
 
 
 def _headed(title: str, measured: dict[str, str]) -> tuple[str, str]:
-    """The head of a section: what it is about, and of which commit its figures are."""
+    """The head of a section: its title, and the commit and the date of its figures."""
     return f"## {title}\n", f"Measured {measured['date']} at commit {measured['commit']}.\n"
 
 

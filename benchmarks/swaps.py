@@ -79,7 +79,7 @@ def measure_swaps(models: Path, folder: Path, *flags: str) -> Result:
 
 
 class SteadyRequests:
-    """The load generator at a fixed rate for so many seconds, with the time of each request."""
+    """The load generator at a fixed rate for `seconds`, with the time of each request."""
 
     def __init__(self, target: Target, seconds: int) -> None:
         self._folder = tempfile.TemporaryDirectory()

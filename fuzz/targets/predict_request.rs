@@ -80,7 +80,7 @@ fn compare(whole: &PredictRequest<'_>, pieces: &PredictRequest<'_>) {
 /// What is written of a tensor is read as the same tensor.
 fn round_trip(tensor: &Tensor, value: &Value) {
     for encoding in [TensorEncoding::TypedValues, TensorEncoding::Content] {
-        let encoder = Encoder::new(tensor, encoding).expect("what came over the wire can go over it");
+        let encoder = Encoder::new(tensor, encoding).expect("a decoded tensor can be encoded");
         let mut written = Vec::new();
         encoder.put(&mut written);
         assert_eq!(written.len(), encoder.len());

@@ -178,7 +178,7 @@ class DataPlane:
     def record_load(self, path: str, success: bool, seconds: float) -> None:
         """Counts an attempt to load the version at this path, for the metrics."""
     def record_warmup(self, path: str, status: str, seconds: float, records: int = 0) -> None:
-        """Counts a warm-up with so many recorded requests; `status` is OK or the text of what went wrong."""
+        """Counts a warm-up with this number of recorded requests; `status` is OK or the text of the error."""
     def withdraw(self, model: str) -> None:
         """Health does not depend on this model any more, until one of its versions starts."""
     def set_control_plane(self, control: _ControlPlane) -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which server is asked, how often, and when: decisions without any input or output.
 
-A *flow* is a generator that yields steps (`Send`, `Wait`) and is sent what came of them. `Client` and `AsyncClient`
+A *flow* is a generator that yields steps (`Send`, `Wait`) and is sent their results. `Client` and `AsyncClient`
 each have a few lines that perform steps; all else is written once.
 """
 
@@ -37,7 +37,7 @@ class Send(Generic[Host]):
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Wait for so many seconds."""
+    """Wait for `seconds`."""
 
     seconds: float
 

@@ -129,7 +129,7 @@ class Calls(Generic[Host]):
         return Deadline(options.get("timeout", self._settings.timeout))
 
     def _signature(self, spec: Spec, options: CallOptions, deadline: Deadline) -> Flow[Host, Signature | None]:
-        """What is known of the signature; None if the model has none of this name, of which the server tells best."""
+        """What is known of the signature; None if the model has none of this name, which the server explains best."""
         metadata = self._known.get(spec)
         if metadata is None or (spec.signature or DEFAULT) not in metadata.signatures:
             try:

@@ -94,7 +94,7 @@ def wide_mlp(path: Path) -> None:
 
 
 def deep_mlp(path: Path) -> None:
-    """A perceptron 784-2048-...-2048-10 with 18 layers, 16 of which share their weights: much to compute for a small
+    """A perceptron 784-2048-...-2048-10 with 18 layers, 16 with shared weights: much to compute for a small
     file and small requests. x is float `[batch, 784]`, y float `[batch, 10]`."""
     random = np.random.default_rng(12)
     module = tf.Module()

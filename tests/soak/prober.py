@@ -19,7 +19,7 @@ import grpc
 
 INTERVAL_SECONDS = 0.02
 TIMEOUT_SECONDS = 15.0
-# So many requests use one connection; then a new one has to be accepted.
+# Requests that use one connection; then a new one has to be accepted.
 REQUESTS_PER_CONNECTION = 25
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
 

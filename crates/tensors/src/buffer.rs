@@ -23,7 +23,7 @@ impl AlignedBuffer {
         AlignedBuffer { blocks: bytemuck::zeroed_vec(len.div_ceil(ALIGNMENT)), len }
     }
 
-    /// Room for `capacity` bytes, of which none are in use yet; see [`AlignedBuffer::resize`].
+    /// Room for `capacity` bytes, none in use yet; see [`AlignedBuffer::resize`].
     pub fn with_capacity(capacity: usize) -> Self {
         AlignedBuffer { blocks: Vec::with_capacity(capacity.div_ceil(ALIGNMENT)), len: 0 }
     }

@@ -31,7 +31,7 @@ pub struct Lane {
     calls: AtomicUsize,
 }
 
-/// Counts a call as in hand on its lane until it is dropped.
+/// Counts a call as work of its lane until it is dropped.
 pub(crate) struct CallInHand(Arc<Lane>);
 
 /// Counts a connection of a lane until it is dropped.

@@ -25,7 +25,7 @@ class Built:
         call: Computes the outputs by alias.
         method_name: What the SavedModel says of it.
         owners: Trackable objects that hold what it needs besides the model.
-        samples: Makes inputs for it of so many rows; None if those of the specs will do.
+        samples: Makes inputs for it with a given number of rows; None if those of the specs will do.
     """
 
     inputs: Mapping[str, Any]

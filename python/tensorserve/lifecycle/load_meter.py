@@ -21,7 +21,7 @@ class LoadMeter(Protocol):
         """Counts an attempt to load the version at this path."""
 
     def record_warmup(self, path: str, status: str, seconds: float, records: int = 0, /) -> None:
-        """Counts a warm-up with so many recorded requests; `status` is OK or the text of what went wrong."""
+        """Counts a warm-up with this number of recorded requests; `status` is OK or the text of the error."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The two things a manager works with, neither of which it knows the inside of: loaders, and a table of servables."""
+"""The two interfaces that a manager works with: loaders, and a table of servables."""
 
 from typing import Protocol, TypeVar
 

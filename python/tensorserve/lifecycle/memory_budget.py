@@ -56,7 +56,7 @@ class Verdict(enum.Enum):
 
 
 def decide(needed: int, limit: int, others: Collection[Reservation]) -> Verdict:
-    """Whether a load that needs so many bytes may start.
+    """Whether a load that needs `needed` bytes may start.
 
     It waits if it would fit once the loads and unloads under way have ended and left nothing behind, and is refused if
     it would not fit even then.

@@ -29,7 +29,7 @@ class FileLimits:
     Attributes:
         max_bytes: A file does not grow beyond this, unless one batch is larger.
         max_seconds: Nothing is added to a file that is older.
-        max_files: So many files stay, the newest ones; 0 means all.
+        max_files: The number of files that stay, the newest ones; 0 means all.
     """
 
     max_bytes: int = 256 << 20

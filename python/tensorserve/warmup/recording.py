@@ -25,7 +25,7 @@ class Choice:
     """Which records become warm-up requests.
 
     Attributes:
-        max_records: At most so many.
+        max_records: The most records to write.
         model: Only those of this model; empty means any, as long as there is one model only.
         distinct: Only the first of each verb, signature and shape of the inputs.
     """

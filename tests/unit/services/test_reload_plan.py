@@ -111,11 +111,11 @@ MERGES = {
     "the file adds": ([A], [A], [A, B], [A, B], [A, B]),
     "the file removes": ([A, B], [A, B], [A], [A], [A]),
     "the file changes": ([A], [A], [A2], [A2], [A2]),
-    "what came another way stays": ([A, C], [A], [A, B], [A, B, C], [A, B, C]),
+    "a model of another origin stays": ([A, C], [A], [A, B], [A, B, C], [A, B, C]),
     "what was changed another way stays": ([A2, B], [A, B], [A, B], [A2, B], [A, B]),
     "the file changes what was changed": ([A2], [A], [A3], [A3], [A3]),
     "what was removed another way stays away": ([B], [A, B], [A, B], [B], [A, B]),
-    "the file adds what came another way": ([A2], [], [A], [A], [A]),
+    "the file adds a model of another origin": ([A2], [], [A], [A], [A]),
     "the file says nothing any more": ([A, C], [A], [], [C], [C]),
 }
 

@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_are_no_more_than_so_many() {
+    fn there_are_no_more_than_the_bound() {
         let mut pools: Vec<_> = (0..MOST).map_while(|_| OwnPool::new()).collect();
         assert_eq!(pools.len(), MOST);
         assert!(OwnPool::new().is_none());

@@ -49,7 +49,7 @@ impl BatchingMetrics {
         (0..inputs).for_each(|_| self.input_rows.record(rows));
     }
 
-    /// Counts a batch of so many rows, of which some are padding.
+    /// Counts a batch of `rows` rows and `padding` more that fill it up.
     pub(crate) fn ran(&self, rows: usize, padding: usize) {
         self.batches.fetch_add(1, Ordering::Relaxed);
         self.batch_rows.record(rows);

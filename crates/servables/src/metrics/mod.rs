@@ -72,7 +72,8 @@ impl Metrics {
         found.map_or_else(|| self.add(model, true), |known| known.metrics)
     }
 
-    /// The counters for requests to a model that may not exist. Only so many names have counters of their own.
+    /// The counters for requests to a model that may not exist. `MAX_UNKNOWN_NAMES` of these have
+    /// counters of their own.
     pub fn of_requested(&self, model: &str) -> Arc<ModelMetrics> {
         let models = self.models.load();
         if let Some(known) = models.by_name.get(model) {

@@ -187,7 +187,7 @@ async fn answer_stream(
     }
 }
 
-/// Answers one call that waits for models to load; meanwhile it does not count as in hand.
+/// Answers one call that waits for models to load; meanwhile it does not count as work of the lane.
 async fn answer_reload(head: Parts, body: RecvStream, mut respond: SendResponse<Bytes>, lane: Arc<Lane>) {
     let reply = guarded(reload_config::reply(&head, body, &mut respond, &lane.serving)).await;
     // A failure to send means that the client has left.

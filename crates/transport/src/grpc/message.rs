@@ -34,7 +34,7 @@ pub(super) async fn read(head: &Parts, mut body: RecvStream, max_bytes: usize) -
 /// The messages of a streaming call, one after the other.
 pub(super) struct Messages {
     body: RecvStream,
-    /// What came after the last message that was read.
+    /// The bytes behind the last message that was read.
     rest: Bytes,
     max_bytes: usize,
 }

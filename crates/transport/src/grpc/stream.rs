@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Calls that answer with a stream of messages. They do not count as work in hand, since most of the time they wait.
+//! Calls that answer with a stream of messages. They do not count as work of the lane, since most of the time they wait.
 
 use std::future::poll_fn;
 use std::sync::Arc;

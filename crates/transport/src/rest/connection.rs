@@ -85,7 +85,7 @@ async fn answer(request: Request<Incoming>, peer: Peer, call: CallInHand) -> rep
     let route = match route(&head.method, path) {
         Ok(Route::NotFound) => return reply::not_found(),
         Ok(Route::Admin) => {
-            // It may wait for models to load, and must not count as work in hand then.
+            // It may wait for models to load, and must not count as work of the lane then.
             let lane = Arc::clone(call.lane());
             drop(call);
             // In a box, so that the requests that matter stay small. No web page of another origin may read the reply.

@@ -60,8 +60,7 @@ pub(crate) fn parse(mut message: Reader<'_>) -> Result<Request<'_>, Malformed> {
     Ok(request)
 }
 
-/// `tensorflow.serving.Input`. Of a oneof the last member counts, and what came of it in several parts is merged, as
-/// protobuf does.
+/// `tensorflow.serving.Input`. Of a oneof the last member counts, and its parts are merged, as protobuf does.
 #[derive(Debug, Default)]
 pub struct Input {
     /// The number of the member that is set; 0 for none.

@@ -38,8 +38,8 @@ pub(crate) struct LoggedRequest {
     pub(crate) pieces: SmallVec<[Bytes; 1]>,
 }
 
-/// Reads the request of a record; `None` if it has no log type. Of a oneof the last member counts, and what came of it in
-/// several parts is merged, as protobuf does.
+/// Reads the request of a record; `None` if it has no log type. Of a oneof the last member counts, and its parts are
+/// merged, as protobuf does.
 pub(crate) fn parse(record: &Bytes) -> Result<Option<LoggedRequest>, Malformed> {
     let mut message = Reader::new(std::slice::from_ref(record));
     let mut found: Option<LoggedRequest> = None;
