@@ -38,16 +38,16 @@ class Model:
         given: A Keras model (Keras 3 or tf-keras), a `tf.Module`, a `tf.function`, a Python function of tensors, or a
             path: a `.keras` or `.h5` file, or the folder of a SavedModel.
         specs: `tf.TensorSpec` of the inputs by name, where the caller says so.
-        fallback: The same, for a model that does not know its own.
+        samples: The same by the caller's samples, for a model that does not know its own.
 
     Raises:
         ServingError: It cannot be read, or is nothing that can be exported.
     """
 
-    def __init__(self, given: Any, specs: Mapping[str, Any], fallback: Mapping[str, Any]) -> None:
+    def __init__(self, given: Any, specs: Mapping[str, Any], samples: Mapping[str, Any]) -> None:
         self._given = _load(given) if isinstance(given, (str, os.PathLike)) else given
         self._specs = dict(specs)
-        self._fallback = dict(fallback)
+        self._samples = dict(samples)
         self._computations: dict[str, Computation] = {}
 
     def computation(self, function: str = "") -> Computation:
@@ -60,26 +60,21 @@ class Model:
             ServingError: There is no such function, or its inputs are not known.
         """
         if function not in self._computations:
-            try:
-                self._computations[function] = self._make(function, self._specs)
-            except ServingError as error:
-                if error.code is not Code.FAILED_PRECONDITION or not self._fallback:
-                    raise
-                self._computations[function] = self._make(function, self._fallback)
+            self._computations[function] = self._make(function)
         return self._computations[function]
 
     def replace(self, function: str, computation: Computation) -> None:
         """Puts another computation in the place of one, such as its quantized form."""
         self._computations[function] = computation
 
-    def _make(self, function: str, specs: Mapping[str, Any]) -> Computation:
+    def _make(self, function: str) -> Computation:
         from tensorserve.export import functions, keras_models
 
         if keras_models.is_keras_model(self._given):
             if function:
                 raise ServingError(Code.INVALID_ARGUMENT, f"a Keras model has no function {function}; leave it out")
-            return keras_models.computation(self._given, specs)
-        return functions.computation(self._given, specs, function)
+            return keras_models.computation(self._given, self._specs, self._samples)
+        return functions.computation(self._given, self._specs, self._samples, function)
 
 
 def _load(path: str | os.PathLike[str]) -> Any:

@@ -70,8 +70,14 @@ def _load_without_optimizer(path: str) -> Any:
     return loaded
 
 
-def computation(given: Any, specs: Mapping[str, Any], function: str) -> Computation:
+def computation(given: Any, specs: Mapping[str, Any], samples: Mapping[str, Any], function: str) -> Computation:
     """What a function, or one of an object's, computes.
+
+    Args:
+        given: The function, or the object.
+        specs: `tf.TensorSpec` of the inputs by name, where the caller says so.
+        samples: The same by the caller's samples, for a function that does not know its own.
+        function: Signature of a SavedModel, or method of another object; empty for the default one.
 
     Raises:
         ServingError: There is no such function, or its inputs are not known.
@@ -86,7 +92,13 @@ def computation(given: Any, specs: Mapping[str, Any], function: str) -> Computat
             "functions of tensors, .keras and .h5 files, and folders of SavedModels."
         )
         raise ServingError(Code.INVALID_ARGUMENT, text)
-    inputs = dict(specs) or _declared_inputs(found, given)
+    inputs = dict(specs) or _declared_inputs(found) or dict(samples)
+    if not inputs:
+        text = (
+            f"the inputs of {getattr(found, '__name__', type(given).__name__)} are not known. Give it an "
+            "input_signature, or name them: inputs={'x': tf.TensorSpec([None, 4], tf.float32)}."
+        )
+        raise ServingError(Code.FAILED_PRECONDITION, text)
     owners = (given,) if _is_module(given) else ()
     return Computation(inputs, (), _caller(found, tuple(inputs)), owners)
 
@@ -124,19 +136,15 @@ def _method(module: Any, function: str) -> Any:
     raise ServingError(Code.NOT_FOUND, text)
 
 
-def _declared_inputs(function: Any, given: Any) -> dict[str, Any]:
-    """The inputs that a `tf.function` or a concrete function declares."""
+def _declared_inputs(function: Any) -> dict[str, Any]:
+    """The inputs that a `tf.function` or a concrete function declares; empty if it declares none."""
     import tensorflow as tf
 
     structured = getattr(function, "structured_input_signature", None)
     if structured is None and getattr(function, "input_signature", None) is not None:
         structured = function.get_concrete_function().structured_input_signature
     if structured is None:
-        text = (
-            f"the inputs of {getattr(function, '__name__', type(given).__name__)} are not known. Give it an "
-            "input_signature, or name them: inputs={'x': tf.TensorSpec([None, 4], tf.float32)}."
-        )
-        raise ServingError(Code.FAILED_PRECONDITION, text)
+        return {}
     flat = tf.nest.flatten(structured)
     names = [spec.name or f"input_{index}" for index, spec in enumerate(flat)]
     return dict(zip(names, flat, strict=True))

@@ -49,19 +49,20 @@ def _load_with_tf_keras(path: str) -> Any:
         return None
 
 
-def computation(model: Any, specs: Mapping[str, Any]) -> Computation:
+def computation(model: Any, specs: Mapping[str, Any], samples: Mapping[str, Any]) -> Computation:
     """What a model computes when it is not trained.
 
     Args:
         model: The model.
-        specs: `tf.TensorSpec` of its inputs by name, for a model that was not called yet.
+        specs: `tf.TensorSpec` of its inputs by name, where the caller says so.
+        samples: The same by the caller's samples; a model that is a class of its own does not know all of it.
 
     Raises:
         ServingError: FAILED_PRECONDITION, its inputs are not known.
     """
     structure = _input_structure(model)
     if structure is None:
-        return _subclassed(model, specs)
+        return _subclassed(model, dict(specs) or _known_inputs(model, samples))
     flat = _flatten(structure)
     names = _unique([str(tensor.name).partition(":")[0] for tensor in flat])
     if isinstance(structure, dict):
@@ -75,9 +76,8 @@ def computation(model: Any, specs: Mapping[str, Any]) -> Computation:
     return Computation(inputs, _output_names(model), call, tuple(_owners(model)))
 
 
-def _subclassed(model: Any, specs: Mapping[str, Any]) -> Computation:
+def _subclassed(model: Any, inputs: Mapping[str, Any]) -> Computation:
     """A model whose inputs are arguments of `call`: as many as it takes, or one dictionary or list of them."""
-    inputs = dict(specs) or _recorded_inputs(model)
     arguments = _arguments(model)
     takes_each = len(arguments) >= len(inputs) > 1
 
@@ -91,18 +91,36 @@ def _subclassed(model: Any, specs: Mapping[str, Any]) -> Computation:
     return Computation(inputs, (), call, tuple(_owners(model)))
 
 
-def _recorded_inputs(model: Any) -> dict[str, Any]:
-    """The inputs that a model was built with."""
+def _known_inputs(model: Any, samples: Mapping[str, Any]) -> dict[str, Any]:
+    """The inputs of a model that is a class of its own, by what it was built with and by samples."""
     import tensorflow as tf
 
-    shapes = getattr(model, "_build_shapes_dict", None) or {}
-    # Keras records the first argument only.
-    if not shapes or len(_arguments(model, required=True)) > len(shapes):
+    recorded = _recorded_inputs(model)
+    if recorded and len(recorded) == len(samples):
+        # Keras records shapes and not types; NumPy's floats have more bits than the model's.
+        pairs = zip(samples.items(), recorded.values(), strict=True)
+        return {
+            alias: tf.TensorSpec(known.shape, known.dtype if sample.dtype.is_floating else sample.dtype)
+            for (alias, sample), known in pairs
+        }
+    inputs = recorded or dict(samples)
+    if not inputs:
         text = (
             f"the inputs of {type(model).__name__} are not known. If it has one, call it once; else give samples by "
             "name, or inputs={'x': tf.TensorSpec([None, 4], tf.float32)}."
         )
         raise ServingError(Code.FAILED_PRECONDITION, text)
+    return inputs
+
+
+def _recorded_inputs(model: Any) -> dict[str, Any]:
+    """The inputs that a model was built with; empty if they are not known."""
+    import tensorflow as tf
+
+    shapes = getattr(model, "_build_shapes_dict", None) or {}
+    # Keras records the first argument only.
+    if not shapes or len(_arguments(model, required=True)) > len(shapes):
+        return {}
     if len(shapes) == 1 and isinstance(next(iter(shapes.values())), dict):
         shapes = next(iter(shapes.values()))
     dtype = getattr(model, "input_dtype", None) or "float32"

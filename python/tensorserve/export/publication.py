@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
 import shutil
 from types import TracebackType
 
 from tensorserve.errors import Code, ServingError
+from tensorserve.sources.completeness import FILE_LIST
 from tensorserve.sources.version_directory import version_number
 
 _STAGING = ".exporting-"
@@ -74,6 +76,7 @@ class Publication:
             ServingError: ALREADY_EXISTS, someone else has published this version meanwhile.
             OSError: It cannot be written to the disk.
         """
+        _list_files(self.folder)
         _flush(self.folder)
         while True:
             number = next_version(self._base_path) if self._version is None else self._version
@@ -114,6 +117,19 @@ def _remove_abandoned(base_path: str) -> None:
             pass  # Its export is still writing.
         finally:
             os.close(lock)
+
+
+def _list_files(folder: str) -> None:
+    """Notes how large each file is, so that a server knows of a copy at once that it is whole."""
+    sizes = {}
+    for root, _folders, names in os.walk(folder):
+        for name in names:
+            path = os.path.join(root, name)
+            sizes[os.path.relpath(path, folder)] = os.path.getsize(path)
+    path = os.path.join(folder, FILE_LIST)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump({"files": dict(sorted(sizes.items()))}, file)
 
 
 def _flush(folder: str) -> None:

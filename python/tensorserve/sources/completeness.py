@@ -6,6 +6,7 @@ What can be proven by the formats of the files is: `saved_model.pb` says how lon
 most whole models are, without waiting for a quiet moment.
 """
 
+import json
 import os
 from collections.abc import Iterator, Mapping
 
@@ -21,6 +22,12 @@ _SESSION_BUNDLE = "export.meta"
 VARIABLES = "variables"
 INDEX = "variables/variables.index"
 _DATA = "variables/variables.data-"
+FILE_LIST = "assets.extra/tensorserve_files.json"
+"""Says how large each of the files is, as `{"files": {path: bytes}}`; `tensorserve export` writes it.
+
+The formats of assets and warm-up requests do not tell whether they are whole.
+"""
+_LARGEST_FILE_LIST = 1 << 22
 _ASSETS = "assets/"
 _EXTRA_ASSETS = "assets.extra/"
 # More entries than any model has; looking at all of a directory that is no model could take for ever.
@@ -95,7 +102,23 @@ def _judge_saved_model(path: str, files: _Files) -> tuple[Completeness, str]:
     proven = _check_variables(path, files)
     _check_named(path, named, files)
     extra = any(name.startswith((_ASSETS, _EXTRA_ASSETS)) and not name.endswith("/") for name in files)
-    return (Completeness.WHOLE if proven and not extra else Completeness.UNPROVEN), ""
+    whole = proven and (not extra or _is_as_listed(path, files))
+    return (Completeness.WHOLE if whole else Completeness.UNPROVEN), ""
+
+
+def _is_as_listed(path: str, files: _Files) -> bool:
+    """Whether the version says how large each of its files is, and they are."""
+    if FILE_LIST not in files or files[FILE_LIST].st_size > _LARGEST_FILE_LIST:
+        return False
+    try:
+        with open(os.path.join(path, FILE_LIST), "rb") as file:
+            listed = json.load(file)["files"]
+        listed[FILE_LIST] = files[FILE_LIST].st_size
+    except (ValueError, KeyError, TypeError):
+        return False
+    return all(name.endswith("/") or listed.get(name) == stat.st_size for name, stat in files.items()) and all(
+        name in files for name in listed
+    )
 
 
 def _check_named(path: str, named: NamedFiles, files: _Files) -> None:

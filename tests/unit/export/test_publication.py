@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import errno
+import json
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 
 from tensorserve.errors import Code, ServingError
 from tensorserve.export.publication import Publication, next_version
+from tensorserve.sources.completeness import FILE_LIST
 
 
 def names(folder: Path) -> list[str]:
@@ -31,6 +33,11 @@ def test_versions_go_up(tmp_path: Path) -> None:
     assert publish(base, version=3)[0] == 3
     assert names(base) == ["007", "1", "3", "8", "notes.txt"]
     assert (base / "8" / "saved_model.pb").read_bytes() == b"model"
+
+
+def test_the_files_are_listed(tmp_path: Path) -> None:
+    _, path = publish(tmp_path)
+    assert json.loads((Path(path) / FILE_LIST).read_text()) == {"files": {"saved_model.pb": 5}}
 
 
 def test_no_server_looks_at_what_is_not_published(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tensorserve.sources.completeness import inspect_saved_model
+from tensorserve.sources.completeness import FILE_LIST, inspect_saved_model
 from tensorserve.sources.storage import Completeness
 from tests.unit.sources.saved_models import model_files, saved_model, table, variables_index, write
 
@@ -35,6 +36,21 @@ def put(name: str, data: bytes = b"x") -> Callable[[Files], None]:
     return lambda files: files.update({name: data})
 
 
+def listing(
+    prepare: Callable[[Files], None], change: Callable[[Files], None] = lambda files: None
+) -> Callable[[Files], None]:
+    """Adds files, then a list of all files, then changes something."""
+
+    def apply(files: Files) -> None:
+        files["fingerprint.pb"] = b"xx"
+        prepare(files)
+        sizes = {name: len(data) for name, data in files.items()}
+        files[FILE_LIST] = json.dumps({"files": sizes}).encode()
+        change(files)
+
+    return apply
+
+
 @pytest.mark.parametrize(
     ("change", "completeness", "reason"),
     [
@@ -56,6 +72,14 @@ def put(name: str, data: bytes = b"x") -> Callable[[Files], None]:
         (put(DATA, b"x" * 300), WHOLE, ""),
         (put("variables/variables.index", variables_index({}, 2, compression=1)), UNPROVEN, ""),
         (put("assets.extra/tf_serving_warmup_requests"), UNPROVEN, ""),
+        (listing(put("assets.extra/more")), WHOLE, ""),
+        (listing(put("assets.extra/more"), cut("fingerprint.pb")), UNPROVEN, ""),
+        (listing(put("assets.extra/more"), without("assets.extra/more")), UNPROVEN, ""),
+        (listing(put("assets.extra/more"), put("assets.extra/less")), UNPROVEN, ""),
+        (listing(put("assets.extra/more"), cut(FILE_LIST)), UNPROVEN, ""),
+        (listing(put("assets.extra/more"), put(FILE_LIST, b"[]")), UNPROVEN, ""),
+        (listing(put("assets.extra/more"), put(FILE_LIST, b'{"files": [1]}')), UNPROVEN, ""),
+        (listing(put("assets.extra/more"), cut(DATA)), HALF, f"{DATA} has 199 of 200 bytes"),
         (put("saved_model.pb", saved_model(assets=["words"])), HALF, "there is no assets/words"),
         (put("export.meta"), WHOLE, ""),
     ],
