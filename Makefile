@@ -64,8 +64,9 @@ SOAK_SECONDS ?= 900
 soak: $(STAMPS)/installed-$(PROFILE) $(STAMPS)/accept-packages  ## Load a server for SOAK_SECONDS in one way, or in all: SUITE=...
 	SOAK_SECONDS=$(SOAK_SECONDS) $(PYTHON) -m pytest -s tests/soak$(if $(SUITE),/test_$(SUITE).py)
 
-$(STAMPS)/accept-packages: requirements-accept.txt $(STAMPS)/packages
+$(STAMPS)/accept-packages: requirements-accept.txt requirements-models.txt $(STAMPS)/packages
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements-accept.txt
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-models.txt
 	@touch $@
 
 check: check-rust check-python  ## What CI looks at first: format, lint, types, stub, unit and meta tests

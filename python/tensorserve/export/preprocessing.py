@@ -4,10 +4,24 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from tensorserve.errors import Code, ServingError
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A function of a tensor.
+
+    Attributes:
+        call: Computes it.
+        owners: Trackable objects that hold what it needs.
+    """
+
+    call: Callable[[Any], Any]
+    owners: tuple[Any, ...] = ()
 
 
 class Preprocessing(Protocol):
@@ -16,8 +30,8 @@ class Preprocessing(Protocol):
     def spec(self) -> Any:
         """The `tf.TensorSpec` of what requests give."""
 
-    def apply(self, given: Any, wanted: Any) -> Any:
-        """Makes what the model takes, a tensor of the `tf.TensorSpec` `wanted`."""
+    def step(self, wanted: Any) -> Step:
+        """Makes what the model takes, tensors of the `tf.TensorSpec` `wanted`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +60,7 @@ class ImageBytes:
 
         return tf.TensorSpec([None], tf.string)
 
-    def apply(self, given: Any, wanted: Any) -> Any:
+    def step(self, wanted: Any) -> Step:
         """See `Preprocessing`."""
         import tensorflow as tf
 
@@ -66,9 +80,13 @@ class ImageBytes:
             picture.set_shape([None, None, channels])
             return tf.image.resize(tf.cast(picture, tf.float32), [height, width])
 
-        pictures = tf.map_fn(pixels, given, fn_output_signature=tf.TensorSpec([height, width, channels], tf.float32))
-        pictures = (pictures * self.scale - tf.constant(self.mean)) / tf.constant(self.deviation)
-        return tf.cast(pictures, wanted.dtype)
+        def call(given: Any) -> Any:
+            spec = tf.TensorSpec([height, width, channels], tf.float32)
+            pictures = tf.map_fn(pixels, given, fn_output_signature=spec)
+            pictures = (pictures * self.scale - tf.constant(self.mean)) / tf.constant(self.deviation)
+            return tf.cast(pictures, wanted.dtype)
+
+        return Step(call)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +111,7 @@ class WordPieces:
 
         return tf.TensorSpec([None], tf.string)
 
-    def apply(self, given: Any, wanted: Any) -> Any:
+    def step(self, wanted: Any) -> Step:
         """See `Preprocessing`."""
         import tensorflow as tf
 
@@ -109,7 +127,10 @@ class WordPieces:
                 "WordPieces(vocabulary, length)"
             )
             raise ServingError(Code.INVALID_ARGUMENT, text)
-        with tf.init_scope():
-            tokenizer = tensorflow_text.BertTokenizer(os.fspath(self.vocabulary), lower_case=self.lower_case)
-        tokens = tokenizer.tokenize(given).merge_dims(1, -1)
-        return tf.cast(tokens.to_tensor(shape=[None, length]), wanted.dtype)
+        tokenizer = tensorflow_text.BertTokenizer(os.fspath(self.vocabulary), lower_case=self.lower_case)
+
+        def call(given: Any) -> Any:
+            tokens = tokenizer.tokenize(given).merge_dims(1, -1)
+            return tf.cast(tokens.to_tensor(shape=[None, length]), wanted.dtype)
+
+        return Step(call, (tokenizer,))

@@ -74,19 +74,21 @@ class Predict:
         if unknown:
             text = f"there is no input {min(unknown)} to preprocess; the inputs are: {', '.join(names)}"
             raise ServingError(Code.INVALID_ARGUMENT, text)
-        specs = {}
-        for alias, name in names.items():
-            step = self.preprocess.get(alias)
-            specs[alias] = computation.inputs[name] if step is None else step.spec()
+        steps = {alias: each.step(computation.inputs[names[alias]]) for alias, each in self.preprocess.items()}
+        specs = {
+            alias: self.preprocess[alias].spec() if alias in steps else computation.inputs[name]
+            for alias, name in names.items()
+        }
 
         def call(tensors: Tensors) -> Tensors:
-            given = {}
-            for alias, name in names.items():
-                step, spec = self.preprocess.get(alias), computation.inputs[name]
-                given[name] = tensors[alias] if step is None else step.apply(tensors[alias], spec)
+            given = {
+                name: steps[alias].call(tensors[alias]) if alias in steps else tensors[alias]
+                for alias, name in names.items()
+            }
             return renamed(computation, computation.call(given), self.outputs)
 
-        return Built(specs, call, f"{_METHOD}predict", computation.owners)
+        owners = (owner for step in steps.values() for owner in step.owners)
+        return Built(specs, call, f"{_METHOD}predict", (*computation.owners, *owners))
 
 
 @dataclass(frozen=True, slots=True)

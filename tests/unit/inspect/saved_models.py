@@ -69,3 +69,29 @@ def half_plus_two(shape: Sequence[int] | None = (-1,), op: str = "Mul", dtype: s
     return saved_model(
         nodes, {"serving_default": signature({"x": tensor("x:0", dtype, shape)}, {"y": tensor("y:0", dtype, shape)})}
     )
+
+
+def write_large(folder: Path, size: int) -> Path:
+    """half_plus_two with a constant of so many bytes, which take no place on the disk. Gives the file."""
+    graph = half_plus_two().meta_graphs[0]
+    nodes = graph.graph_def.SerializeToString()
+    graph.ClearField("graph_def")
+    # Each message ends with the next inner one: SavedModel, MetaGraphDef, GraphDef, NodeDef, its attribute, the tensor.
+    before = [b"", graph.SerializeToString(), nodes, b"\x0a\x05large\x12\x05Const", b"\x0a\x05value", b"", b""]
+    head = b""
+    for number, content in zip([4, 8, 2, 5, 1, 2, 2], reversed(before), strict=True):
+        head = content + _framed(number, size + len(head)) + head
+    folder.mkdir(parents=True)
+    with open(folder / "saved_model.pb", "wb") as file:
+        file.write(head)
+        file.truncate(len(head) + size)
+    return folder / "saved_model.pb"
+
+
+def _framed(number: int, size: int) -> bytes:
+    return bytes([number << 3 | 2]) + _varint(size)
+
+
+def _varint(value: int) -> bytes:
+    low, rest = value & 0x7F, value >> 7
+    return bytes([low | 0x80]) + _varint(rest) if rest else bytes([low])
