@@ -41,6 +41,15 @@ def test_grpcurl_is_answered(server: ServerProcess, models: Path) -> None:
     client.close()
 
 
+@pytest.mark.parametrize("name", ["half_plus_two", "sums", "strings", "image_mean", "heads_tf2"])
+def test_python_is_answered(server: ServerProcess, models: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    model = inspect_model(models / name)
+    for signature in model.signatures:
+        program = samples(model, signature, Address(server.rest_url, server.grpc_target)).python
+        exec(compile(program, name, "exec"), {})
+        assert capsys.readouterr().out.strip() not in ("", "{}", "[]")
+
+
 def test_a_running_server(server: ServerProcess, models: Path) -> None:
     asked = inspect_model(f"{server.rest_url}/v1/models/sums")
     assert (asked.name, asked.version, asked.versions) == ("sums", 1, (1,))
@@ -52,6 +61,14 @@ def test_a_running_server(server: ServerProcess, models: Path) -> None:
     assert inspect_model(f"{server.rest_url}/v1/models/half_plus_two", version=2).version == 2
     with pytest.raises(ServingError, match=r"serves these models: .*half_plus_two"):
         inspect_model(server.rest_url)
+    over_grpc = inspect_model(f"grpc://{server.grpc_target}/half_plus_two")
+    assert (over_grpc.version, over_grpc.versions) == (3, (1, 2, 3))
+    assert (
+        over_grpc.signatures[0].inputs
+        == inspect_model(f"{server.rest_url}/v1/models/half_plus_two").signatures[0].inputs
+    )
+    with pytest.raises(ServingError, match=r"name one: grpc://.*/NAME"):
+        inspect_model(f"grpc://{server.grpc_target}")
     with pytest.raises(ServingError, match=r"none of these|not found|Could not find"):
         inspect_model(f"{server.rest_url}/v1/models/none")
 

@@ -28,7 +28,8 @@ def inspect_model(
 
     Args:
         place: The folder of a version, a base path (its newest version is described), a URL of either, or a running
-            server: `http://HOST:PORT`, for one of several models `http://HOST:PORT/v1/models/NAME`.
+            server: `http://HOST:PORT`, for one of several models `http://HOST:PORT/v1/models/NAME`, over gRPC
+            `grpc://HOST:PORT/NAME`.
         tags: Tag set of the graph to describe, where there are several.
         version: The version to describe, of a base path.
 
@@ -51,9 +52,9 @@ def inspect_model(
 def is_running_server(place: str) -> bool:
     """Whether a URL is that of a server, and not of files on a web server."""
     parts = urlsplit(place)
-    if parts.scheme in ("grpc", "grpcs", "unix"):
+    if parts.scheme in ("grpc", "grpcs"):
         return True
-    return parts.scheme in ("http", "https") and (parts.path in ("", "/") or parts.path.startswith("/v1/models/"))
+    return parts.scheme in ("http", "https") and (parts.path in ("", "/") or "/v1/models/" in parts.path)
 
 
 def _describe_local(place: str, tags: Collection[str], version: int | None) -> Model:

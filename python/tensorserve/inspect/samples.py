@@ -65,7 +65,7 @@ def samples(
         address: Where the server is.
         open_length: How large open dimensions but the first are.
     """
-    address = address or (Address(model.server) if model.server else Address())
+    address = address or _address(model.server)
     verb = example_verb(signature)
     if verb:
         return _example_samples(model, signature, verb, address)
@@ -83,6 +83,14 @@ def samples(
         f"    print(client.predict({model.name!r}, {{{inputs}}}{named}))",
         _grpcurl(address.grpc, "Predict", grpc),
     )
+
+
+def _address(server: str) -> Address:
+    """What a server's URL says of its addresses; the usual ones for the rest."""
+    scheme, _, target = server.partition("://")
+    if scheme in ("grpc", "grpcs"):
+        return Address(grpc=target)
+    return Address(rest=server) if server else Address()
 
 
 class _Filled:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Asks a running server for the signatures of a model, by the REST API of TensorFlow Serving."""
+"""Asks a running server for the signatures of a model, by the APIs of TensorFlow Serving."""
 
 from __future__ import annotations
 
@@ -22,18 +22,20 @@ def describe_server(url: str, version: int | None) -> Model:
     """Describes a model of a running server; files and ops are not known from there.
 
     Args:
-        url: `http(s)://HOST:PORT`, followed by `/v1/models/NAME` if the server has several models.
+        url: `http(s)://HOST:PORT`, followed by `/v1/models/NAME` if the server has several models, or
+            `grpc(s)://HOST:PORT/NAME`.
         version: The version to describe; None for the one that answers.
 
     Raises:
         ServingError: UNAVAILABLE if no server answers; what the server answers otherwise.
     """
     parts = urlsplit(url)
-    if parts.scheme not in ("http", "https"):
-        text = f"{url}: only the REST port can be inspected; name it as http://HOST:PORT (see --rest_api_port)"
-        raise ServingError(Code.INVALID_ARGUMENT, text)
-    server = f"{parts.scheme}://{parts.netloc}"
-    path = parts.path.rstrip("/").removesuffix("/metadata") or f"/v1/models/{quote(_only_model(server), safe='')}"
+    if parts.scheme in ("grpc", "grpcs"):
+        return _ask_by_grpc(f"{parts.scheme}://{parts.netloc}", parts.path.strip("/"), version)
+    prefix, _, path = parts.path.partition("/v1/models/")
+    server = f"{parts.scheme}://{parts.netloc}{prefix.rstrip('/')}"
+    path = path.rstrip("/").removesuffix("/metadata") or quote(_only_model(server), safe="")
+    path = f"/v1/models/{path}"
     if version is not None and "/versions/" not in path:
         path = f"{path}/versions/{version}"
     answer = _get(f"{server}{path}/metadata")
@@ -47,6 +49,44 @@ def describe_server(url: str, version: int | None) -> Model:
         versions=_versions(f"{server}{path.partition('/versions/')[0].partition('/labels/')[0]}"),
         server=server,
     )
+
+
+def _ask_by_grpc(server: str, model: str, version: int | None) -> Model:
+    if not model:
+        text = f"over gRPC a server does not list its models; name one: {server}/NAME"
+        raise ServingError(Code.INVALID_ARGUMENT, text)
+    from tensorserve import client
+
+    try:
+        with client.Client(server) as asked:
+            found = asked.metadata(model, version=version, timeout=_TIMEOUT_SECONDS)
+            states = asked.status(model, timeout=_TIMEOUT_SECONDS)
+    except client.ServingError as error:
+        raise ServingError(Code(int(error.code)), f"{server}: {error.message}") from error
+    except client.ClientError as error:
+        raise ServingError(Code.INVALID_ARGUMENT, str(error)) from error
+    return Model(
+        place=f"{server}/{model}",
+        name=found.model,
+        version=found.version,
+        signatures=describe_signatures({name: _definition(each) for name, each in found.signatures.items()}, None),
+        versions=tuple(sorted(state.version for state in states if state.state == "AVAILABLE")),
+        server=server,
+    )
+
+
+def _definition(signature: Any) -> Any:
+    """A signature of the client as a `SignatureDef`."""
+    made = protos.SignatureDef(method_name=signature.method)
+    dtypes = protos.enum("tensorflow.DataType")
+    for specs, infos in ((signature.inputs, made.inputs), (signature.outputs, made.outputs)):
+        for alias, spec in specs.items():
+            info = infos[alias]
+            info.name, info.dtype = spec.name, dtypes.Value(spec.dtype_name)
+            info.tensor_shape.unknown_rank = spec.shape is None
+            for size in spec.shape or ():
+                info.tensor_shape.dim.add(size=size)
+    return made
 
 
 def _definitions(answer: Any) -> dict[str, Any]:
