@@ -72,7 +72,7 @@ def half_plus_two(shape: Sequence[int] | None = (-1,), op: str = "Mul", dtype: s
 
 
 def write_large(folder: Path, size: int) -> Path:
-    """half_plus_two with a constant of so many bytes, which take no place on the disk. Gives the file."""
+    """half_plus_two with a constant of `size` bytes, which take no place on the disk. Gives the file."""
     graph = half_plus_two().meta_graphs[0]
     nodes = graph.graph_def.SerializeToString()
     graph.ClearField("graph_def")
