@@ -26,6 +26,7 @@ pub fn meaning(proto: &TensorProto) -> Meaning {
     }
     let elements = match (&proto.tensor_content[..], dtype) {
         (_, DataType::Resource | DataType::Variant) => None,
+        (_, _) if count == 0 => Some(Vec::new()),
         ([], _) => Some(filled(values(proto, dtype), dtype, count as usize)),
         (content, DataType::String) => strings(content, count as usize),
         (content, _) if content.len() == count as usize * dtype.size() => {
@@ -37,7 +38,7 @@ pub fn meaning(proto: &TensorProto) -> Meaning {
 }
 
 fn dims(proto: &TensorProto) -> Option<Vec<i64>> {
-    let Some(shape) = proto.tensor_shape.as_ref().filter(|shape| !shape.unknown_rank) else { return Some(Vec::new()) };
+    let Some(shape) = &proto.tensor_shape else { return Some(Vec::new()) };
     let dims: Vec<i64> = shape.dim.iter().map(|dim| dim.size).collect();
     let fits = dims.iter().try_fold(1i64, |product, dim| product.checked_mul(*dim)).is_some();
     (fits && dims.len() <= 254 && dims.iter().all(|dim| *dim >= 0)).then_some(dims)

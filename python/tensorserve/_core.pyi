@@ -144,7 +144,7 @@ class DataPlane:
         signature_method_name_check: bool = False,
         session_service: bool = False,
         serialize_as_tensor_content: bool = False,
-        max_request_bytes: int = 2147483647,
+        bounds: dict[str, int] | None = None,
         grpc_options: dict[str, int] | None = None,
         batch_threads: tuple[int, str] | None = None,
         model_weights: dict[str, float] | None = None,
@@ -154,6 +154,7 @@ class DataPlane:
     ) -> DataPlane:
         """0 threads means: chosen from the CPUs this process may use.
 
+        `bounds` may have max_request_bytes and max_reply_bytes.
         `grpc_options` may have max_streams, max_header_bytes, max_receive_bytes, max_send_bytes, keepalive_time_ms,
         keepalive_timeout_ms, max_age_ms and max_age_grace_ms; a negative number means no limit. Raises ValueError.
         `batch_threads` are the number and the name of threads for batches alone; without them batches share those of

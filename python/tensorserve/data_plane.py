@@ -68,7 +68,7 @@ def open_data_plane(options: ServerOptions) -> DataPlane:
         signature_method_name_check=options.enable_signature_method_name_check,
         session_service=options.enable_session_service,
         serialize_as_tensor_content=options.enable_serialization_as_tensor_content,
-        max_request_bytes=options.max_request_bytes,
+        bounds={"max_request_bytes": options.max_request_bytes, "max_reply_bytes": options.max_reply_bytes},
         grpc_options=grpc_options(options.grpc_channel_arguments),
         batch_threads=None if threads is None else (threads.number, threads.name),
         model_weights=model_weights(options.model_weights),

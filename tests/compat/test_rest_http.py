@@ -182,3 +182,31 @@ def test_a_zstd_request_cannot_ask_for_much_memory(rest_client: RestClient) -> N
     reply = rest_client.post(PREDICT, bomb, headers={"Content-Encoding": "zstd"})
     assert reply.status_code == 429
     assert "grows beyond" in reply.json()["error"]
+
+
+@pytest.mark.parametrize("hosts", [[], ["a", "b"], ["a", "a"], ["a", ""], ["", "", ""]])
+def test_hosts_that_are_missing_or_many(connection: socket.socket, hosts: list[str]) -> None:
+    lines = [f"POST {PREDICT} HTTP/1.1", f"Content-Length: {len(SMALL)}", *(f"Host: {host}" for host in hosts)]
+    connection.sendall("\r\n".join(lines).encode() + b"\r\n\r\n" + SMALL)
+    head, body = read_reply(connection)
+    assert head.startswith(b"HTTP/1.1 400")
+    assert json.loads(body) == {"error": "an HTTP/1.1 request must have exactly one Host header"}
+
+
+@pytest.mark.parametrize("host", ["a", "", "127.0.0.1:8501", "[::1]:8501"])
+def test_one_host_is_enough_whatever_it_is(connection: socket.socket, host: str) -> None:
+    connection.sendall(post(SMALL).replace(b"Host: x", f"Host: {host}".encode()))
+    assert read_reply(connection)[0].startswith(b"HTTP/1.1 200")
+
+
+def test_http_1_0_needs_no_host(connection: socket.socket) -> None:
+    connection.sendall(post(SMALL).replace(b"HTTP/1.1", b"HTTP/1.0").replace(b"Host: x\r\n", b""))
+    assert b" 200" in read_reply(connection)[0]
+
+
+@pytest.mark.parametrize("expectation", ["200-ok", "100-continue, x", "x", "continue", "100-continue-please"])
+def test_expectations_that_are_not_known(connection: socket.socket, expectation: str) -> None:
+    connection.sendall(post(SMALL, f"Expect: {expectation}"))
+    head, body = read_reply(connection)
+    assert head.startswith(b"HTTP/1.1 417")
+    assert "Expect" in json.loads(body)["error"]

@@ -12,6 +12,7 @@ use tensorserve_runtimes::take_descriptor;
 use tensorserve_servables::{Code, InFlightLimits, VersionState, batching::report as batching_report};
 use tensorserve_tensors::proto::TensorEncoding;
 use tensorserve_transport::grpc::options::GrpcOptions;
+use tensorserve_transport::limits::Limits;
 use tensorserve_transport::tls::Identity;
 use tensorserve_transport::{BatchThreads, Protocol, Server, ServerOptions, Serving, ServingOptions};
 
@@ -32,7 +33,7 @@ impl DataPlane {
     #[new]
     #[pyo3(signature = (*, io_threads = 0, execution_threads = 0, rest_timeout_ms = 30000, rest_cors = false,
         rest_compression = true, signature_method_name_check = false, session_service = false,
-        serialize_as_tensor_content = false, max_request_bytes = 2147483647, grpc_options = None, batch_threads = None,
+        serialize_as_tensor_content = false, bounds = None, grpc_options = None, batch_threads = None,
         model_weights = None, max_in_flight = 0, max_in_flight_per_model = 0,
         metrics_path = None))]
     #[expect(clippy::too_many_arguments, reason = "they are keyword arguments")]
@@ -45,7 +46,7 @@ impl DataPlane {
         signature_method_name_check: bool,
         session_service: bool,
         serialize_as_tensor_content: bool,
-        max_request_bytes: usize,
+        bounds: Option<HashMap<String, u64>>,
         grpc_options: Option<HashMap<String, i64>>,
         batch_threads: Option<(usize, String)>,
         model_weights: Option<HashMap<String, f64>>,
@@ -55,7 +56,13 @@ impl DataPlane {
     ) -> PyResult<Self> {
         let tensor_encoding =
             if serialize_as_tensor_content { TensorEncoding::Content } else { TensorEncoding::TypedValues };
-        let mut grpc = GrpcOptions { max_receive_bytes: max_request_bytes, ..GrpcOptions::default() };
+        let mut limits = Limits::default();
+        for (name, value) in bounds.unwrap_or_default() {
+            if !limits.set(&name, value) {
+                return Err(PyValueError::new_err(format!("there is no bound {name}")));
+            }
+        }
+        let mut grpc = GrpcOptions { max_receive_bytes: limits.max_request_bytes, ..GrpcOptions::default() };
         for (name, value) in grpc_options.unwrap_or_default() {
             if !grpc.set(&name, value) {
                 return Err(PyValueError::new_err(format!("there is no gRPC option {name}")));
@@ -68,15 +75,15 @@ impl DataPlane {
             signature_method_name_check,
             session_service,
             tensor_encoding,
-            max_request_bytes,
+            limits,
             metrics_path,
             grpc,
         };
         let batch_threads = batch_threads.map(|(number, name)| BatchThreads { number, name });
         let model_weights = model_weights.unwrap_or_default();
         let limit = |number: usize| (number > 0).then_some(number);
-        let limits = InFlightLimits { all: limit(max_in_flight), per_model: limit(max_in_flight_per_model) };
-        let threads = ServerOptions { io_threads, execution_threads, batch_threads, model_weights, limits };
+        let in_flight = InFlightLimits { all: limit(max_in_flight), per_model: limit(max_in_flight_per_model) };
+        let threads = ServerOptions { io_threads, execution_threads, batch_threads, model_weights, limits: in_flight };
         let server = Server::start(threads, serving)?;
         Ok(DataPlane { serving: Arc::clone(server.serving()), server: Mutex::new(Some(server)) })
     }

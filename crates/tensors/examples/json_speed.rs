@@ -84,8 +84,8 @@ fn encode(name: &str, shape: &[i64], values: &[f32]) -> Result<(), Box<dyn Error
     }
     let shape = Shape::new(shape).ok_or("the shape is too large")?;
     let tensor = Tensor::plain(DataType::Float, shape, buffer);
-    let bytes = encode_predict(Format::Row, &[("y", &tensor)])?.len();
-    let seconds = fastest(|| encode_predict(Format::Row, black_box(&[("y", &tensor)])));
+    let bytes = encode_predict(Format::Row, &[("y", &tensor)], usize::MAX)?.len();
+    let seconds = fastest(|| encode_predict(Format::Row, black_box(&[("y", &tensor)]), usize::MAX));
     report(name, bytes, seconds);
     Ok(())
 }

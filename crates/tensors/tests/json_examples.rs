@@ -153,13 +153,16 @@ fn answers_are_laid_out_as_the_originals() {
     let rows: [[(&[u8], f32); 2]; 2] = [[(b"car", 0.2), (b"bike", 0.7)], [(b"car", 0.7), (b"bike", 0.1)]];
     let expected =
         "{\n    \"results\": [[[\"car\", 0.2], [\"bike\", 0.7]], [[\"car\", 0.7], [\"bike\", 0.1]]\n    ]\n}";
-    assert_eq!(String::from_utf8(encode_classifications(rows.into_iter()).unwrap()).unwrap(), expected);
+    assert_eq!(String::from_utf8(encode_classifications(rows.into_iter(), usize::MAX).unwrap()).unwrap(), expected);
     let expected = "{\n    \"results\": [0.2, 1.2, 2.2]\n}";
-    assert_eq!(String::from_utf8(encode_regressions([0.2, 1.2, 2.2].into_iter()).unwrap()).unwrap(), expected);
-    let none = encode_regressions([].into_iter()).unwrap_err();
+    assert_eq!(
+        String::from_utf8(encode_regressions([0.2, 1.2, 2.2].into_iter(), usize::MAX).unwrap()).unwrap(),
+        expected
+    );
+    let none = encode_regressions([].into_iter(), usize::MAX).unwrap_err();
     assert_eq!(none.message, "Cannot convert empty RegressionResults to JSON");
     let none: [[(&[u8], f32); 0]; 0] = [];
-    let none = encode_classifications(none.into_iter()).unwrap_err();
+    let none = encode_classifications(none.into_iter(), usize::MAX).unwrap_err();
     assert_eq!(none.message, "Cannot convert empty ClassificationResults to JSON");
 }
 

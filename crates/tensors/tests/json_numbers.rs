@@ -181,7 +181,7 @@ fn print(dtype: DataType, bytes: &[u8]) -> Vec<String> {
     let mut buffer = AlignedBuffer::zeroed(bytes.len());
     buffer.as_mut().copy_from_slice(bytes);
     let tensor = Tensor::plain(dtype, Shape::new(&[count as i64]).unwrap(), buffer);
-    let text = String::from_utf8(encode_predict(Format::Row, &[("y", &tensor)]).unwrap()).unwrap();
+    let text = String::from_utf8(encode_predict(Format::Row, &[("y", &tensor)], usize::MAX).unwrap()).unwrap();
     let Some(list) = text.strip_prefix("{\n    \"predictions\": [").and_then(|rest| rest.strip_suffix("\n    ]\n}"))
     else {
         return Vec::new();

@@ -26,7 +26,7 @@ fn strings(dims: &[i64], values: &[&'static [u8]]) -> Tensor {
 }
 
 fn encode(format: Format, outputs: &[(&str, &Tensor)]) -> String {
-    String::from_utf8(encode_predict(format, outputs).unwrap()).unwrap()
+    String::from_utf8(encode_predict(format, outputs, usize::MAX).unwrap()).unwrap()
 }
 
 #[test]
@@ -146,14 +146,14 @@ fn every_type_with_a_json_form() {
 
 #[test]
 fn strings_keep_their_bytes() {
-    let text = encode_predict(Format::Column, &[("y", &strings(&[], &[b"\x00\"\\/\n\x1f<\xff"]))]).unwrap();
+    let text = encode_predict(Format::Column, &[("y", &strings(&[], &[b"\x00\"\\/\n\x1f<\xff"]))], usize::MAX).unwrap();
     assert_eq!(text, b"{\n    \"outputs\": \"\\u0000\\\"\\\\/\\n\\u001F<\xff\"\n}");
 }
 
 #[test]
 fn outputs_that_do_not_fit() {
     let error = |format, outputs: &[(&str, &Tensor)]| {
-        let error = encode_predict(format, outputs).unwrap_err();
+        let error = encode_predict(format, outputs, usize::MAX).unwrap_err();
         assert_eq!(error.code, Code::InvalidArgument);
         error.message
     };
@@ -175,4 +175,35 @@ fn outputs_that_do_not_fit() {
 fn errors_are_escaped() {
     let text = encode_error("a\"b\\c/\n\t\u{1}é");
     assert_eq!(String::from_utf8(text).unwrap(), "{\n    \"error\": \"a\\\"b\\\\c/\\n\\t\\u0001é\"\n}");
+}
+
+/// Nothing is written much beyond the limit, not even the brackets of lists without elements.
+#[test]
+fn long_replies_are_refused_while_they_are_written() {
+    let empty = |dims: &[i64]| Tensor::plain(DataType::Float, Shape::new(dims).unwrap(), AlignedBuffer::zeroed(0));
+    let zeros = |dims: &[i64]| {
+        let len = dims.iter().product::<i64>() as usize * 4;
+        Tensor::plain(DataType::Float, Shape::new(dims).unwrap(), AlignedBuffer::zeroed(len))
+    };
+    let cases = [
+        empty(&[1 << 40, 0]),
+        empty(&[1000, 1 << 30, 0]),
+        empty(&[2, 1 << 20, 1 << 20, 1, 0]),
+        zeros(&[10_000_000]),
+        zeros(&[1000, 1000]),
+        zeros(&[100_000, 1, 1, 1, 1]),
+        strings(&[2], &[&[b'x'; 200_000], &[0; 200_000]]),
+    ];
+    for tensor in cases {
+        for format in [Format::Row, Format::Column] {
+            for outputs in [&[("y", &tensor)][..], &[("y", &tensor), ("z", &tensor)]] {
+                let error = encode_predict(format, outputs, 100_000).unwrap_err();
+                assert_eq!(error.code, Code::ResourceExhausted, "{tensor:?}");
+            }
+        }
+    }
+    let one = zeros(&[10]);
+    let text = encode_predict(Format::Column, &[("y", &one)], usize::MAX).unwrap();
+    assert_eq!(encode_predict(Format::Column, &[("y", &one)], text.len()).unwrap(), text);
+    assert!(encode_predict(Format::Column, &[("y", &one)], text.len() - 1).is_err());
 }

@@ -75,7 +75,7 @@ fn assert_same(a: &Tensor, b: &Tensor) {
 
 /// Makes a request of a response: the layouts are the same, only the keys differ.
 fn as_request(format: Format, outputs: &[(&str, &Tensor)]) -> Vec<u8> {
-    let text = encode_predict(format, outputs).unwrap();
+    let text = encode_predict(format, outputs, usize::MAX).unwrap();
     let (from, to) = match format {
         Format::Row => (&b"predictions"[..], &b"instances"[..]),
         Format::Column => (&b"outputs"[..], &b"inputs"[..]),

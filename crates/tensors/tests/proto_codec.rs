@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use prost::Message;
 use tensorserve_protos::tensorflow::{TensorProto, TensorShapeProto, tensor_shape_proto::Dim};
 use tensorserve_tensors::proto::encode::Encoder;
-use tensorserve_tensors::proto::{Malformed, Reader, TensorEncoding, TensorView};
+use tensorserve_tensors::proto::{MAX_FILLED_BYTES, Malformed, Reader, TensorEncoding, TensorView};
 use tensorserve_tensors::{AlignedBuffer, DataType, Shape, Tensor, TensorData};
 
 fn decode(bytes: &[u8]) -> Result<Tensor, Malformed> {
@@ -152,9 +152,33 @@ fn shapes_that_no_value_has_are_refused_and_missing_ones_are_scalars() {
     assert!(decode(&proto(DataType::Float, &[1; 300]).encode_to_vec()).is_err());
     let missing = TensorProto { dtype: 1, float_val: vec![3.0], ..TensorProto::default() };
     assert_eq!(decode(&missing.encode_to_vec()).unwrap().shape().rank(), 0);
-    let mut unknown = TensorProto { float_val: vec![3.0], ..proto(DataType::Float, &[5]) };
-    unknown.tensor_shape.as_mut().unwrap().unknown_rank = true;
-    assert_eq!(decode(&unknown.encode_to_vec()).unwrap().shape().rank(), 0);
+    for (dims, expected) in [(&[][..], &[][..]), (&[5], &[5]), (&[2, 0], &[2, 0]), (&[1, 1, 1], &[1, 1, 1])] {
+        let mut unknown = TensorProto { float_val: vec![3.0], ..proto(DataType::Float, dims) };
+        unknown.tensor_shape.as_mut().unwrap().unknown_rank = true;
+        assert_eq!(decode(&unknown.encode_to_vec()).unwrap().shape().dims(), expected);
+    }
+    let mut negative = proto(DataType::Float, &[-1]);
+    negative.tensor_shape.as_mut().unwrap().unknown_rank = true;
+    assert!(decode(&negative.encode_to_vec()).is_err());
+}
+
+#[test]
+fn a_tensor_without_elements_is_one_whatever_its_content() {
+    for (dtype, dims) in [
+        (DataType::Float, &[0][..]),
+        (DataType::Int8, &[3, 0, 2]),
+        (DataType::Bool, &[0, 0]),
+        (DataType::Complex128, &[0]),
+        (DataType::String, &[0]),
+        (DataType::Float8E5m2, &[2, 0]),
+    ] {
+        for content in [&b"x"[..], &[0; 16], &[255; 1000]] {
+            let content = Bytes::from_static(content);
+            let message = TensorProto { tensor_content: content, ..proto(dtype, dims) };
+            let tensor = decode(&message.encode_to_vec()).unwrap();
+            assert_eq!((tensor.dtype(), tensor.shape().dims(), elements(&tensor).len()), (dtype, dims, 0));
+        }
+    }
 }
 
 #[test]
@@ -164,6 +188,43 @@ fn a_few_bytes_cannot_ask_for_gigabytes() {
     assert!(decode(&proto(DataType::String, &[1 << 40]).encode_to_vec()).is_err());
     let fair = decode(&proto(DataType::Float, &[1, 224, 224, 3]).encode_to_vec()).unwrap();
     assert_eq!(fair.bytes().len(), 224 * 224 * 3 * 4);
+}
+
+/// The last string is repeated, so it is its bytes that count.
+#[test]
+fn strings_that_are_repeated_count_with_their_bytes() {
+    let strings = |string_val: &[usize], dims: &[i64]| {
+        let string_val = string_val.iter().map(|len| Bytes::from(vec![b'a'; *len])).collect();
+        decode(&TensorProto { string_val, ..proto(DataType::String, dims) }.encode_to_vec())
+    };
+    for (lens, dims) in [
+        (&[1_000_000][..], &[1000][..]),
+        (&[1_000_000], &[2_000_000]),
+        (&[1, 1, 40_000_000], &[2, 3]),
+        (&[100], &[700_000]),
+        (&[0], &[3_000_000]),
+        (&[], &[1 << 40]),
+        (&[5], &[1 << 20, 1 << 20, 2]),
+    ] {
+        assert_eq!(
+            strings(lens, dims).unwrap_err().0,
+            "the tensor's shape has far more elements than values were sent"
+        );
+    }
+    for (lens, dims) in [(&[1_000_000][..], &[60][..]), (&[80_000_000], &[1]), (&[3], &[1_000_000]), (&[9, 1], &[2, 9])]
+    {
+        assert_eq!(strings(lens, dims).unwrap().shape().dims(), dims);
+    }
+}
+
+#[test]
+fn the_tensors_of_a_request_share_what_is_filled_up() {
+    let message = [Bytes::from(proto(DataType::Double, &[5_000_000]).encode_to_vec())];
+    let view = TensorView::parse(Reader::new(&message)).unwrap();
+    let mut left = MAX_FILLED_BYTES;
+    assert!(view.to_tensor_within(&mut left).is_ok());
+    assert!(left < MAX_FILLED_BYTES - 39_000_000);
+    assert!(view.to_tensor_within(&mut left).is_err());
 }
 
 #[test]

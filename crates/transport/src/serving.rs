@@ -6,6 +6,7 @@ use tensorserve_tensors::proto::TensorEncoding;
 
 use crate::control::ControlSlot;
 use crate::grpc::options::GrpcOptions;
+use crate::limits::Limits;
 use crate::request_log::RequestLog;
 
 /// How requests are answered.
@@ -23,11 +24,17 @@ pub struct ServingOptions {
     pub session_service: bool,
     /// How gRPC answers carry tensors.
     pub tensor_encoding: TensorEncoding,
-    /// Largest REST request body, in bytes.
-    pub max_request_bytes: usize,
+    pub limits: Limits,
     /// The path on which REST answers with the metrics; `None` for nowhere.
     pub metrics_path: Option<String>,
     pub grpc: GrpcOptions,
+}
+
+impl ServingOptions {
+    /// Largest message of a gRPC reply, in bytes.
+    pub(crate) fn max_message_bytes(&self) -> usize {
+        self.limits.max_reply_bytes.min(self.grpc.max_send_bytes)
+    }
 }
 
 /// Shared by all connections of a server.

@@ -241,6 +241,9 @@ class ServerOptions:
         _STRING, "", "Comma-separated model=number: shares of the execution threads under load; 1 for others.", _OURS
     )
     max_request_bytes: int = row(_INT64, 2147483647, "Largest request that is read.", _OURS)
+    max_reply_bytes: int = row(
+        _INT64, 2147483647, "Largest reply; one that would be larger is RESOURCE_EXHAUSTED before it is written.", _OURS
+    )
     drain_timeout_seconds: float = row(
         _FLOAT, 30.0, "How long a server that was told to stop waits for the requests it still works on.", _OURS
     )

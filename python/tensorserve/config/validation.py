@@ -29,7 +29,13 @@ _NOT_NEGATIVE = (
     "model_memory_limit_mb",
     "object_store_poll_wait_seconds",
 )
-_POSITIVE = ("max_request_bytes", "request_log_max_file_mb", "request_log_max_file_seconds", "request_log_buffer_mb")
+_POSITIVE = (
+    "max_request_bytes",
+    "max_reply_bytes",
+    "request_log_max_file_mb",
+    "request_log_max_file_seconds",
+    "request_log_buffer_mb",
+)
 
 
 def check_options(options: ServerOptions) -> ServerOptions:

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
-use tensorserve_tensors::proto::TensorView;
+use tensorserve_tensors::proto::{MAX_FILLED_BYTES, TensorView};
 use tensorserve_tensors::{Code, Result, ServingError, Tensor};
 
 use crate::execution::computation::{Computation, Feeds};
@@ -117,12 +117,12 @@ fn check_input_count(signature: &Signature, inputs: &Inputs<'_>) -> Result<()> {
 
 fn feeds(signature: &Signature, inputs: &Inputs<'_>) -> Result<Feeds> {
     let mut feeds = Feeds::with_capacity(signature.inputs.len());
-    let mut used = 0;
+    let (mut used, mut left) = (0, MAX_FILLED_BYTES);
     for input in &signature.inputs {
         let tensor = match inputs.iter().find(|(alias, _)| *alias == input.alias) {
             Some((_, value)) => {
                 used += 1;
-                to_tensor(&input.alias, value)?
+                to_tensor(&input.alias, value, &mut left)?
             }
             None => default_for(signature, input, inputs)?,
         };
@@ -140,10 +140,11 @@ fn feeds(signature: &Signature, inputs: &Inputs<'_>) -> Result<Feeds> {
     Ok(feeds)
 }
 
-pub(crate) fn to_tensor(alias: &str, value: &InputValue<'_>) -> Result<Tensor> {
+/// The tensor of an input. What is filled up is taken from the bytes that are `left` for the whole request.
+pub(crate) fn to_tensor(alias: &str, value: &InputValue<'_>, left: &mut usize) -> Result<Tensor> {
     let reason = match value {
         InputValue::Tensor(tensor) => return Ok(tensor.clone()),
-        InputValue::Wire(view) => match view.to_tensor() {
+        InputValue::Wire(view) => match view.to_tensor_within(left) {
             Ok(tensor) => return Ok(tensor),
             Err(malformed) => malformed.0,
         },
@@ -188,6 +189,35 @@ fn select_outputs(signature: &Signature, filter: &[std::borrow::Cow<'_, str>]) -
     Ok(wanted.into_iter().collect())
 }
 
+/// The names with commas, and `...` where they get long: a request may have many, and names of any length.
 fn join(names: &BTreeSet<&str>) -> String {
-    names.iter().copied().collect::<Vec<_>>().join(",")
+    const MAX_BYTES: usize = 4096;
+    let mut out = String::new();
+    for (number, name) in names.iter().enumerate() {
+        if number > 0 {
+            out.push(',');
+        }
+        if out.len() + name.len() > MAX_BYTES {
+            out.push_str("...");
+            break;
+        }
+        out.push_str(name);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_of_names_end_somewhere() {
+        assert_eq!(join(&["b", "a"].into()), "a,b");
+        assert_eq!(join(&BTreeSet::new()), "");
+        let names: Vec<String> = (0..10_000).map(|number| format!("{number:05}")).collect();
+        let joined = join(&names.iter().map(String::as_str).collect());
+        assert!(joined.starts_with("00000,00001,00002,") && joined.ends_with(",..."), "{joined}");
+        assert!(joined.len() <= 4100);
+        assert_eq!(join(&[&*"x".repeat(5000)].into()), "...");
+    }
 }

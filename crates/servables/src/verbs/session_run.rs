@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use smallvec::SmallVec;
 use tensorserve_runtimes::TensorHandle;
+use tensorserve_tensors::proto::MAX_FILLED_BYTES;
 use tensorserve_tensors::{Code, Result, ServingError, Tensor};
 
 use crate::execution::computation::Computation;
@@ -48,7 +49,8 @@ pub fn prepare(servables: &impl Resolve, spec: &ModelSpec<'_>, request: &Request
         false => None,
     };
     let names = Names { handle: &handle, signature: signature.as_deref() };
-    let feeds = request.feeds.iter().map(|(name, value)| Ok((names.fed(name)?, to_tensor(name, value)?)));
+    let mut left = MAX_FILLED_BYTES;
+    let feeds = request.feeds.iter().map(|(name, value)| Ok((names.fed(name)?, to_tensor(name, value, &mut left)?)));
     let feeds = feeds.collect::<Result<_>>()?;
     let fetches = request.fetches.iter().map(|name| names.fetched(name)).collect::<Result<_>>()?;
     Ok(Prepared(Computation { handle, feeds, fetches, api: None }))

@@ -18,23 +18,27 @@ use super::writer::Writer;
 /// String outputs with such a name are bytes and are written as base64 objects.
 const BYTES_SUFFIX: &str = "_bytes";
 
+/// Elements of a list that are written before the length of the text is looked at again.
+const ELEMENTS_BETWEEN_CHECKS: usize = 4096;
+
 /// Encodes the outputs of Predict: `predictions` for a row request, `outputs` for a columnar one. A single output has
 /// no name; several are written in the order given.
 ///
 /// # Errors
 /// INVALID_ARGUMENT if there are no outputs, if one has a type without a JSON form, or, in row format, if one is a scalar
-/// or their first dimensions differ.
-pub fn encode_predict(format: Format, outputs: &[(&str, &Tensor)]) -> Result<Vec<u8>> {
+/// or their first dimensions differ. RESOURCE_EXHAUSTED as soon as the text has more than `max_bytes`.
+pub fn encode_predict(format: Format, outputs: &[(&str, &Tensor)], max_bytes: usize) -> Result<Vec<u8>> {
     if outputs.is_empty() {
         return Err(ServingError::invalid_argument("Cannot convert empty tensor map to JSON"));
     }
-    let mut writer = Writer::new();
+    let mut writer = Writer::within(max_bytes);
     writer.start_object();
     match format {
         Format::Row => write_rows(&mut writer, outputs)?,
         Format::Column => write_columns(&mut writer, outputs)?,
     }
     writer.end_object();
+    writer.check_size()?;
     Ok(writer.into_bytes())
 }
 
@@ -54,6 +58,7 @@ fn write_rows(writer: &mut Writer, outputs: &[(&str, &Tensor)]) -> Result<()> {
     writer.key(b"predictions");
     writer.start_array();
     for _ in 0..rows {
+        writer.check_size()?;
         if let [cells] = &mut cells[..] {
             writer.set_single_line(true);
             cells.write(writer, 1)?;
@@ -127,9 +132,16 @@ impl<'a> Cells<'a> {
         let Some((&size, inner)) = dims.split_first() else {
             return self.write_elements(writer, 1);
         };
+        writer.check_size()?;
         writer.start_array();
         if inner.is_empty() {
-            self.write_elements(writer, size as usize)?;
+            let mut left = size as usize;
+            while left > ELEMENTS_BETWEEN_CHECKS {
+                self.write_elements(writer, ELEMENTS_BETWEEN_CHECKS)?;
+                writer.check_size()?;
+                left -= ELEMENTS_BETWEEN_CHECKS;
+            }
+            self.write_elements(writer, left)?;
         } else {
             for _ in 0..size {
                 self.write(writer, axis + 1)?;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! JSON text with the original's white space: four spaces for each level, lists on one line where asked for.
 
+use crate::{Code, Result, ServingError};
+
 const INDENT: usize = 4;
 
 /// Upper-case hexadecimal, as the original escapes control characters.
@@ -19,11 +21,23 @@ pub(super) struct Writer {
     single_line: bool,
     /// A name has been written and its value has not.
     named: bool,
+    max_bytes: usize,
 }
 
 impl Writer {
     pub(super) fn new() -> Self {
-        Writer { out: Vec::new(), levels: Vec::new(), single_line: false, named: false }
+        Writer::within(usize::MAX)
+    }
+
+    /// A text that [`Writer::check_size`] refuses once it is longer than this.
+    pub(super) fn within(max_bytes: usize) -> Self {
+        Writer { out: Vec::new(), levels: Vec::new(), single_line: false, named: false, max_bytes }
+    }
+
+    /// RESOURCE_EXHAUSTED if the text is too long. Whoever writes many values asks now and then.
+    #[inline]
+    pub(super) fn check_size(&self) -> Result<()> {
+        if self.out.len() > self.max_bytes { Err(too_long(self.max_bytes)) } else { Ok(()) }
     }
 
     /// Whether list elements and closing brackets of lists stay on their line from now on.
@@ -120,6 +134,11 @@ impl Writer {
         self.out.push(b'\n');
         self.out.resize(self.out.len() + self.levels.len() * INDENT, b' ');
     }
+}
+
+#[cold]
+fn too_long(max_bytes: usize) -> ServingError {
+    ServingError::new(Code::ResourceExhausted, format!("the reply is longer than {max_bytes} bytes"))
 }
 
 fn write_string(text: &[u8], out: &mut Vec<u8>) {

@@ -56,11 +56,13 @@ fn check_end(member: &mut impl Read) -> Result<()> {
 ///
 /// # Errors
 /// Those of [`encode_npy`](super::encode_npy).
-pub fn encode_npz(tensors: &[(&str, &Tensor)]) -> Result<Vec<u8>> {
+pub fn encode_npz(tensors: &[(&str, &Tensor)], max_bytes: usize) -> Result<Vec<u8>> {
     let failed = |error: &dyn std::fmt::Display| ServingError::internal(format!("the npz reply failed: {error}"));
     let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+    let mut left = max_bytes;
     for (name, tensor) in tensors {
-        let array = encode_npy(tensor)?;
+        let array = encode_npy(tensor, left)?;
+        left = left.saturating_sub(array.len());
         let large = u32::try_from(array.len()).is_err();
         let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(large);
         archive.start_file(format!("{name}{SUFFIX}"), options).map_err(|e| failed(&e))?;
@@ -94,17 +96,26 @@ mod tests {
     }
 
     #[test]
+    fn long_replies_are_refused_before_they_are_written() {
+        let a = zeros(1000);
+        assert!(encode_npy(&a, 4000).is_ok());
+        assert_eq!(encode_npy(&a, 3999).unwrap_err().code, Code::ResourceExhausted);
+        assert!(encode_npz(&[("a", &a), ("b", &a)], 9000).is_ok());
+        assert_eq!(encode_npz(&[("a", &a), ("b", &a)], 8000).unwrap_err().code, Code::ResourceExhausted);
+    }
+
+    #[test]
     fn named_arrays_are_read_plain_and_deflated() {
         let (a, b) = (zeros(2), zeros(0));
         let expected = vec![("a".to_owned(), 8), ("b/c".to_owned(), 0)];
-        assert_eq!(names(&encode_npz(&[("a", &a), ("b/c", &b)]).unwrap(), 1000).unwrap(), expected);
-        let (a, b) = (encode_npy(&a).unwrap(), encode_npy(&b).unwrap());
+        assert_eq!(names(&encode_npz(&[("a", &a), ("b/c", &b)], usize::MAX).unwrap(), 1000).unwrap(), expected);
+        let (a, b) = (encode_npy(&a, usize::MAX).unwrap(), encode_npy(&b, usize::MAX).unwrap());
         assert_eq!(names(&deflated(&[("a.npy", &a), ("b/c.npy", &b)]), 1000).unwrap(), expected);
     }
 
     #[test]
     fn a_bomb_stops_at_the_limit() {
-        let array = encode_npy(&zeros(1_000_000)).unwrap();
+        let array = encode_npy(&zeros(1_000_000), usize::MAX).unwrap();
         let file = deflated(&[("a.npy", &array), ("b.npy", &array)]);
         assert!(file.len() < 20_000);
         assert_eq!(names(&file, 8_000_000).unwrap_err().code, Code::ResourceExhausted);
@@ -113,7 +124,7 @@ mod tests {
 
     #[test]
     fn damaged_files_are_refused() {
-        let mut file = encode_npz(&[("a", &zeros(2))]).unwrap();
+        let mut file = encode_npz(&[("a", &zeros(2))], usize::MAX).unwrap();
         let data = file.windows(6).position(|w| w == b"\x93NUMPY").unwrap() + 128;
         file[data] = 1;
         let error = names(&file, 1000).unwrap_err();
@@ -126,7 +137,7 @@ mod tests {
 
     #[test]
     fn unknown_names_are_refused_before_they_are_read() {
-        let file = encode_npz(&[("a", &zeros(2))]).unwrap();
+        let file = encode_npz(&[("a", &zeros(2))], usize::MAX).unwrap();
         let refused = decode_npz(&file, 1000, |name| Err(ServingError::not_found(name)));
         assert_eq!(refused.unwrap_err(), ServingError::not_found("a"));
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `tensorflow.TensorProto` to [`Tensor`], with TensorFlow's own rules (`Tensor::FromProto`): `tensor_content` wins over
-//! typed values, too few values repeat the last one, none give zeros, surplus ones are dropped.
+//! typed values, too few values repeat the last one, none give zeros, surplus ones are dropped. A tensor without elements
+//! is one whatever else the message holds.
 
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -9,8 +10,11 @@ use super::reader::{Field, Malformed, Reader};
 use super::wire;
 use crate::{AlignedBuffer, DataType, Shape, Tensor, TensorData};
 
-/// A tensor that states more elements than it carries is filled up; this bounds what a few bytes can make us allocate.
+/// A tensor that states more elements than it carries is filled up. This bounds what a few bytes can make us allocate; the
+/// tensors of a request share it.
 pub const MAX_FILLED_BYTES: usize = 64 << 20;
+
+const TOO_FEW_VALUES: Malformed = Malformed("the tensor's shape has far more elements than values were sent");
 
 const DTYPE: u32 = 1;
 const TENSOR_SHAPE: u32 = 2;
@@ -105,10 +109,15 @@ impl<'a> TensorView<'a> {
     /// The tensor. Elements that lie in the message as they do in memory stay there: they are copied once, to where a
     /// batch or a run wants them. Others are brought into memory of their own.
     pub fn to_tensor(&self) -> Result<Tensor, Malformed> {
+        self.to_tensor_within(&mut { MAX_FILLED_BYTES })
+    }
+
+    /// The same for one of several tensors: takes what is filled up from the bytes that are `left` for all of them.
+    pub fn to_tensor_within(&self, left: &mut usize) -> Result<Tensor, Malformed> {
         if self.dtype == DataType::String {
-            return Ok(Tensor::strings(self.shape.clone(), self.string_elements()?));
+            return Ok(Tensor::strings(self.shape.clone(), self.string_elements(left)?));
         }
-        let len = self.plain_len()?;
+        let len = self.plain_len(left)?;
         if let Some(elements) = self.elements_in_place(len)? {
             return Ok(Tensor::new(self.dtype, self.shape.clone(), TensorData::Plain(elements)));
         }
@@ -136,27 +145,27 @@ impl<'a> TensorView<'a> {
         Ok(found.filter(|values| fields == 1 && is_whole(values)).map(Reader::to_bytes))
     }
 
-    /// Bytes of the elements in memory. Bounded by what the message carries, or by [`MAX_FILLED_BYTES`].
-    fn plain_len(&self) -> Result<usize, Malformed> {
+    /// Bytes of the elements in memory. Those that the message cannot carry are taken from `left`.
+    fn plain_len(&self, left: &mut usize) -> Result<usize, Malformed> {
         let size = self.dtype.size();
         let len = self.shape.num_elements().checked_mul(size).ok_or(Malformed("the tensor is too large"))?;
         // A varint takes at least one byte on the wire, so a message of m bytes holds at most m values.
         let carried = self.message.len().saturating_mul(size.max(1));
-        if len > carried.max(MAX_FILLED_BYTES) {
-            return Err(Malformed("the tensor's shape has far more elements than values were sent"));
-        }
+        take(left, len.saturating_sub(carried))?;
         Ok(len)
     }
 
     /// Writes the elements of a fixed-size type into `out`, which is zeroed and has their exact size.
     pub fn fill(&self, out: &mut [u8]) -> Result<(), Malformed> {
-        if let Some(mut content) = self.content {
-            if content.len() != out.len() {
+        let (number, form) = values_of(self.dtype).ok_or(Malformed("tensors of this dtype cannot be sent"))?;
+        match self.content {
+            Some(_) if out.is_empty() => return Ok(()),
+            Some(content) if content.len() != out.len() => {
                 return Err(Malformed("tensor_content does not have the size that dtype and shape ask for"));
             }
-            return content.copy_to(out);
+            Some(mut content) => return content.copy_to(out),
+            None => {}
         }
-        let (number, form) = values_of(self.dtype).ok_or(Malformed("tensors of this dtype cannot be sent"))?;
         let filled = match form {
             Values::Fixed(width) => self.fill_bytes(number, width, out)?,
             Values::Raw => self.fill_raw(number, out)?,
@@ -244,10 +253,12 @@ impl<'a> TensorView<'a> {
         Ok(())
     }
 
-    fn string_elements(&self) -> Result<Vec<Bytes>, Malformed> {
+    fn string_elements(&self, left: &mut usize) -> Result<Vec<Bytes>, Malformed> {
         let n = self.shape.num_elements();
-        if n.saturating_mul(size_of::<Bytes>()) > self.message.len().saturating_mul(16).max(MAX_FILLED_BYTES) {
-            return Err(Malformed("the tensor's shape has far more elements than values were sent"));
+        // A string takes two bytes on the wire at least.
+        take(left, n.saturating_sub(self.message.len() / 2).saturating_mul(size_of::<Bytes>()))?;
+        if n == 0 {
+            return Ok(Vec::new());
         }
         let mut strings = match self.content {
             Some(content) => return split_string_content(content, n),
@@ -264,40 +275,51 @@ impl<'a> TensorView<'a> {
             Ok(())
         })?;
         let last = strings.last().cloned().unwrap_or_default();
+        // Here they share one string; a runtime has a copy of it for each element.
+        take(left, (n - strings.len()).saturating_mul(last.len()))?;
         strings.resize(n, last);
         Ok(strings)
     }
 }
 
-/// A `TensorShapeProto`; parts of it that come one after the other are one message.
+/// Takes bytes for values that no message carries.
+fn take(left: &mut usize, bytes: usize) -> Result<(), Malformed> {
+    *left = left.checked_sub(bytes).ok_or(TOO_FEW_VALUES)?;
+    Ok(())
+}
+
+/// A `TensorShapeProto`; parts of it that come one after the other are one message. The dimensions of a value count whatever
+/// `unknown_rank` says; without any it is a scalar.
 #[derive(Default)]
 struct ShapeMessage {
     dims: SmallVec<[i64; 8]>,
-    unknown_rank: bool,
+    /// Whether there were more dimensions than a tensor can have.
+    too_many: bool,
 }
 
 impl ShapeMessage {
+    /// TensorFlow's own limit; beyond it its library refuses the tensor in a less readable way.
+    const MAX_RANK: usize = 254;
+
     fn merge(&mut self, mut message: Reader<'_>) -> Result<(), Malformed> {
         const DIM: u32 = 2;
-        const UNKNOWN_RANK: u32 = 3;
         while let Some(field) = message.field()? {
             match field.number {
-                DIM if field.wire_type == wire::LENGTH_DELIMITED => self.dims.push(parse_dim(message.delimited()?)?),
-                UNKNOWN_RANK if field.wire_type == wire::VARINT => self.unknown_rank = message.varint()? != 0,
+                DIM if field.wire_type == wire::LENGTH_DELIMITED => self.push(parse_dim(message.delimited()?)?),
                 _ => message.skip(field)?,
             }
         }
         Ok(())
     }
 
-    /// The dimensions; a scalar for an unknown rank, `None` for dimensions that no value can have.
+    /// A message has room for millions of dimensions, of which none needs to be kept beyond the limit.
+    fn push(&mut self, dim: i64) {
+        if self.dims.len() < Self::MAX_RANK { self.dims.push(dim) } else { self.too_many = true }
+    }
+
+    /// The dimensions; `None` for those that no value can have.
     fn value(&self) -> Option<Shape> {
-        // TensorFlow's own limit; beyond it its library refuses the tensor in a less readable way.
-        const MAX_RANK: usize = 254;
-        if self.unknown_rank {
-            return Some(Shape::scalar());
-        }
-        if self.dims.len() > MAX_RANK { None } else { Shape::new(&self.dims) }
+        if self.too_many { None } else { Shape::new(&self.dims) }
     }
 }
 

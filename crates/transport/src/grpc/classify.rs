@@ -13,7 +13,7 @@ use crate::wire::prediction_log::LogType;
 
 pub(super) async fn reply(pieces: &[Bytes], lane: &Lane, urgency: Urgency, account: &mut Account<'_>) -> Result<Bytes> {
     let answer = examples::answer::<Classifier>("ClassificationRequest", pieces, lane, (urgency, account)).await?;
-    let reply = examples::respond(&answer, &ClassificationEncoder::new(&answer.result))?;
+    let reply = examples::respond(&answer, &ClassificationEncoder::new(&answer.result), &lane.serving)?;
     examples::log(LogType::Classify, pieces, &answer, &reply, lane);
     Ok(reply)
 }

@@ -15,11 +15,13 @@ use h2::RecvStream;
 use h2::server::{Builder, Connection as H2Connection, SendResponse};
 use http::Request;
 use http::request::Parts;
+use tokio::io::AsyncWriteExt;
 
 use super::stream::{self, Method};
-use super::{call as grpc_call, lifetime, message, reload_config, status};
+use super::{call as grpc_call, lifetime, message, protocol, reload_config, status};
 use crate::lane::{CallInHand, Lane};
 use crate::listener::Connection;
+use crate::preface::{Replayed, Version, detect};
 use crate::shutdown::ShutdownWatch;
 use tensorserve_servables::{Code, Result, ServingError};
 
@@ -47,6 +49,16 @@ pub(crate) async fn serve(stream: impl Connection, lane: &Arc<Lane>, mut stop: S
         .max_header_list_size(options.max_header_bytes)
         .max_pending_accept_reset_streams(1024)
         .max_send_buffer_size(1 << 20);
+    let detected = tokio::select! {
+        biased;
+        detected = detect(stream) => detected,
+        () = stop.told() => return,
+    };
+    let stream = match detected {
+        Ok((Version::Http2, stream)) => stream,
+        Ok((Version::Http1, stream)) => return answer_http1(stream).await,
+        Err(_) => return,
+    };
     // A client that does not speak HTTP/2 is dropped; there is no call to answer.
     let Ok(mut connection) = builder.handshake(stream).await else { return };
     let mut lost = pin!(lifetime::lost(connection.ping_pong(), options));
@@ -83,6 +95,19 @@ pub(crate) async fn serve(stream: impl Connection, lane: &Arc<Lane>, mut stop: S
         poll_calls(&mut connection, lane, &mut calls, cx)
     })
     .await;
+}
+
+/// Tells a client of HTTP/1 that it has the wrong port. Other bytes, such as those of TLS, are not answered.
+async fn answer_http1(mut stream: Replayed<impl Connection>) {
+    const TEXT: &str = "This port speaks gRPC over HTTP/2. HTTP/REST is on the port of --rest_api_port.\n";
+    if !stream.looks_like_http1() {
+        return;
+    }
+    let head = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\nContent-Length";
+    let reply = format!("{head}: {}\r\n\r\n{TEXT}", TEXT.len());
+    // A failure means that the client has left.
+    let _ = stream.write_all(reply.as_bytes()).await;
+    let _ = stream.shutdown().await;
 }
 
 /// Works on calls until none is left to take; ready when the connection has ended.
@@ -131,6 +156,11 @@ fn start((request, respond, call): Call, cx: &mut Context<'_>) {
 /// Answers one call. A panic in it becomes INTERNAL for this call only.
 async fn answer(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, call: CallInHand) {
     let (head, body) = request.into_parts();
+    if let Some((status, text)) = protocol::refusal(&head) {
+        // A failure to send means that the client has left.
+        let _ = status::send_refusal(&mut respond, status, text);
+        return Box::pin(message::drain(body)).await;
+    }
     if let Some(method) = Method::of(head.uri.path()) {
         let lane = Arc::clone(call.lane());
         drop(call);
@@ -145,8 +175,6 @@ async fn answer(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, 
     let mut account = grpc_call::account(&head, &call.lane().serving.table);
     let reply = guarded(grpc_call::reply(&head, body, call.lane(), &mut account));
     let Some(reply) = unless_given_up(reply, &mut respond).await else { return };
-    let max_bytes = call.lane().serving.options.grpc.max_send_bytes;
-    let reply = reply.and_then(|message| message::bounded(message, max_bytes));
     account.close(reply.as_ref().map_or_else(|error| error.code, |_| Code::Ok));
     // A failure to send means that the client has left.
     let _ = match reply {

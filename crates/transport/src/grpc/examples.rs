@@ -7,6 +7,7 @@ use tensorserve_servables::{Result, ServingError, Urgency, verbs::metadata::miss
 use tensorserve_tensors::proto::{Malformed, Reader};
 
 use super::message;
+use crate::Serving;
 use crate::account::Account;
 use crate::lane::Lane;
 use crate::wire::examples::{Request, ResultEncoder, parse, put_response};
@@ -41,6 +42,7 @@ pub(super) fn unreadable(name: &str, malformed: Malformed) -> ServingError {
 }
 
 /// The framed `ClassificationResponse` or `RegressionResponse`; both have the same fields.
-pub(super) fn respond<R>(answer: &Answer<R>, result: &impl ResultEncoder) -> Result<Bytes> {
-    put_response(answer, result, message::start).map(Bytes::from)
+pub(super) fn respond<R>(answer: &Answer<R>, result: &impl ResultEncoder, serving: &Serving) -> Result<Bytes> {
+    let max_bytes = serving.options.max_message_bytes();
+    put_response(answer, result, |len| message::start(len, max_bytes)).map(Bytes::from)
 }

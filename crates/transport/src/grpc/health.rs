@@ -18,7 +18,7 @@ use crate::Serving;
 pub(super) fn check(pieces: &Pieces, serving: &Serving) -> Result<Bytes> {
     let service = service(pieces)?;
     match serving.status.health(&service) {
-        Some(health) => framed(&response(status(health))),
+        Some(health) => framed(&response(status(health)), max_bytes(serving)),
         None => Err(ServingError::not_found(format!("unknown service: {service}"))),
     }
 }
@@ -26,9 +26,12 @@ pub(super) fn check(pieces: &Pieces, serving: &Serving) -> Result<Bytes> {
 /// List: the status of every service.
 pub(super) fn list(serving: &Serving) -> Result<Bytes> {
     let statuses = serving.status.all_health();
-    framed(&HealthListResponse {
-        statuses: statuses.into_iter().map(|(name, health)| (name, response(status(health)))).collect(),
-    })
+    let statuses = statuses.into_iter().map(|(name, health)| (name, response(status(health)))).collect();
+    framed(&HealthListResponse { statuses }, max_bytes(serving))
+}
+
+fn max_bytes(serving: &Serving) -> usize {
+    serving.options.max_message_bytes()
 }
 
 /// Watch: the status of one service, now and whenever it changes; unknown services may come to be.
@@ -46,7 +49,7 @@ pub(super) async fn watch(
         let draining = *changes.borrow_and_update();
         let now = serving.status.health(&service).map_or(ServingStatus::ServiceUnknown, status);
         if told != Some(now) {
-            replies.send(framed(&response(now))?).await?;
+            replies.send(framed(&response(now), max_bytes(serving))?).await?;
             told = Some(now);
         }
         if draining {

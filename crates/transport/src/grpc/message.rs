@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! gRPC message framing: one flag byte, four length bytes, the message.
 
+use std::time::Duration;
+
 use bytes::{Buf, Bytes};
 use h2::RecvStream;
 use http::HeaderValue;
@@ -59,6 +61,21 @@ impl Messages {
             }
         }
     }
+}
+
+/// Takes what a client still sends that was answered already: a call that is cut off may be reported without its answer.
+pub(super) async fn drain(mut body: RecvStream) {
+    const MAX_BYTES: usize = 1 << 20;
+    const MAX_TIME: Duration = Duration::from_secs(5);
+    let rest = async {
+        let mut taken = 0;
+        while let Ok(Some(piece)) = next_piece(&mut body).await
+            && taken < MAX_BYTES
+        {
+            taken += piece.len();
+        }
+    };
+    let _ = tokio::time::timeout(MAX_TIME, rest).await;
 }
 
 async fn next_piece(body: &mut RecvStream) -> Result<Option<Bytes>> {
@@ -130,25 +147,18 @@ fn message_len([_compressed, len @ ..]: [u8; PREFIX], max_bytes: usize) -> Resul
     Ok(len)
 }
 
-/// A buffer for a message of `len` bytes, with its prefix written.
-pub(super) fn start(len: usize) -> Result<Vec<u8>> {
-    let too_large =
-        |_| ServingError::new(Code::ResourceExhausted, format!("the reply has {len} bytes; 4 GiB is the limit"));
-    let prefix = u32::try_from(len).map_err(too_large)?.to_be_bytes();
+/// A buffer for a message of `len` bytes, with its prefix written. RESOURCE_EXHAUSTED, before there is any memory for it, if
+/// these are more than `max_bytes`.
+pub(super) fn start(len: usize, max_bytes: usize) -> Result<Vec<u8>> {
+    let too_large = || {
+        let message = format!("Sent message larger than max ({len} vs. {max_bytes})");
+        ServingError::new(Code::ResourceExhausted, message)
+    };
+    let prefix = u32::try_from(len).ok().filter(|_| len <= max_bytes).ok_or_else(too_large)?.to_be_bytes();
     let mut out = Vec::with_capacity(PREFIX + len);
     out.push(0);
     out.extend_from_slice(&prefix);
     Ok(out)
-}
-
-/// A framed reply whose message has at most `max_bytes`; RESOURCE_EXHAUSTED if it has more.
-pub(super) fn bounded(framed: Bytes, max_bytes: usize) -> Result<Bytes> {
-    let len = framed.len().saturating_sub(PREFIX);
-    if len > max_bytes {
-        let message = format!("Sent message larger than max ({len} vs. {max_bytes})");
-        return Err(ServingError::new(Code::ResourceExhausted, message));
-    }
-    Ok(framed)
 }
 
 /// A request and its framed reply, for the request log.
@@ -171,9 +181,9 @@ pub(super) fn joined(pieces: &Pieces) -> Bytes {
     }
 }
 
-/// A protobuf message as a framed reply.
-pub(super) fn framed(message: &impl prost::Message) -> Result<Bytes> {
-    let mut out = start(message.encoded_len())?;
+/// A protobuf message as a framed reply of at most `max_bytes`.
+pub(super) fn framed(message: &impl prost::Message, max_bytes: usize) -> Result<Bytes> {
+    let mut out = start(message.encoded_len(), max_bytes)?;
     message.encode_raw(&mut out);
     Ok(out.into())
 }
@@ -187,7 +197,7 @@ mod tests {
         let stream: Vec<u8> = [b"one".as_slice(), b"", b"three"]
             .iter()
             .flat_map(|text| {
-                let mut message = start(text.len()).unwrap();
+                let mut message = start(text.len(), usize::MAX).unwrap();
                 message.extend_from_slice(text);
                 message
             })
@@ -210,6 +220,17 @@ mod tests {
             }
             assert_eq!(found, [b"one".to_vec(), b"".to_vec(), b"three".to_vec()], "pieces of {size} bytes");
         }
+    }
+
+    #[test]
+    fn a_reply_beyond_the_limit_has_no_memory() {
+        assert_eq!(start(10, 10).unwrap().capacity(), PREFIX + 10);
+        for len in [11, 1 << 31, 1 << 40] {
+            let error = start(len, 10).unwrap_err();
+            assert_eq!(error.code, Code::ResourceExhausted);
+            assert_eq!(error.message, format!("Sent message larger than max ({len} vs. 10)"));
+        }
+        assert_eq!(start(1 << 32, usize::MAX).unwrap_err().code, Code::ResourceExhausted);
     }
 
     #[test]

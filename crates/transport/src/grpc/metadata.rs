@@ -18,6 +18,7 @@ use super::message;
 use crate::Serving;
 use crate::wire::answers::{resolved_spec, signature_def_map};
 use crate::wire::model_spec;
+use crate::wire::predict::MAX_ENTRIES;
 
 type Request<'a> = (Option<ModelSpec<'a>>, Vec<Cow<'a, str>>);
 
@@ -30,10 +31,11 @@ pub(super) fn reply(pieces: &[Bytes], serving: &Serving) -> Result<Bytes> {
         type_url: "type.googleapis.com/tensorflow.serving.SignatureDefMap".to_owned(),
         value: signature_def_map(&handle).encode_to_vec(),
     };
-    message::framed(&GetModelMetadataResponse {
+    let response = GetModelMetadataResponse {
         model_spec: Some(resolved_spec(&handle)),
         metadata: HashMap::from([(SIGNATURE_DEF.to_owned(), any)]),
-    })
+    };
+    message::framed(&response, serving.options.max_message_bytes())
 }
 
 fn parse(mut message: Reader<'_>) -> Result<Request<'_>, Malformed> {
@@ -43,6 +45,7 @@ fn parse(mut message: Reader<'_>) -> Result<Request<'_>, Malformed> {
             1 if field.wire_type == LENGTH_DELIMITED => {
                 model_spec::parse(message.delimited()?, spec.get_or_insert_default())?;
             }
+            2 if fields.len() == MAX_ENTRIES => return Err(Malformed("it has too many metadata fields")),
             2 if field.wire_type == LENGTH_DELIMITED => fields.push(message.delimited()?.to_text()?),
             _ => message.skip(field)?,
         }

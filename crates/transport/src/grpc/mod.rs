@@ -17,6 +17,7 @@ pub mod model_status;
 pub mod multi_inference;
 pub mod options;
 pub mod predict;
+pub(crate) mod protocol;
 pub mod reflection;
 pub mod regress;
 pub mod reload_config;

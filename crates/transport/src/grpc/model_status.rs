@@ -19,7 +19,7 @@ pub(super) fn reply(pieces: &[Bytes], serving: &Serving) -> Result<Bytes> {
     })?;
     let spec = spec.ok_or_else(missing_model_spec)?;
     let response: GetModelStatusResponse = model_status(serving.status.get(&spec.name, status_version(&spec))?);
-    message::framed(&response)
+    message::framed(&response, serving.options.max_message_bytes())
 }
 
 fn parse(mut message: Reader<'_>) -> Result<Option<ModelSpec<'_>>, Malformed> {

@@ -24,7 +24,7 @@ pub(super) async fn reply(pieces: &[Bytes], lane: &Lane, urgency: Urgency) -> Re
     let serving = &*lane.serving;
     let prepared = prepare_request(pieces, serving)?;
     let answer = prepared.run(&serving.executor, lane.company(), urgency).await?;
-    let reply = encode(&answer)?;
+    let reply = encode(&answer, serving.options.max_message_bytes())?;
     if let Some(sample) = serving.request_log.sample(answer.handle.model()) {
         sample.hand_over(message::exchange(LogType::MultiInference, &answer.handle, "", pieces, &reply));
     }
@@ -84,7 +84,7 @@ impl<'a> Encoder<'a> {
     }
 }
 
-fn encode(answer: &Answer) -> Result<Bytes> {
+fn encode(answer: &Answer, max_bytes: usize) -> Result<Bytes> {
     const RESULTS: u32 = 1;
     const MODEL_SPEC: u32 = 1;
     let (name, version) = (answer.handle.model(), answer.handle.version());
@@ -98,7 +98,7 @@ fn encode(answer: &Answer) -> Result<Bytes> {
         len += delimited_len(RESULTS, result_len);
         results.push((signature, encoder, spec_len, result_len));
     }
-    let mut out = message::start(len)?;
+    let mut out = message::start(len, max_bytes)?;
     for (signature, encoder, spec_len, result_len) in &results {
         let (field, result) = encoder.result();
         put_delimited_header(&mut out, RESULTS, *result_len);

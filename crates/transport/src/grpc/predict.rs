@@ -19,7 +19,9 @@ pub(super) async fn reply(pieces: &[Bytes], lane: &Lane, urgency: Urgency, accou
     let spec = request.spec.take().ok_or_else(missing_model_spec)?;
     let prepared = prepare(request, &spec, account.resolve(&spec)?, serving.options.signature_method_name_check)?;
     let answer = prepared.run(&serving.executor, lane.company(), urgency).await?;
-    let reply = wire::predict::encode(&answer, serving.options.tensor_encoding, message::start)?;
+    let max_bytes = serving.options.max_message_bytes();
+    let start = |len| message::start(len, max_bytes);
+    let reply = wire::predict::encode(&answer, serving.options.tensor_encoding, start)?;
     if let Some(sample) = serving.request_log.sample(answer.handle.model()) {
         sample.hand_over(message::exchange(LogType::Predict, &answer.handle, &answer.signature.name, pieces, &reply));
     }

@@ -40,7 +40,7 @@ pub(super) async fn answer_all(
         let request = ServerReflectionRequest::decode(joined(&pieces)).map_err(|error| {
             ServingError::internal(format!("the request is not a ServerReflectionRequest: {error}"))
         })?;
-        replies.send(framed(&answer(request, serving))?).await?;
+        replies.send(framed(&answer(request, serving), serving.options.max_message_bytes())?).await?;
     }
 }
 

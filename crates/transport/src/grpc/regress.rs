@@ -13,7 +13,7 @@ use crate::wire::regress::RegressionEncoder;
 
 pub(super) async fn reply(pieces: &[Bytes], lane: &Lane, urgency: Urgency, account: &mut Account<'_>) -> Result<Bytes> {
     let answer = examples::answer::<Regressor>("RegressionRequest", pieces, lane, (urgency, account)).await?;
-    let reply = examples::respond(&answer, &RegressionEncoder::new(&answer.result))?;
+    let reply = examples::respond(&answer, &RegressionEncoder::new(&answer.result), &lane.serving)?;
     examples::log(LogType::Regress, pieces, &answer, &reply, lane);
     Ok(reply)
 }

@@ -37,7 +37,7 @@ pub(super) async fn reply(
             return Err(ServingError::new(Code::Cancelled, "the client ended the call"));
         }
     };
-    let mut framed = message::start(reply.len())?;
+    let mut framed = message::start(reply.len(), serving.options.max_message_bytes())?;
     framed.extend_from_slice(&reply);
     Ok(framed.into())
 }

@@ -11,11 +11,13 @@ use tensorserve_servables::verbs::session_run::{Answer, Request, prepare};
 use tensorserve_servables::{ModelSpec, Result, ServingError, Urgency};
 use tensorserve_tensors::proto::encode::Encoder;
 use tensorserve_tensors::proto::wire::{LENGTH_DELIMITED, VARINT, delimited_len, put_bytes, put_delimited_header};
-use tensorserve_tensors::proto::{Malformed, Reader, TensorEncoding, TensorView};
+use tensorserve_tensors::proto::{Malformed, Reader, TensorView};
 
 use super::message;
+use crate::ServingOptions;
 use crate::lane::Lane;
 use crate::wire::model_spec;
+use crate::wire::predict::MAX_ENTRIES;
 
 /// A `SessionRunRequest` whose tensors still lie in the message.
 #[derive(Default)]
@@ -24,6 +26,13 @@ pub(super) struct SessionRunRequest<'a> {
     pub(super) request: Request<'a>,
     /// `RunOptions.timeout_in_ms`; the other options have no effect.
     timeout_ms: i64,
+}
+
+impl SessionRunRequest<'_> {
+    fn has_too_many(&self) -> bool {
+        let Request { feeds, fetches, targets, .. } = &self.request;
+        feeds.len() + fetches.len() + targets.len() >= MAX_ENTRIES
+    }
 }
 
 pub(super) async fn reply(pieces: &[Bytes], lane: &Lane, urgency: Urgency) -> Result<Bytes> {
@@ -36,7 +45,7 @@ pub(super) async fn reply(pieces: &[Bytes], lane: &Lane, urgency: Urgency) -> Re
     let prepared = prepare(&serving.table, &spec, &request.request)?;
     let answer = prepared.run(&serving.executor, lane.company(), urgency).await?;
     let signature = if request.request.by_alias { spec.resolved_signature() } else { "" };
-    encode(&answer, &request.request.fetches, signature, serving.options.tensor_encoding)
+    encode(&answer, &request.request.fetches, signature, &serving.options)
 }
 
 /// The deadline of the call or of the run's options, whichever comes first.
@@ -51,6 +60,7 @@ pub(super) fn parse(mut message: Reader<'_>) -> Result<SessionRunRequest<'_>, Ma
     while let Some(field) = message.field()? {
         match (field.number, field.wire_type) {
             (1, LENGTH_DELIMITED) => model_spec::parse(message.delimited()?, parsed.spec.get_or_insert_default())?,
+            (2..=4, _) if parsed.has_too_many() => return Err(Malformed("it has too many feeds, fetches or targets")),
             (2, LENGTH_DELIMITED) => parsed.request.feeds.push(parse_feed(message.delimited()?)?),
             (3, LENGTH_DELIMITED) => parsed.request.fetches.push(message.delimited()?.to_text()?),
             (4, LENGTH_DELIMITED) => parsed.request.targets.push(message.delimited()?.to_text()?),
@@ -87,20 +97,20 @@ fn parse_timeout(mut options: Reader<'_>, mut timeout_ms: i64) -> Result<i64, Ma
     Ok(timeout_ms)
 }
 
-fn encode(answer: &Answer, names: &[Cow<'_, str>], signature: &str, encoding: TensorEncoding) -> Result<Bytes> {
+fn encode(answer: &Answer, names: &[Cow<'_, str>], signature: &str, options: &ServingOptions) -> Result<Bytes> {
     const TENSOR: u32 = 1;
     const MODEL_SPEC: u32 = 3;
     let (model, version) = (answer.handle.model(), answer.handle.version());
     let mut entries = Vec::with_capacity(names.len());
     let mut len = 0;
     for (name, tensor) in names.iter().zip(&answer.tensors) {
-        let encoder = Encoder::new(tensor, encoding)?;
+        let encoder = Encoder::new(tensor, options.tensor_encoding)?;
         let entry_len = delimited_len(1, name.len()) + delimited_len(2, encoder.len());
         len += delimited_len(TENSOR, entry_len);
         entries.push((name, encoder, entry_len));
     }
     let spec_len = model_spec::len(model, version, signature);
-    let mut out = message::start(len + delimited_len(MODEL_SPEC, spec_len))?;
+    let mut out = message::start(len + delimited_len(MODEL_SPEC, spec_len), options.max_message_bytes())?;
     for (name, encoder, entry_len) in &entries {
         put_delimited_header(&mut out, TENSOR, *entry_len);
         put_bytes(&mut out, 1, name.as_bytes());

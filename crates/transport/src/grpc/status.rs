@@ -4,8 +4,8 @@
 use bytes::Bytes;
 use h2::SendStream;
 use h2::server::SendResponse;
-use http::Response;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::{Response, StatusCode};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use tensorserve_servables::ServingError;
 
@@ -50,6 +50,18 @@ pub(super) fn send_error(respond: &mut SendResponse<Bytes>, error: &ServingError
     headers.insert(CONTENT_TYPE, CONTENT_TYPE_GRPC);
     insert_error(headers, error);
     respond.send_response(head, true).map(drop)
+}
+
+/// Refuses what is no gRPC call, as HTTP: a status, and a text for whoever sees it.
+pub(super) fn send_refusal(
+    respond: &mut SendResponse<Bytes>,
+    status: StatusCode,
+    text: &'static str,
+) -> Result<(), h2::Error> {
+    let mut head = Response::new(());
+    *head.status_mut() = status;
+    head.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    respond.send_response(head, false)?.send_data(Bytes::from_static(text.as_bytes()), true)
 }
 
 fn insert_error(headers: &mut HeaderMap, error: &ServingError) {

@@ -24,7 +24,7 @@ const FORWARDED: &str = "x-forwarded";
 /// The reply to a request below `/v1/admin/`.
 pub(super) async fn reply(head: &Parts, body: Incoming, peer: Peer, serving: &Serving) -> Result<Reply> {
     let Some(control) = serving.control.get() else { return Err(malformed(&head.method, target(head))) };
-    let body = collect(body, MAX_BODY_BYTES.min(serving.options.max_request_bytes)).await?;
+    let body = collect(body, MAX_BODY_BYTES.min(serving.options.limits.max_request_bytes)).await?;
     let answer = control.admin(AdminRequest {
         method: head.method.as_str().to_owned(),
         target: target(head).to_owned(),

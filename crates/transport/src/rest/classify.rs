@@ -21,7 +21,8 @@ pub(super) async fn reply(
     (lane, account): (&Lane, &mut Account<'_>),
 ) -> Result<Reply> {
     let (answer, logged) = answer::<Classifier>(spec, headers, body, (lane, account)).await?;
-    let reply = reply::json(encode_classifications((0..answer.result.rows()).map(|row| answer.result.row(row)))?);
+    let rows = (0..answer.result.rows()).map(|row| answer.result.row(row));
+    let reply = reply::json(encode_classifications(rows, lane.serving.options.limits.max_reply_bytes)?);
     if let Some(logged) = logged {
         logged.hand_over(LogType::Classify, &answer, &ClassificationEncoder::new(&answer.result));
     }

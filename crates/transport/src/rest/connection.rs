@@ -7,9 +7,9 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::Request;
-use http::header::{CONTENT_ENCODING, HeaderValue};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HOST, HeaderValue};
 use http::request::Parts;
+use http::{Request, Version};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::{http1, http2};
@@ -18,18 +18,19 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tensorserve_servables::metrics::Entry;
 use tensorserve_servables::{Code, Result, ServingError};
 
-use super::preface::{Version, detect};
 use super::routes::{Route, route};
 use super::{admin, classify, compress, heavy, metadata, metrics, model_status, openapi, predict, regress, reply};
 use crate::account::Account;
 use crate::control::Peer;
+use crate::grpc::protocol::is_grpc;
 use crate::lane::{CallInHand, Lane};
 use crate::listener::Connection;
+use crate::preface::{self, detect};
 use crate::shutdown::ShutdownWatch;
 use crate::wire::inflate::{Compression, inflate};
 
-/// A body's announced length is believed up to here when memory is set aside for it.
-const MAX_RESERVED: usize = 64 << 20;
+/// A body's announced length is believed up to here when memory is set aside for it, once its first bytes have come.
+const MAX_RESERVED: usize = 1 << 20;
 
 /// Bytes an HTTP/2 client may send ahead on one stream and on one connection.
 const STREAM_WINDOW: u32 = 4 << 20;
@@ -52,7 +53,7 @@ pub(crate) async fn serve(stream: impl Connection, peer: Peer, lane: &Arc<Lane>,
     });
     // A connection error means that the client has left or does not speak HTTP; there is no one to answer.
     match version {
-        Version::Http1 => {
+        preface::Version::Http1 => {
             let mut connection = pin!(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
             tokio::select! {
                 biased;
@@ -61,7 +62,7 @@ pub(crate) async fn serve(stream: impl Connection, peer: Peer, lane: &Arc<Lane>,
             }
             let _ = connection.await;
         }
-        Version::Http2 => {
+        preface::Version::Http2 => {
             let mut builder = http2::Builder::new(TokioExecutor::new());
             builder.initial_stream_window_size(STREAM_WINDOW).initial_connection_window_size(CONNECTION_WINDOW);
             let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
@@ -77,12 +78,16 @@ pub(crate) async fn serve(stream: impl Connection, peer: Peer, lane: &Arc<Lane>,
 
 async fn answer(request: Request<Incoming>, peer: Peer, call: CallInHand) -> reply::Reply {
     let (head, body) = request.into_parts();
+    if let Some(refusal) = refusal(&head) {
+        return refusal;
+    }
     if metrics::is_asked_for(&head, call.lane()) {
         let reply = Box::pin(metrics::reply(&head, call.lane())).await;
         return compressed(reply.unwrap_or_else(|error| reply::error(&error)), &head, call.lane()).await;
     }
     let path = head.uri.path_and_query().map_or("", |path| path.as_str());
     let route = match route(&head.method, path) {
+        Ok(Route::NotFound) if is_grpc(content_type(&head)) => return reply::not_for_grpc(),
         Ok(Route::NotFound) => return reply::not_found(),
         Ok(Route::Admin) => {
             // It may wait for models to load, and must not count as work of the lane then.
@@ -108,6 +113,26 @@ async fn answer(request: Request<Incoming>, peer: Peer, call: CallInHand) -> rep
     let reply = compressed(reply, &head, lane).await;
     account.close(code);
     reply
+}
+
+/// The reply to a request that is not HTTP/1.1 as it should be, or wants what this server does not do.
+fn refusal(head: &Parts) -> Option<reply::Reply> {
+    if head.version == Version::HTTP_11 {
+        let mut hosts = head.headers.get_all(HOST).iter();
+        if hosts.next().is_none() || hosts.next().is_some() {
+            let error = ServingError::invalid_argument("an HTTP/1.1 request must have exactly one Host header");
+            return Some(reply::error(&error));
+        }
+    }
+    let expected = head.headers.get(EXPECT)?;
+    if expected.as_bytes().eq_ignore_ascii_case(b"100-continue") {
+        return None;
+    }
+    Some(reply::unmet_expectation())
+}
+
+fn content_type(head: &Parts) -> &[u8] {
+    head.headers.get(CONTENT_TYPE).map_or(&[], HeaderValue::as_bytes)
 }
 
 /// The reply as the client likes it.
@@ -164,7 +189,7 @@ async fn handle(
 
 /// The whole body in one piece, inflated if it came compressed.
 async fn read_body(head: &Parts, body: Incoming, lane: &Lane) -> Result<Bytes> {
-    let max_bytes = lane.serving.options.max_request_bytes;
+    let max_bytes = lane.serving.options.limits.max_request_bytes;
     let body = collect(body, max_bytes).await?;
     let encoding = head.headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes).unwrap_or_default();
     match Compression::in_header(encoding) {

@@ -17,7 +17,6 @@ mod openapi_examples;
 mod openapi_schema;
 pub mod predict;
 pub mod predict_binary;
-pub mod preface;
 pub mod proto_json;
 pub mod recorded;
 pub mod regress;

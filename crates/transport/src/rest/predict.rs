@@ -142,13 +142,14 @@ fn reply_format(given: BodyFormat, wanted: Option<BodyFormat>, prepared: &Prepar
 
 fn encode(answer: &Answer, format: BodyFormat, layout: Format, serving: &Serving) -> Result<Reply> {
     let outputs: SmallVec<[(&str, &Tensor); 4]> = answer.outputs().collect();
+    let max_bytes = serving.options.limits.max_reply_bytes;
     let body = match (format, &outputs[..]) {
-        (BodyFormat::Json, outputs) => return Ok(reply::json(encode_predict(layout, outputs)?)),
+        (BodyFormat::Json, outputs) => return Ok(reply::json(encode_predict(layout, outputs, max_bytes)?)),
         (BodyFormat::Protobuf, _) => {
-            wire::predict::encode(answer, serving.options.tensor_encoding, |len| Ok(Vec::with_capacity(len)))?
+            wire::predict::encode(answer, serving.options.tensor_encoding, |len| reply::start(len, max_bytes))?
         }
-        (BodyFormat::Npy, [(_, tensor)]) => encode_npy(tensor)?.into(),
-        (_, outputs) => encode_npz(outputs)?.into(),
+        (BodyFormat::Npy, [(_, tensor)]) => encode_npy(tensor, max_bytes)?.into(),
+        (_, outputs) => encode_npz(outputs, max_bytes)?.into(),
     };
     Ok(reply::binary(format, body))
 }

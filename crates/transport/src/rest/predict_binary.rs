@@ -83,7 +83,7 @@ pub(super) fn npy(spec: &ModelSpec<'_>, headers: &HeaderMap, body: &Bytes, servi
 pub(super) fn npz(spec: &ModelSpec<'_>, headers: &HeaderMap, body: &Bytes, serving: &Serving) -> Result<Ready> {
     let (handle, signature) = named(spec, headers, serving)?;
     // What is not compressed may be as large as the body.
-    let limit = body.len().max(serving.options.max_request_bytes.min(MAX_INFLATED_BYTES));
+    let limit = body.len().max(serving.options.limits.max_request_bytes.min(MAX_INFLATED_BYTES));
     let arrays = decode_npz(body, limit, |name| match signature.input(name) {
         Some(input) => Ok(input.dtype),
         None => Err(ServingError::invalid_argument(format!(

@@ -21,7 +21,7 @@ pub(super) async fn reply(
     (lane, account): (&Lane, &mut Account<'_>),
 ) -> Result<Reply> {
     let (answer, logged) = answer::<Regressor>(spec, headers, body, (lane, account)).await?;
-    let reply = reply::json(encode_regressions(answer.result.values())?);
+    let reply = reply::json(encode_regressions(answer.result.values(), lane.serving.options.limits.max_reply_bytes)?);
     if let Some(logged) = logged {
         logged.hand_over(LogType::Regress, &answer, &RegressionEncoder::new(&answer.result));
     }

@@ -8,7 +8,7 @@ use http::header::{
 };
 use http::{Response, StatusCode};
 use http_body_util::Full;
-use tensorserve_servables::{Code, ServingError};
+use tensorserve_servables::{Code, Result, ServingError};
 use tensorserve_tensors::json::encode_error;
 
 use super::format::BodyFormat;
@@ -21,6 +21,15 @@ const SOON: HeaderValue = HeaderValue::from_static("1");
 const HTML: HeaderValue = HeaderValue::from_static("text/html");
 const NOT_FOUND_PAGE: &str =
     "<HTML><HEAD>\n<TITLE>404 Not Found</TITLE>\n</HEAD><BODY>\n<H1>Not Found</H1>\n</BODY></HTML>\n";
+
+/// A buffer for a body of `len` bytes; RESOURCE_EXHAUSTED if these are more than `max_bytes`.
+pub(super) fn start(len: usize, max_bytes: usize) -> Result<Vec<u8>> {
+    if len > max_bytes {
+        let message = format!("the reply is longer than {max_bytes} bytes");
+        return Err(ServingError::new(Code::ResourceExhausted, message));
+    }
+    Ok(Vec::with_capacity(len))
+}
 
 pub(super) fn json(body: impl Into<Bytes>) -> Reply {
     with_type(StatusCode::OK, JSON, body.into())
@@ -37,10 +46,33 @@ pub(super) fn html(body: &'static str) -> Reply {
 
 /// `{"error": "..."}` with the HTTP status of the code.
 pub(super) fn error(error: &ServingError) -> Reply {
-    let mut reply = with_type(http_status(error.code), JSON, encode_error(&error.message).into());
+    let mut reply = with_type(http_status(error.code), JSON, encode_error(shortened(&error.message)).into());
     if error.code == Code::Unavailable {
         reply.headers_mut().insert(RETRY_AFTER, SOON);
     }
+    reply
+}
+
+/// Texts may repeat names that a client sent; this much is enough to see which.
+fn shortened(message: &str) -> &str {
+    const MAX_BYTES: usize = 64 << 10;
+    let end = (0..=message.len().min(MAX_BYTES)).rfind(|&at| message.is_char_boundary(at));
+    &message[..end.unwrap_or_default()]
+}
+
+/// The reply to an `Expect` header that asks for anything but `100-continue`.
+pub(super) fn unmet_expectation() -> Reply {
+    let text = encode_error("of the Expect header this server knows 100-continue");
+    with_type(StatusCode::EXPECTATION_FAILED, JSON, text.into())
+}
+
+/// The reply to a gRPC call, which its client shows as an error.
+pub(super) fn not_for_grpc() -> Reply {
+    let mut reply = with_type(StatusCode::OK, HeaderValue::from_static("application/grpc"), Bytes::new());
+    let unimplemented = HeaderValue::from(Code::Unimplemented as i32);
+    let hint = "this is the port of HTTP/REST (--rest_api_port); gRPC is on the one of --port";
+    reply.headers_mut().insert("grpc-status", unimplemented);
+    reply.headers_mut().insert("grpc-message", HeaderValue::from_static(hint));
     reply
 }
 

@@ -49,13 +49,14 @@ pub fn route<'a>(method: &Method, path_and_query: &'a str) -> Result<Route<'a>> 
 fn post_route(path: &str) -> Result<Option<Route<'_>>> {
     let Some((target, verb)) = path.rsplit_once(':') else { return Ok(None) };
     let Some(rest) = strip_prefix_ignoring_case(target, "models/") else { return Ok(None) };
-    let Some((spec, "")) = model_spec(rest)? else { return Ok(None) };
-    match verb {
-        "predict" => Ok(Some(Route::Predict(spec))),
-        "classify" => Ok(Some(Route::Classify(spec))),
-        "regress" => Ok(Some(Route::Regress(spec))),
-        _ => Ok(None),
-    }
+    let Some((spec, "")) = model_spec(rest) else { return Ok(None) };
+    let verb = match verb {
+        "predict" => Route::Predict,
+        "classify" => Route::Classify,
+        "regress" => Route::Regress,
+        _ => return Ok(None),
+    };
+    Ok(Some(verb(spec?)))
 }
 
 /// `models/NAME[/versions/N|/labels/L][/metadata]`, and two paths that are malformed in the original.
@@ -74,46 +75,48 @@ fn get_route(path: &str) -> Result<Option<Route<'_>>> {
 /// `models/NAME[/versions/N|/labels/L][/metadata]`
 fn named_route(path: &str) -> Result<Option<Route<'_>>> {
     let Some(rest) = strip_prefix_ignoring_case(path, "models/") else { return Ok(None) };
-    let Some((spec, rest)) = model_spec(rest)? else { return Ok(None) };
-    Ok(match rest {
-        "" => Some(Route::Status(spec)),
-        "/metadata" => Some(Route::Metadata(spec)),
-        _ if rest.eq_ignore_ascii_case("/metadata") => Some(Route::Status(spec)),
-        _ => None,
-    })
+    let Some((spec, rest)) = model_spec(rest) else { return Ok(None) };
+    match rest {
+        "" => Ok(Some(Route::Status(spec?))),
+        "/metadata" => Ok(Some(Route::Metadata(spec?))),
+        _ if rest.eq_ignore_ascii_case("/metadata") => Ok(Some(Route::Status(spec?))),
+        _ => Ok(None),
+    }
 }
 
-/// `NAME[/versions/N|/labels/L]` at the start of `path`, and what follows it.
-fn model_spec(path: &str) -> Result<Option<(ModelSpec<'_>, &str)>> {
-    let Some((name, rest)) = segment(path) else { return Ok(None) };
-    let (version, rest) = version_choice(rest)?;
-    Ok(Some((ModelSpec { name: decoded(name), version, ..ModelSpec::default() }, rest)))
+/// `NAME[/versions/N|/labels/L]` at the start of `path`, and what follows it. A version beyond 64 bits is an error of a path
+/// that is well-formed to its end; others are malformed whatever their version is.
+fn model_spec(path: &str) -> Option<(Result<ModelSpec<'_>>, &str)> {
+    let (name, rest) = segment(path)?;
+    let (version, rest) = version_choice(rest);
+    Some((version.map(|version| ModelSpec { name: decoded(name), version, ..ModelSpec::default() }), rest))
 }
 
 /// `models[/versions/N|/labels/L][/metadata]`, where nothing can be taken for a name.
 fn is_nameless(path: &str) -> Result<bool> {
     let Some(rest) = strip_prefix_ignoring_case(path, "models") else { return Ok(false) };
-    let (_, rest) = version_choice(rest)?;
-    Ok(rest.is_empty() || rest.eq_ignore_ascii_case("/metadata"))
+    let (version, rest) = version_choice(rest);
+    if !rest.is_empty() && !rest.eq_ignore_ascii_case("/metadata") {
+        return Ok(false);
+    }
+    version.map(|_| true)
 }
 
 /// `/versions/N` or `/labels/L` if one of them is next, and what follows.
-fn version_choice(rest: &str) -> Result<(VersionChoice<'_>, &str)> {
+fn version_choice(rest: &str) -> (Result<VersionChoice<'_>>, &str) {
     if let Some(versions) = strip_prefix_ignoring_case(rest, "/versions/")
         && let Some((digits, rest)) = segment(versions)
         && digits.bytes().all(|b| b.is_ascii_digit())
     {
-        let version = digits
-            .parse()
-            .map_err(|_| ServingError::invalid_argument(format!("Failed to convert version: {digits} to numeric.")))?;
-        return Ok((VersionChoice::Specific(version), rest));
+        let too_large = |_| ServingError::invalid_argument(format!("Failed to convert version: {digits} to numeric."));
+        return (digits.parse().map(VersionChoice::Specific).map_err(too_large), rest);
     }
     if let Some(labels) = strip_prefix_ignoring_case(rest, "/labels/")
         && let Some((label, rest)) = segment(labels)
     {
-        return Ok((VersionChoice::Label(decoded(label)), rest));
+        return (Ok(VersionChoice::Label(decoded(label))), rest);
     }
-    Ok((VersionChoice::Latest, rest))
+    (Ok(VersionChoice::Latest), rest)
 }
 
 /// The characters up to the next `/` or `:`, at least one.
@@ -205,6 +208,31 @@ mod tests {
     fn a_version_beyond_64_bits_is_refused() {
         let error = route(&Method::GET, "/v1/models/m/versions/99999999999999999999").unwrap_err();
         assert_eq!(error.message, "Failed to convert version: 99999999999999999999 to numeric.");
+    }
+
+    #[test]
+    fn a_path_with_a_fault_is_malformed_whatever_its_version_is() {
+        for version in ["1", "99999999999999999999", "123456789012345678901234567890"] {
+            for (method, tail) in [
+                (Method::GET, ":predict"),
+                (Method::GET, ":classify"),
+                (Method::GET, "/"),
+                (Method::GET, "/other"),
+                (Method::GET, "/metadata:regress"),
+                (Method::GET, "/labels/x"),
+                (Method::POST, ":PREDICT"),
+                (Method::POST, ":predict?x=1"),
+                (Method::POST, "/x:predict"),
+                (Method::POST, "/metadata"),
+                (Method::PUT, ""),
+            ] {
+                let path = format!("/v1/models/m/versions/{version}{tail}");
+                let error = route(&method, &path).unwrap_err();
+                assert_eq!(error.message, format!("Malformed request: {method} {path}"));
+            }
+            let error = route(&Method::GET, &format!("/v1/models/versions/{version}:predict")).unwrap_err();
+            assert!(error.message.starts_with("Malformed request: "), "{}", error.message);
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use tensorserve_tensors::proto::{Malformed, Reader, TensorEncoding, TensorView};
 use crate::wire::model_spec;
 
 /// An entry of two bytes takes a hundred times that here; this bounds what the entries of a request can take.
-const MAX_INPUTS: usize = 1 << 14;
+pub(crate) const MAX_ENTRIES: usize = 1 << 14;
 
 /// A `PredictRequest` whose tensors still lie in the message.
 #[derive(Default)]
@@ -35,6 +35,7 @@ pub fn parse(pieces: &[Bytes]) -> Result<PredictRequest<'_>, Malformed> {
                 model_spec::parse(message.delimited()?, request.spec.get_or_insert_default())?;
             }
             2 if field.wire_type == LENGTH_DELIMITED => add_input(&mut request.inputs, message.delimited()?)?,
+            3 if request.output_filter.len() == MAX_ENTRIES => return Err(Malformed("it has too many output filters")),
             3 if field.wire_type == LENGTH_DELIMITED => request.output_filter.push(message.delimited()?.to_text()?),
             _ => message.skip(field)?,
         }
@@ -44,10 +45,10 @@ pub fn parse(pieces: &[Bytes]) -> Result<PredictRequest<'_>, Malformed> {
 }
 
 fn add_input<'a>(inputs: &mut Inputs<'a>, entry: Reader<'a>) -> Result<(), Malformed> {
-    if inputs.len() == MAX_INPUTS {
+    if inputs.len() == MAX_ENTRIES {
         keep_last_of_each(inputs);
         // Half of them, so that repeated aliases do not make each further entry slow.
-        if inputs.len() > MAX_INPUTS / 2 {
+        if inputs.len() > MAX_ENTRIES / 2 {
             return Err(Malformed("it has too many inputs"));
         }
     }
@@ -202,7 +203,7 @@ mod tests {
 
     #[test]
     fn a_later_entry_replaces_an_earlier_one_however_many_there_are() {
-        let entries: Vec<Vec<u8>> = (0..3 * MAX_INPUTS).map(|i| input(["a", "b"][i % 2], (i % 100) as u8)).collect();
+        let entries: Vec<Vec<u8>> = (0..3 * MAX_ENTRIES).map(|i| input(["a", "b"][i % 2], (i % 100) as u8)).collect();
         let message = [Bytes::from([entries.concat(), input("a", 7), input("b", 8)].concat())];
         let expected = [("a".to_owned(), Some(7)), ("b".to_owned(), Some(8))];
         assert_eq!(first_bytes(&parse(&message).unwrap()), expected);
@@ -210,9 +211,16 @@ mod tests {
 
     #[test]
     fn inputs_without_end_are_refused() {
-        let entries: Vec<Vec<u8>> = (0..=MAX_INPUTS).map(|i| input(&i.to_string(), 1)).collect();
+        let entries: Vec<Vec<u8>> = (0..=MAX_ENTRIES).map(|i| input(&i.to_string(), 1)).collect();
         let message = [Bytes::from(entries.concat())];
         assert_eq!(parse(&message).err(), Some(Malformed("it has too many inputs")));
+    }
+
+    #[test]
+    fn output_filters_without_end_are_refused() {
+        let filters = |count: usize| [Bytes::from(delimited(3, b"").repeat(count))];
+        assert_eq!(parse(&filters(MAX_ENTRIES)).unwrap().output_filter.len(), MAX_ENTRIES);
+        assert_eq!(parse(&filters(MAX_ENTRIES + 1)).err(), Some(Malformed("it has too many output filters")));
     }
 
     #[test]

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Which version of HTTP a client begins to speak, without losing what it said.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// How every HTTP/2 connection begins.
 const HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -14,34 +15,52 @@ const HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const FIRST_READ: usize = 8 << 10;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Version {
+pub(crate) enum Version {
     Http1,
     Http2,
 }
 
 /// A connection whose first bytes were read already; it gives them again.
-pub(super) struct Replayed<S> {
+pub(crate) struct Replayed<S> {
     first: Vec<u8>,
     given: usize,
     stream: S,
 }
 
 /// Reads until the version is known. An error means that the client has left.
-pub(super) async fn detect<S: AsyncRead + Unpin>(mut stream: S) -> io::Result<(Version, Replayed<S>)> {
-    let mut first = Vec::with_capacity(FIRST_READ);
+pub(crate) async fn detect<S: AsyncRead + Unpin>(mut stream: S) -> io::Result<(Version, Replayed<S>)> {
+    let mut first = Vec::new();
     loop {
         let known = first.len().min(HTTP2.len());
         let version = match first[..known] == HTTP2[..known] {
             true if known == HTTP2.len() => Version::Http2,
             true => {
-                if stream.read_buf(&mut first).await? == 0 {
-                    return Err(io::ErrorKind::UnexpectedEof.into());
-                }
+                poll_fn(|cx| read_more(&mut stream, &mut first, cx)).await?;
                 continue;
             }
             false => Version::Http1,
         };
         return Ok((version, Replayed { first, given: 0, stream }));
+    }
+}
+
+/// Reads what has come; an error if nothing will. While nothing has, there is no buffer: thousands of clients may wait.
+fn read_more<S: AsyncRead + Unpin>(stream: &mut S, first: &mut Vec<u8>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    let mut buffer = [0; FIRST_READ];
+    let mut buffer = ReadBuf::new(&mut buffer);
+    ready!(Pin::new(stream).poll_read(cx, &mut buffer))?;
+    if buffer.filled().is_empty() {
+        return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+    }
+    first.extend_from_slice(buffer.filled());
+    Poll::Ready(Ok(()))
+}
+
+impl<S> Replayed<S> {
+    /// Whether the first bytes may be a request of HTTP/1: a method in capitals and a space.
+    pub(crate) fn looks_like_http1(&self) -> bool {
+        let method = self.first.iter().position(|byte| !byte.is_ascii_uppercase());
+        method.is_some_and(|len| len >= 3 && self.first[len] == b' ')
     }
 }
 
@@ -89,6 +108,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Replayed<S> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncReadExt;
+
     use super::*;
 
     /// Sends `pieces` with pauses between them and gives the version and everything that can be read.
@@ -117,6 +138,23 @@ mod tests {
         ];
         for (pieces, version) in cases {
             assert_eq!(told(pieces).await.unwrap(), (version, pieces.concat()));
+        }
+    }
+
+    #[tokio::test]
+    async fn requests_of_http1_are_known_from_other_bytes() {
+        let cases: [(&'static [u8], bool); 7] = [
+            (b"GET / HTTP/1.1\r\n\r\n", true),
+            (b"POST /x HTTP/1.0\r\n", true),
+            (b"PRI * HTTP/1.1\r\n", true),
+            (b"\x16\x03\x01\x02\x00", false),
+            (b"get / HTTP/1.1\r\n\r\n", false),
+            (b"\0\0\0\0", false),
+            (b" GET", false),
+        ];
+        for (bytes, expected) in cases {
+            let (_, replayed) = detect(bytes).await.unwrap();
+            assert_eq!(replayed.looks_like_http1(), expected, "{bytes:?}");
         }
     }
 
