@@ -204,7 +204,7 @@ def test_announced_sizes_reserve_nothing(server: ServerProcess, length: int) -> 
     for client in clients:
         client.sendall(head.encode() + b"{")
     calls = [GrpcClient(server.grpc_target) for _ in range(2)]
-    # A prefix that announces a large message, of which nothing follows.
+    # A prefix that announces a large message; nothing follows.
     for call in calls:
         stream = call.channel.stream_unary(PREDICT, request_serializer=lambda message: message)
         stream.future(iter(()), timeout=1)

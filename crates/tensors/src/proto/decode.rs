@@ -312,7 +312,7 @@ impl ShapeMessage {
         Ok(())
     }
 
-    /// A message has room for millions of dimensions, of which none needs to be kept beyond the limit.
+    /// A message has room for millions of dimensions; those beyond the limit need not be kept.
     fn push(&mut self, dim: i64) {
         if self.dims.len() < Self::MAX_RANK { self.dims.push(dim) } else { self.too_many = true }
     }
