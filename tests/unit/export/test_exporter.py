@@ -22,6 +22,7 @@ from tensorserve.export import (
     build_raw_serving_input_receiver_fn,
     export,
 )
+from tensorserve.inspect.saved_model import read_meta_graphs
 
 X = np.array([[1, 2, 3, 4], [4, 3, 2, 1]], np.float32)
 
@@ -300,6 +301,25 @@ def test_quantized_weights(kind: str, tolerance: float, share: float, tmp_path: 
     assert "accuracy" in str(done)
 
 
+@pytest.mark.parametrize("kind", ["float16", "int8"])
+def test_rows_of_a_narrow_table_are_widened_after_they_were_looked_up(kind: str, tmp_path: Path) -> None:
+    import keras
+    import tensorflow as tf
+
+    model = keras.Sequential(
+        [keras.Input((3,), dtype="int32", name="ids"), keras.layers.Embedding(500, 8, name="rows")]
+    )
+    done = export(model, tmp_path / "m", quantize=kind, outputs=["rows"])
+    ids = np.array([[0, 7, 499]], np.int32)
+    expected = model.predict(ids, verbose=0)
+    assert np.abs(ask(done, ids=ids)["rows"] - expected).max() < 0.01 * np.abs(expected).max()
+    with open(Path(done.path) / "saved_model.pb", "rb") as file:
+        (graph,) = read_meta_graphs(file)
+    nodes = [node for function in graph.graph.library.function for node in function.node_def]
+    (gather,) = (node for node in nodes if node.op == "GatherV2")
+    assert gather.attr["Tparams"].type == tf.as_dtype(kind).as_datatype_enum
+
+
 def test_what_cannot_be_quantized(tmp_path: Path) -> None:
     import keras
 
@@ -357,6 +377,14 @@ def test_a_model_that_answers_otherwise_is_not_published(tmp_path: Path) -> None
     assert caught.value.code is Code.INTERNAL
     assert os.listdir(tmp_path / "m") == []
     assert export(noise, tmp_path / "m", spec, compare=False).checked == ()
+
+
+def test_keras_on_another_backend(functional: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import keras
+
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    with pytest.raises(ServingError, match=r"Keras runs on jax in this process. Save the model"):
+        export(functional, tmp_path / "m")
 
 
 def test_samples_that_do_not_fit(functional: Any, tmp_path: Path) -> None:
