@@ -14,6 +14,7 @@ __all__ = [
     "TfRecordReader",
     "__version__",
     "descriptor_set",
+    "take_log_lines",
     "tfrecords",
 ]
 __version__: str
@@ -25,6 +26,12 @@ class ServingError(Exception):
 
 def descriptor_set() -> bytes:
     """The serialized `FileDescriptorSet` of every definition in `proto/`."""
+
+def take_log_lines(timeout_seconds: float) -> tuple[list[tuple[int, str]], int]:
+    """What the data plane of this process has to say to the log: levels of `logging`, texts, and how many were dropped.
+
+    Waits, without the GIL, until there is something.
+    """
 
 def tfrecords(records: list[bytes]) -> bytes:
     """The records as they stand in a TFRecord file, one after the other. Frames them without holding the GIL."""
@@ -118,8 +125,8 @@ class ControlReply:
 class _ControlPlane(Protocol):
     """Decides what is served. Both methods must return at once; they are called from one thread."""
 
-    def reload_config(self, request: bytes, reply: ControlReply, /) -> None:
-        """Answers a `ReloadConfigRequest` with a `ReloadConfigResponse`."""
+    def reload_config(self, request: bytes, headers: dict[str, str], peer: str, reply: ControlReply, /) -> None:
+        """Answers a `ReloadConfigRequest` with a `ReloadConfigResponse`; `headers` and `peer` as those of `admin`."""
     def admin(
         self, method: str, target: str, headers: dict[str, str], peer: str, body: bytes, reply: ControlReply, /
     ) -> None:

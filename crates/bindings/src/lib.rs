@@ -41,6 +41,14 @@ mod _core {
         PyBytes::new(py, tensorserve_protos::FILE_DESCRIPTOR_SET)
     }
 
+    #[pyfunction]
+    fn take_log_lines(py: Python<'_>, timeout_seconds: f64) -> PyResult<(Vec<(i32, String)>, usize)> {
+        let timeout = super::data_plane::duration(timeout_seconds)?;
+        let taken = py.detach(|| tensorserve_log::take(timeout));
+        let lines = taken.lines.into_iter().map(|line| (line.level.number(), line.text)).collect();
+        Ok((lines, taken.dropped))
+    }
+
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         module.add("ServingError", module.py().get_type::<super::error::ServingError>())?;

@@ -6,13 +6,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import sys
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tensorserve.cli.arguments import Parser, UsageError
 from tensorserve.cli.exit_status import FAILURE, OK, USAGE
+from tensorserve.cli.terminal import as_json, complain, say
 from tensorserve.errors import Code, ServingError
 
 if TYPE_CHECKING:
@@ -77,12 +77,12 @@ def run(words: Sequence[str]) -> int:
         with _without_native_output():
             done = _export(arguments)
     except ServingError as error:
-        print(f"tensorserve export: {error.message}", file=sys.stderr)
+        complain(f"tensorserve export: {error.message}")
         return USAGE if error.code is Code.INVALID_ARGUMENT else FAILURE
     except ModuleNotFoundError as error:
-        print(f"tensorserve export: {error}; run: pip install 'tensorserve[tensorflow]'", file=sys.stderr)
+        complain(f"tensorserve export: {error}; run: pip install 'tensorserve[tensorflow]'")
         return FAILURE
-    print(json.dumps(done.as_dict(), indent=2) if arguments.json else done)
+    say(as_json(done.as_dict()) if arguments.json else done)
     return OK
 
 

@@ -94,6 +94,7 @@ functions! {
     delete_status: c"TF_DeleteStatus" fn(*mut TfStatus);
     get_code: c"TF_GetCode" fn(*const TfStatus) -> c_int;
     message: c"TF_Message" fn(*const TfStatus) -> *const c_char;
+    set_status: c"TF_SetStatus" fn(*mut TfStatus, c_int, *const c_char);
 
     new_tensor: c"TF_NewTensor" fn(c_int, *const i64, c_int, *mut c_void, usize, Deallocator, *mut c_void) -> *mut TfTensor;
     delete_tensor: c"TF_DeleteTensor" fn(*mut TfTensor);

@@ -30,6 +30,7 @@ mod run_options;
 mod session;
 mod shared_pools;
 mod status;
+mod status_text;
 mod strings;
 mod tensor;
 mod tensor_list;
