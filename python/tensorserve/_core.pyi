@@ -71,6 +71,9 @@ class Servable:
 
     @property
     def signature_names(self) -> list[str]: ...
+    @property
+    def warnings(self) -> list[str]:
+        """What is wrong with the model though it could be loaded, each in one line for the log."""
     def enable_batching(
         self,
         parameters: bytes,

@@ -32,6 +32,11 @@ impl Servable {
         self.servable.signature_defs().keys().cloned().collect()
     }
 
+    #[getter]
+    fn warnings(&self) -> Vec<String> {
+        self.servable.warnings()
+    }
+
     #[pyo3(signature = (parameters, pad_values = None, auto = false, latency_slo_ms = 0, execution_threads = 0))]
     fn enable_batching(
         &self,

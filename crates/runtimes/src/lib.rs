@@ -123,6 +123,17 @@ pub trait Session: Send + Sync {
         None
     }
 
+    /// Whether the signature with this key was made ready at load, so that its first run is as quick as others. Nobody runs
+    /// one unasked that was not: that would take the time that was saved.
+    fn is_prepared(&self, _signature: &str) -> bool {
+        true
+    }
+
+    /// What is wrong with the model though it could be loaded, each in one line for the log.
+    fn warnings(&self) -> &[String] {
+        &[]
+    }
+
     /// As [`Session::run`], for runs whose errors nobody needs to understand: an engine need not spend anything on them.
     fn run_unexplained(
         &self,

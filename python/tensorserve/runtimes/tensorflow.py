@@ -78,6 +78,8 @@ class SavedModelLoader:
         batching = self.options.batching
         parameters = batching.parameters_for(self.path)
         servable = self._load_with_ops()
+        for warning in servable.warnings:
+            logger.warning("The model at %s: %s", self.path, warning)
         if parameters is not None:
             batching.enable(servable, parameters)
             logger.info("Wrapping session to perform batch processing")

@@ -14,8 +14,8 @@ use tensorserve_protos::tensorflow::ConfigProto;
 use tensorserve_protos::tensorflow::config_proto::Experimental;
 use tensorserve_tensors::ServingError;
 
-use super::ops::{MetaGraph, SavedModel};
-use super::version_directory;
+use super::metagraph::{MetaGraph, SavedModel};
+use super::{rehearsal, version_directory};
 use crate::{Compute, RunOptions, Threading};
 
 /// The options of every run of a session with [`lean_options`]: nothing for TensorFlow to read, since the session runs in
@@ -97,7 +97,9 @@ fn is_small_and_simple(version_directory: &Path) -> bool {
 }
 
 fn is_suitable(graph: &MetaGraph) -> bool {
-    graph.ops().count() <= MAX_NODES && graph.ops().all(|op| !UNSUITABLE_OPS.contains(&op))
+    // Only a rehearsal tells for certain, so that all signatures must have one.
+    let rehearsed = graph.signature_def.keys().all(|name| rehearsal::is_for(name, &graph.signature_def));
+    rehearsed && graph.ops().count() <= MAX_NODES && graph.ops().all(|op| !UNSUITABLE_OPS.contains(&op))
 }
 
 fn read_small_model(path: &Path) -> Option<SavedModel> {

@@ -136,6 +136,7 @@ functions! {
         *mut *mut TfTensor, c_int, *const *const TfOperation, c_int, *mut TfBuffer, *mut TfStatus
     );
 
+    get_all_op_list: c"TF_GetAllOpList" fn() -> *mut TfBuffer;
     load_library: c"TF_LoadLibrary" fn(*const c_char, *mut TfStatus) -> *mut TfLibrary;
     delete_library_handle: c"TF_DeleteLibraryHandle" fn(*mut TfLibrary);
 }

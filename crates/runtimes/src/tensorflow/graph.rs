@@ -3,7 +3,7 @@
 
 use std::ffi::{CStr, CString};
 
-use tensorserve_tensors::{Result, ServingError};
+use tensorserve_tensors::{Code, Result, ServingError};
 
 use super::functions::{Functions, TfGraph, TfOperation, TfOutput};
 
@@ -50,23 +50,34 @@ impl Graph {
         self.pointer
     }
 
-    /// The tensor of this name: `operation:output`, or `operation` for its output 0. NOT_FOUND if there is none.
+    /// The tensor of this name: `operation:output`, or `operation` for its output 0. NOT_FOUND if there is no such
+    /// operation; OUT_OF_RANGE, with TensorFlow's text, if it has no such output.
     pub(super) fn port(&self, tensor_name: &str) -> Result<Port> {
-        self.find(tensor_name)
-            .ok_or_else(|| ServingError::not_found(format!("The graph has no tensor named \"{tensor_name}\"")))
-    }
-
-    fn find(&self, tensor_name: &str) -> Option<Port> {
-        let (operation, index) = tensor_name.rsplit_once(':').unwrap_or((tensor_name, "0"));
-        let (name, index) = (CString::new(operation).ok()?, index.parse().ok()?);
-        // SAFETY: the graph is live and the name a C string.
-        let operation = unsafe { (self.functions.graph_operation_by_name)(self.pointer, name.as_ptr()) };
-        if operation.is_null() {
-            return None;
-        }
+        let not_found = || ServingError::not_found(format!("The graph has no tensor named \"{tensor_name}\""));
+        let (name, index) = tensor_name.rsplit_once(':').unwrap_or((tensor_name, "0"));
+        let index = index.parse().map_err(|_| not_found())?;
+        let operation = self.operation(name).ok_or_else(not_found)?;
         // SAFETY: the operation belongs to the live graph.
         let outputs = unsafe { (self.functions.operation_num_outputs)(operation) };
-        (0..outputs).contains(&index).then_some(Port(TfOutput { operation, index }))
+        if (0..outputs).contains(&index) {
+            return Ok(Port(TfOutput { operation, index }));
+        }
+        let kind = self.kind(operation).to_string_lossy();
+        let text = format!("Node '{name}' (type: '{kind}', num of outputs: {outputs}) does not have output {index}");
+        Err(ServingError::new(Code::OutOfRange, text))
+    }
+
+    fn operation(&self, name: &str) -> Option<*mut TfOperation> {
+        let name = CString::new(name).ok()?;
+        // SAFETY: the graph is live and the name a C string.
+        let operation = unsafe { (self.functions.graph_operation_by_name)(self.pointer, name.as_ptr()) };
+        (!operation.is_null()).then_some(operation)
+    }
+
+    /// The op of an operation of this graph.
+    fn kind(&self, operation: *mut TfOperation) -> &CStr {
+        // SAFETY: the operation belongs to the live graph, and its kind is a C string that lives as long.
+        unsafe { CStr::from_ptr((self.functions.operation_op_type)(operation)) }
     }
 
     /// The number of a tensor's element type; see `tensorflow.DataType`.
@@ -87,9 +98,8 @@ impl Graph {
 
     /// Whether an operation of this graph gives out references to memory that it has written into.
     fn overwrites(&self, operation: *mut TfOperation) -> bool {
-        // SAFETY: the operation belongs to the live graph, and its kind is a C string that lives as long.
-        let kind = unsafe { CStr::from_ptr((self.functions.operation_op_type)(operation)) };
-        // SAFETY: as above.
+        let kind = self.kind(operation);
+        // SAFETY: the operation belongs to the live graph.
         let outputs = unsafe { (self.functions.operation_num_outputs)(operation) };
         let is_reference = |index| {
             // SAFETY: as above, and the operation has this output.

@@ -22,6 +22,7 @@ mod handles;
 mod library;
 mod made_up;
 mod metagraph;
+mod op_registry;
 mod ops;
 mod own_pools;
 mod reach;
@@ -34,6 +35,7 @@ mod status_text;
 mod strings;
 mod tensor;
 mod tensor_list;
+mod unset_variables;
 mod version_directory;
 
 /// TensorFlow, as installed on this machine.
@@ -64,6 +66,7 @@ impl TensorFlow {
         status.into_result()?;
         // SAFETY: the handle is live; deleting it frees the description of the ops, and leaves the library open.
         unsafe { (functions.delete_library_handle)(handle) }
+        op_registry::forget();
         Ok(())
     }
 }

@@ -16,7 +16,8 @@ use super::functions::{Functions, TfBuffer, TfOutput, TfSession, TfSessionOption
 use super::graph::Graph;
 use super::handles::Handles;
 use super::made_up::{self, Harmless};
-use super::metagraph;
+use super::metagraph::{self, MetaGraph};
+use super::op_registry::OpRegistry;
 use super::ops;
 use super::own_pools::{self, OwnPool};
 use super::rehearsal;
@@ -24,7 +25,7 @@ use super::run_options::SerializedRunOptions;
 use super::status::Status;
 use super::tensor::{self, OwnedTensor};
 use super::tensor_list::{INLINE, TensorList};
-use super::version_directory;
+use super::{unset_variables, version_directory};
 use crate::memory::Reclaim;
 use crate::{Compute, LoadRequest, RunOptions, Session, TensorHandle, Threading, background};
 
@@ -39,6 +40,7 @@ pub(super) struct SavedModelSession {
     /// If it was asked to compute in the thread of each run, and does.
     own_pool: Option<OwnPool>,
     harmless: Harmless,
+    warnings: Vec<String>,
     /// Results must be copied, because a later run may write into their memory.
     copy_results: bool,
     /// Completes the error texts of the single-threaded executor.
@@ -81,14 +83,14 @@ impl SavedModelSession {
         let load = || RunningSession::load(functions, request, &options, &graph, &meta_graph_def);
         let (running, own_pool) = own_pools::load(functions, compute == Compute::Caller, load);
         let running = running?;
-        let signature_defs = metagraph::signature_defs(meta_graph_def.bytes())?;
-        let handles = Handles::default();
-        for name in metagraph::tensor_names(&signature_defs) {
-            // A signature may name a tensor that is not there; whoever wants to use it is told so.
-            let _ = handles.resolve(&graph, name);
-        }
-        let unbounded = ops::is_unbounded(meta_graph_def.bytes()).unwrap_or(true);
-        let harmless = made_up::harmless(meta_graph_def.bytes(), &signature_defs).unwrap_or_default();
+        let meta_graph = MetaGraph::read(meta_graph_def.bytes())?;
+        drop(meta_graph_def);
+        // A signature may name a tensor that is not there; whoever wants to use it is told so.
+        let handles = Handles::new(&graph, metagraph::tensor_names(&meta_graph.signature_def));
+        let unbounded = ops::is_unbounded(&meta_graph);
+        let harmless = made_up::harmless(&meta_graph, &OpRegistry::get(functions));
+        let warnings = unset_variables::warnings(&meta_graph);
+        let signature_defs = meta_graph.signature_def;
         let copy_results = graph.changes_results();
         let explainer = None;
         let _reclaim = Reclaim { bytes: version_directory::file_bytes(&request.path) };
@@ -100,6 +102,7 @@ impl SavedModelSession {
             unbounded,
             own_pool,
             harmless,
+            warnings,
             copy_results,
             explainer,
             _reclaim,
@@ -169,6 +172,14 @@ impl Session for SavedModelSession {
 
     fn made_up_example(&self, signature: &str) -> Option<&[u8]> {
         self.harmless.get(signature)?.as_deref()
+    }
+
+    fn is_prepared(&self, signature: &str) -> bool {
+        rehearsal::is_for(signature, &self.signature_defs)
+    }
+
+    fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     fn resolve(&self, tensor_name: &str) -> Result<TensorHandle> {

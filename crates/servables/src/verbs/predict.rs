@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use tensorserve_tensors::proto::{MAX_FILLED_BYTES, TensorView};
 use tensorserve_tensors::{Code, Result, ServingError, Tensor};
 
-use crate::execution::computation::{Computation, Feeds};
+use crate::execution::computation::Computation;
 use crate::execution::executor::{Company, Urgency};
 use crate::metrics::Api;
 use crate::table::input_text::{Fed, explain_inputs};
@@ -60,11 +60,13 @@ pub fn prepare(
     inputs: Inputs<'_>,
     output_filter: &[std::borrow::Cow<'_, str>],
 ) -> Result<Prepared> {
-    let feeds = check_input_count(&signature, &inputs)
-        .and_then(|()| feeds(&signature, &inputs))
+    let values = check_input_count(&signature, &inputs)
+        .and_then(|()| values(&signature, &inputs))
         .map_err(|error| explain_inputs(error, &signature, &inputs))?;
     let fetched = select_outputs(&signature, output_filter)?;
-    let fetches = fetched.iter().map(|&at| signature.outputs[usize::from(at)].handle).collect();
+    let fed = |(input, value): (&Endpoint, Tensor)| Ok((input.handle()?, value));
+    let feeds = signature.inputs.iter().zip(values).map(fed).collect::<Result<_>>()?;
+    let fetches = fetched.iter().map(|&at| signature.outputs[usize::from(at)].handle()).collect::<Result<_>>()?;
     Ok(Prepared { run: Computation { handle, feeds, fetches, api: Some(Api::Predict) }, signature, fetched })
 }
 
@@ -115,8 +117,9 @@ fn check_input_count(signature: &Signature, inputs: &Inputs<'_>) -> Result<()> {
     Err(ServingError::invalid_argument(message))
 }
 
-fn feeds(signature: &Signature, inputs: &Inputs<'_>) -> Result<Feeds> {
-    let mut feeds = Feeds::with_capacity(signature.inputs.len());
+/// A value for each input of the signature.
+fn values(signature: &Signature, inputs: &Inputs<'_>) -> Result<SmallVec<[Tensor; 2]>> {
+    let mut values = SmallVec::with_capacity(signature.inputs.len());
     let (mut used, mut left) = (0, MAX_FILLED_BYTES);
     for input in &signature.inputs {
         let tensor = match inputs.iter().find(|(alias, _)| *alias == input.alias) {
@@ -126,7 +129,7 @@ fn feeds(signature: &Signature, inputs: &Inputs<'_>) -> Result<Feeds> {
             }
             None => default_for(signature, input, inputs)?,
         };
-        feeds.push((input.handle, tensor));
+        values.push(tensor);
     }
     if used < inputs.len() {
         let given: BTreeSet<&str> = inputs.iter().map(|(alias, _)| &**alias).collect();
@@ -137,7 +140,7 @@ fn feeds(signature: &Signature, inputs: &Inputs<'_>) -> Result<Feeds> {
             join(&given)
         )));
     }
-    Ok(feeds)
+    Ok(values)
 }
 
 /// The tensor of an input. What is filled up is taken from the bytes that are `left` for the whole request.

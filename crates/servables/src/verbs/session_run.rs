@@ -76,7 +76,7 @@ impl Names<'_> {
         match self.signature {
             None => self.in_graph(name),
             Some(signature) => match signature.input(name) {
-                Some(endpoint) => Ok(endpoint.handle),
+                Some(endpoint) => endpoint.handle(),
                 None => Err(not_an_alias("input", name, signature, signature.inputs.iter().map(|e| e.alias.as_str()))),
             },
         }
@@ -86,7 +86,7 @@ impl Names<'_> {
         match self.signature {
             None => self.in_graph(name),
             Some(signature) => match signature.output(name) {
-                Some(endpoint) => Ok(endpoint.handle),
+                Some(endpoint) => endpoint.handle(),
                 None => {
                     Err(not_an_alias("output", name, signature, signature.outputs.iter().map(|e| e.alias.as_str())))
                 }
