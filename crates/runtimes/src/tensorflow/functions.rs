@@ -8,6 +8,8 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 
 use libloading::os::unix::Library;
 
+use super::guard::GuardFunctions;
+
 macro_rules! opaque {
     ($($name:ident)*) => {
         $(
@@ -63,6 +65,8 @@ macro_rules! functions {
             /// `tensorflow::LocalDevice::use_global_threadpool_`, which is not of the C API and may be gone any day. It
             /// has been there since TensorFlow 1.
             pub(super) use_global_threadpool: Option<*mut bool>,
+            /// What guards need; absent if the library does not let ops be registered.
+            pub(super) guard: Option<GuardFunctions>,
         }
 
         // SAFETY: functions may be called from any thread; who uses the one variable sees to the order.
@@ -80,6 +84,7 @@ macro_rules! functions {
                         $($name: *library.get($symbol)?,)*
                         extend_session: library.get(c"TF_ExtendSession").ok().map(|symbol| *symbol),
                         use_global_threadpool: library.get(USE_GLOBAL_THREADPOOL).ok().map(|symbol| *symbol),
+                        guard: GuardFunctions::look_up(library),
                     })
                 }
             }

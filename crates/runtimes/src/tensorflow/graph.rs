@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A loaded graph and the tensors in it.
 
+use std::collections::HashSet;
 use std::ffi::{CStr, CString};
 
 use tensorserve_tensors::{Code, Result, ServingError};
 
 use super::functions::{Functions, TfGraph, TfOperation, TfOutput};
+use super::guard;
 
 /// Numbers of element types above this one are reference types: handles of memory that ops may overwrite.
 const LAST_VALUE_TYPE: i32 = 100;
@@ -17,6 +19,8 @@ const HARMLESS_REFERENCE_OPS: [&[u8]; 3] = [b"Variable", b"VariableV2", b"Assign
 pub(super) struct Graph {
     functions: &'static Functions,
     pointer: *mut TfGraph,
+    /// The nodes that have a guarded copy, which is what runs instead.
+    guarded: HashSet<String>,
 }
 
 // SAFETY: the graph is changed only while a session is loaded into it, by the one thread that does that; look-ups take
@@ -43,7 +47,12 @@ impl Port {
 impl Graph {
     pub(super) fn new(functions: &'static Functions) -> Self {
         // SAFETY: TF_NewGraph has no requirements and does not return null.
-        Graph { functions, pointer: unsafe { (functions.new_graph)() } }
+        Graph { functions, pointer: unsafe { (functions.new_graph)() }, guarded: HashSet::new() }
+    }
+
+    /// From now on tensors of these nodes are those of their copies.
+    pub(super) fn use_guarded(&mut self, nodes: HashSet<String>) {
+        self.guarded = nodes;
     }
 
     pub(super) fn as_ptr(&self) -> *mut TfGraph {
@@ -56,7 +65,8 @@ impl Graph {
         let not_found = || ServingError::not_found(format!("The graph has no tensor named \"{tensor_name}\""));
         let (name, index) = tensor_name.rsplit_once(':').unwrap_or((tensor_name, "0"));
         let index = index.parse().map_err(|_| not_found())?;
-        let operation = self.operation(name).ok_or_else(not_found)?;
+        let copy = self.guarded.contains(name).then(|| guard::name_of(name));
+        let operation = self.operation(copy.as_deref().unwrap_or(name)).ok_or_else(not_found)?;
         // SAFETY: the operation belongs to the live graph.
         let outputs = unsafe { (self.functions.operation_num_outputs)(operation) };
         if (0..outputs).contains(&index) {
@@ -67,7 +77,8 @@ impl Graph {
         Err(ServingError::new(Code::OutOfRange, text))
     }
 
-    fn operation(&self, name: &str) -> Option<*mut TfOperation> {
+    /// The node of this name itself.
+    pub(super) fn operation(&self, name: &str) -> Option<*mut TfOperation> {
         let name = CString::new(name).ok()?;
         // SAFETY: the graph is live and the name a C string.
         let operation = unsafe { (self.functions.graph_operation_by_name)(self.pointer, name.as_ptr()) };

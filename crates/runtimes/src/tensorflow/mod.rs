@@ -18,6 +18,7 @@ mod executor;
 mod explainer;
 mod functions;
 mod graph;
+mod guard;
 mod handles;
 mod library;
 mod made_up;

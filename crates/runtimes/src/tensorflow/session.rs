@@ -14,6 +14,7 @@ use super::executor;
 use super::explainer::{self, Explainer};
 use super::functions::{Functions, TfBuffer, TfOutput, TfSession, TfSessionOptions};
 use super::graph::Graph;
+use super::guard;
 use super::handles::Handles;
 use super::made_up::{self, Harmless};
 use super::metagraph::{self, MetaGraph};
@@ -78,18 +79,26 @@ impl SavedModelSession {
         compute: Compute,
     ) -> Result<Self> {
         let options = SessionOptions::new(functions, config_proto)?;
-        let graph = Graph::new(functions);
+        let mut graph = Graph::new(functions);
         let meta_graph_def = MetaGraphBuffer::new(functions);
         let load = || RunningSession::load(functions, request, &options, &graph, &meta_graph_def);
         let (running, own_pool) = own_pools::load(functions, compute == Compute::Caller, load);
         let running = running?;
         let meta_graph = MetaGraph::read(meta_graph_def.bytes())?;
+        let registry = OpRegistry::get(functions);
+        let mut warnings = unset_variables::warnings(&meta_graph);
+        match guard::place(functions, &graph, &meta_graph, meta_graph_def.bytes(), &registry).and_then(|nodes| {
+            running.settle()?;
+            Ok(nodes)
+        }) {
+            Ok(nodes) => graph.use_guarded(nodes),
+            Err(error) => warnings.push(format!("A request may end the process, for which there is no guard: {error}")),
+        }
         drop(meta_graph_def);
         // A signature may name a tensor that is not there; whoever wants to use it is told so.
         let handles = Handles::new(&graph, metagraph::tensor_names(&meta_graph.signature_def));
         let unbounded = ops::is_unbounded(&meta_graph);
-        let harmless = made_up::harmless(&meta_graph, &OpRegistry::get(functions));
-        let warnings = unset_variables::warnings(&meta_graph);
+        let harmless = made_up::harmless(&meta_graph, &registry);
         let signature_defs = meta_graph.signature_def;
         let copy_results = graph.changes_results();
         let explainer = None;
