@@ -158,8 +158,77 @@ def exported(path: Path) -> None:
     keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(2)]).export(str(path), verbose=False)
 
 
+def kernels(path: Path) -> None:
+    """Signatures whose kernels end the process if an input has a rank, a size or a value that they do not expect."""
+    module = tf.Module()
+    module.kernel = tf.Variable(tf.ones([3, 3, 3, 4]))
+    images = tf.TensorSpec([None, 8, 8, 3], tf.float32, name="x")
+    volumes = tf.TensorSpec([None, None, None, None, 3], tf.float32, name="x")
+    sizes = tf.TensorSpec([4], tf.int32, name="sizes")
+
+    def depthwise(x: tf.Tensor) -> tf.Tensor:
+        return tf.nn.depthwise_conv2d(x, module.kernel, [1, 1, 1, 1], "SAME")
+
+    def network(x: tf.Tensor) -> tf.Tensor:
+        y = tf.nn.relu(tf.nn.conv2d(tf.pad(x / 255.0, [[0, 0], [1, 1], [1, 1], [0, 0]]), module.kernel, 1, "VALID"))
+        return tf.reduce_mean(
+            tf.nn.max_pool2d(y + tf.nn.conv2d(y, tf.ones([1, 1, 4, 4]), 1, "SAME"), 2, 2, "SAME"), [1, 2]
+        )
+
+    def inverse(x: tf.Tensor, sizes: tf.Tensor) -> tf.Tensor:
+        return tf.signal.irfft2d(tf.cast(x, tf.complex64), sizes[:2])
+
+    def scattered(x: tf.Tensor, sizes: tf.Tensor) -> tf.Tensor:
+        return tf.tensor_scatter_nd_update(x, sizes, tf.ones([4]))
+
+    def attention(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+        return tf.nn.softmax(tf.raw_ops.BatchMatMulV2(x=x, y=y) * 0.5 + tf.ones([1, 1, 3, 3]))
+
+    def serve(compute: Callable[..., tf.Tensor], *inputs: tf.TensorSpec) -> Any:
+        return tf.function(lambda *values: {"y": compute(*values)}, input_signature=inputs)
+
+    def free(name: str, dtype: Any = tf.float32) -> tf.TensorSpec:
+        return tf.TensorSpec(None, dtype, name=name)
+
+    save(
+        module,
+        path,
+        serving_default=serve(lambda x: tf.nn.conv2d(x, module.kernel, 1, "SAME"), images),
+        depthwise=serve(depthwise, images),
+        network=serve(network, images),
+        flat=serve(
+            lambda x: tf.nn.conv1d(x, module.kernel[0], 1, "SAME"), tf.TensorSpec([None, 8, 3], tf.float32, name="x")
+        ),
+        volume=serve(lambda x: tf.nn.conv3d(x, module.kernel[None], [1] * 5, "SAME"), volumes),
+        pooled=serve(lambda x: tf.nn.max_pool3d(x, 2, 2, "SAME") + tf.nn.avg_pool3d(x, 2, 2, "SAME"), volumes),
+        transposed=serve(lambda x, sizes: tf.nn.conv2d_transpose(x, module.kernel, sizes, 2), free("x"), sizes),
+        inverse=serve(inverse, free("x"), free("sizes", tf.int32)),
+        scattered=serve(scattered, free("x"), free("sizes", tf.int32)),
+        attention=serve(attention, free("x"), free("y")),
+    )
+
+
+def rows(path: Path) -> None:
+    """A convolution whose requests may be merged; x is `[batch, 4, 4, 1]`."""
+    module = tf.Module()
+    module.kernel = tf.Variable(tf.ones([2, 2, 1, 1]))
+    spec = [tf.TensorSpec([None, 4, 4, 1], tf.float32, name="x")]
+    serve = tf.function(lambda x: {"y": tf.nn.conv2d(x, module.kernel, 1, "VALID")}, input_signature=spec)
+    save(module, path, serving_default=serve)
+
+
+def layers(path: Path) -> None:
+    """Two convolutions in a graph of TensorFlow 1: `x`, `first` and `second`."""
+    with tf.Graph().as_default(), v1.Session() as session:
+        x = v1.placeholder(tf.float32, [None, None, None, 1], "x")
+        first = tf.nn.conv2d(x, tf.ones([2, 2, 1, 1]), 1, "VALID", name="first")
+        second = tf.nn.conv2d(tf.nn.relu(first, name="middle"), tf.ones([2, 2, 1, 1]), 1, "VALID", name="second")
+        v1.saved_model.simple_save(session, str(path), {"x": x}, {"y": second})
+
+
 MODELS: dict[str, Callable[[Path], None]] = {
-    function.__name__: function for function in (composites, missing, stateful, seeded, many, unset, exported)
+    function.__name__: function
+    for function in (*(composites, missing, stateful, seeded, many, unset, exported, kernels, rows, layers),)
 }
 
 

@@ -307,7 +307,7 @@ def custom_op(folder: Path) -> None:
 
 
 def convolutions(folder: Path) -> None:
-    """Signatures that convolve x, `[n, height, width, 1]`, with a kernel of ones, 2 by 2: as TensorFlow 2 exports it."""
+    """Signatures of TensorFlow 2 that convolve x, `[n, height, width, 1]`, with a kernel of ones, 2 by 2."""
     module = tf.Module()
     module.kernel = tf.Variable(tf.ones([2, 2, 1, 1]))
     images = [tf.TensorSpec([None, None, None, 1], tf.float32, name="x")]
@@ -319,7 +319,12 @@ def convolutions(folder: Path) -> None:
         return tf.nn.conv2d(tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]]), module.kernel, 1, "VALID")
 
     def looped(x: Any) -> Any:
-        return tf.while_loop(lambda _, n: n < 2, lambda y, n: (convolve(y), n + 1), [x, 0], [tf.TensorShape([None] * 4), tf.TensorShape([])])[0]
+        return tf.while_loop(
+            lambda _, n: n < 2,
+            lambda y, n: (convolve(y), n + 1),
+            [x, 0],
+            [tf.TensorShape([None] * 4), tf.TensorShape([])],
+        )[0]
 
     def branched(x: Any) -> Any:
         return tf.cond(tf.reshape(x, [-1])[0] > 0, lambda: convolve(x), lambda: x)

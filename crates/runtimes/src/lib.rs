@@ -95,6 +95,12 @@ pub trait Session: Send + Sync {
         options: &RunOptions,
     ) -> Result<Vec<Tensor>>;
 
+    /// Whether a tensor in the middle of a graph may be fed with this value: it must have the rank that its kernel would
+    /// have given it, where that is known. For those who feed more than the inputs of signatures.
+    fn check_feed(&self, _handle: TensorHandle, _value: &Tensor) -> Result<()> {
+        Ok(())
+    }
+
     /// Whether the time of a run follows from the sizes of its inputs: no loops, nothing that waits. Only then do the
     /// times of past runs say how long the next one will take.
     fn is_bounded(&self) -> bool {

@@ -122,6 +122,7 @@ functions! {
     delete_graph: c"TF_DeleteGraph" fn(*mut TfGraph);
     graph_operation_by_name: c"TF_GraphOperationByName" fn(*mut TfGraph, *const c_char) -> *mut TfOperation;
     graph_next_operation: c"TF_GraphNextOperation" fn(*mut TfGraph, *mut usize) -> *mut TfOperation;
+    graph_tensor_rank: c"TF_GraphGetTensorNumDims" fn(*mut TfGraph, TfOutput, *mut TfStatus) -> c_int;
     operation_op_type: c"TF_OperationOpType" fn(*mut TfOperation) -> *const c_char;
     operation_num_outputs: c"TF_OperationNumOutputs" fn(*mut TfOperation) -> c_int;
     operation_output_type: c"TF_OperationOutputType" fn(TfOutput) -> c_int;

@@ -8,6 +8,7 @@ use tensorserve_tensors::{Code, Result, ServingError};
 
 use super::functions::{Functions, TfGraph, TfOperation, TfOutput};
 use super::guard;
+use super::status::Status;
 
 /// Numbers of element types above this one are reference types: handles of memory that ops may overwrite.
 const LAST_VALUE_TYPE: i32 = 100;
@@ -95,6 +96,17 @@ impl Graph {
     pub(super) fn dtype_number(&self, port: Port) -> i32 {
         // SAFETY: the port's operation belongs to this live graph.
         unsafe { (self.functions.operation_output_type)(port.as_output()) }
+    }
+
+    /// The rank of a tensor that an op computes, if TensorFlow knows it; a placeholder takes any.
+    pub(super) fn computed_rank(&self, port: Port) -> Option<usize> {
+        if self.kind(port.0.operation).to_bytes().starts_with(b"Placeholder") {
+            return None;
+        }
+        let status = Status::new(self.functions);
+        // SAFETY: the graph, the status and the port's operation are live; -1 stands for a rank that is not known.
+        let rank = unsafe { (self.functions.graph_tensor_rank)(self.pointer, port.as_output(), status.as_ptr()) };
+        usize::try_from(rank).ok()
     }
 
     /// Whether an op of the graph writes into memory that results may share, as reference variables do (TensorFlow 1).

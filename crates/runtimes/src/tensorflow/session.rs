@@ -162,6 +162,18 @@ impl Session for SavedModelSession {
         &self.signature_defs
     }
 
+    fn check_feed(&self, handle: TensorHandle, value: &Tensor) -> Result<()> {
+        let port = self.handles.snapshot().get(handle)?;
+        match self.graph.computed_rank(port) {
+            Some(rank) if rank != value.shape().rank() => Err(ServingError::invalid_argument(format!(
+                "Tensor {} must be {rank}-dimensional, but is fed with the shape {}",
+                self.handles.name(handle).unwrap_or_default(),
+                value.shape()
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     fn is_bounded(&self) -> bool {
         !self.unbounded
     }

@@ -23,6 +23,10 @@ pub(super) enum Need {
     /// The first input is a list of steps from 0 on, each at least the one before, up to a dimension of the second; there is
     /// one more of them than the third has in that dimension.
     Steps(usize, usize, usize, usize),
+    /// Each element of the first input is the place of an element of the second.
+    Index(usize, usize),
+    /// The last input parts the rows of this one: a row's number for each, or where each row begins and the last one ends.
+    Parts(usize),
     /// No element of an input is below this.
     AtLeast(usize, i64),
     /// No element of an input is above this.
@@ -38,7 +42,12 @@ pub(super) enum Need {
 impl Need {
     /// Whether it is about all elements of an input.
     pub(super) fn looks_at(self, input: usize) -> bool {
-        matches!(self, Need::AtLeast(at, _) | Need::AtMost(at, _) | Need::Finite(at) | Need::Steps(at, ..) | Need::Within(at, _) if at == input)
+        use Need::{AtLeast, AtMost, Finite, Index, Parts, Steps, Within};
+        match self {
+            AtLeast(at, _) | AtMost(at, _) | Finite(at) | Steps(at, ..) | Within(at, _) | Index(at, _) => at == input,
+            Parts(of) => input > of,
+            _ => false,
+        }
     }
 }
 
@@ -68,6 +77,19 @@ pub(super) fn lacks(need: Need, inputs: &[Value]) -> Option<String> {
                 && steps.len() as i64 == size(output) + 1;
             (!is_right)
                 .then(|| says(at, input(at), &format!("must be steps up to {} for {} outputs", size(of), size(output))))
+        }
+        Need::Index(at, of) => {
+            let places = 0..input(of)?.elements();
+            let is_outside = input(at)?.integers().iter().any(|value| !places.contains(value));
+            is_outside
+                .then(|| says(at, input(at), &format!("must be places of the {} elements of input {of}", places.end)))
+        }
+        Need::Parts(at) => {
+            let (rows, last) = (input(at)?.dims.first().copied().unwrap_or(0), inputs.len().checked_sub(1)?);
+            let parts = input(last)?.integers();
+            let ends = parts.first() == Some(&0) && parts.last() == Some(&rows);
+            let is_right = parts.is_sorted() && (ends || parts.len() as i64 == rows);
+            (!is_right).then(|| says(last, input(last), &format!("must part {rows} values")))
         }
         Need::AtLeast(at, least) => {
             let low = input(at)?.integers().iter().any(|&value| value < least);

@@ -3,7 +3,7 @@
 //! fuzzer (`make soak SUITE=aborts`); reports of users are named where there are any.
 
 use super::needs::Need::{
-    self, AtLeast, AtMost, Finite, One, Rank, SameRank, Shapes, Sizes, Steps, Volume, Windows, Within,
+    self, AtLeast, AtMost, Finite, Index, One, Parts, Rank, SameRank, Shapes, Sizes, Steps, Volume, Windows, Within,
 };
 
 /// Ops that only need ranks, which follow from the graph for all but the first of a network: the inputs with their ranks.
@@ -28,10 +28,10 @@ const INPUT_2D: &[Need] = &[Sizes(0, 4), Rank(1, 4), Rank(2, 4), Shapes];
 const FILTER_2D: &[Need] = &[Rank(0, 4), Sizes(1, 4), Rank(2, 4), Shapes];
 const SCATTER: &[Need] = &[Shapes];
 const SCALES: &[Need] = &[Shapes];
-const LSTM: &[Need] = &[Within(0, 1), Shapes];
+const LSTM: &[Need] = &[Rank(1, 3), Rank(2, 2), Rank(3, 2), Rank(4, 2), Within(0, 1), Shapes];
 
 /// Ops that are looked at in full each time they run, as no network for requests has many.
-const NEEDS: [(&str, &[Need]); 45] = [
+const NEEDS: [(&str, &[Need]); 51] = [
     ("Conv2DBackpropInput", INPUT_2D),
     ("Conv2DBackpropFilter", FILTER_2D),
     ("DepthwiseConv2dNativeBackpropInput", INPUT_2D),
@@ -41,6 +41,8 @@ const NEEDS: [(&str, &[Need]); 45] = [
     ("AvgPoolGrad", &[Sizes(0, 4), Rank(1, 4), Shapes]),
     ("AvgPool3DGrad", &[Sizes(0, 5), Rank(1, 5), Shapes]),
     ("MaxPoolGrad", &[Rank(0, 4), Rank(1, 4), Rank(2, 4), Shapes]),
+    ("MaxPoolGradWithArgmax", &[Rank(0, 4), Rank(1, 4), Rank(2, 4), Index(2, 0), Shapes]),
+    ("MaxPoolGradGradWithArgmax", &[Rank(0, 4), Rank(1, 4), Rank(2, 4), Index(2, 0), Shapes]),
     ("MaxPoolGradGrad", &[Rank(0, 4), Rank(1, 4), Rank(2, 4), Shapes]),
     ("MaxPool3DGrad", &[Rank(0, 5), Rank(1, 5), Rank(2, 5), Shapes]),
     ("MaxPool3DGradGrad", &[Rank(0, 5), Rank(1, 5), Rank(2, 5), Shapes]),
@@ -54,9 +56,13 @@ const NEEDS: [(&str, &[Need]); 45] = [
     ("TensorScatterMin", SCATTER),
     ("CropAndResizeGradImage", &[Rank(0, 4), Finite(1), Sizes(3, 4), Shapes]),
     ("CropAndResizeGradBoxes", &[Rank(0, 4), Rank(1, 4), Finite(2), Shapes]),
-    ("RaggedTensorToTensor", &[AtLeast(3, 0), AtMost(3, LONGEST), AtLeast(4, 0), AtMost(4, LONGEST), Shapes]),
+    ("LSTMBlockCell", &[Rank(0, 2), Rank(1, 2), Rank(2, 2), Rank(3, 2), Shapes]),
+    ("GRUBlockCell", &[Rank(0, 2), Rank(1, 2), Rank(2, 2), Rank(3, 2), Shapes]),
+    ("RaggedTensorToTensor", &[Parts(1), AtLeast(3, 0), AtMost(3, LONGEST), AtLeast(4, 0), AtMost(4, LONGEST), Shapes]),
     ("RaggedFillEmptyRows", &[AtLeast(2, 0), AtMost(2, LONGEST), Shapes]),
     ("SparseBincount", &[Volume(2), Shapes]),
+    ("Conv", &[SameRank(1, 0), Shapes]),
+    ("SparseTensorDenseMatMul", &[AtLeast(2, 0), AtMost(2, 1 << 40), Shapes]),
     ("ScatterNd", SCATTER),
     ("QuantizeAndDequantizeV2", SCALES),
     ("QuantizeAndDequantizeV3", SCALES),
