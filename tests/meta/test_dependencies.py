@@ -16,7 +16,7 @@ else:
     tomllib = pytest.importorskip("tomli")
 
 # A crate may depend on those after it, and on none beside it.
-CRATE_ORDER = [["bindings"], ["transport"], ["servables"], ["batching", "runtimes"], ["tensors"], ["protos"], ["log"]]
+CRATE_ORDER = [["bindings"], ["transport", "loadgen"], ["servables"], ["batching", "runtimes"], ["tensors"], ["protos"], ["log"]]
 PREFIX = "tensorserve-"
 
 # The same for the packages of `tensorserve`.
@@ -26,7 +26,7 @@ PACKAGE_ORDER = [
     ["__init__"],
     ["server", "export"],
     ["running", "inspect"],
-    ["client", "listeners", "security"],
+    ["bench", "client", "engine", "listeners", "security"],
     ["data_plane"],
     ["services", "sources", "runtimes", "warmup", "routing", "request_log", "dashboard"],
     ["lifecycle"],  # The protocol of a loader is what a runtime implements.

@@ -6,7 +6,9 @@
 mod batching;
 mod control;
 mod data_plane;
+mod engine;
 mod error;
+mod load_test;
 mod request_log;
 mod servable;
 mod tensorflow;
@@ -27,6 +29,10 @@ mod _core {
     use super::control::ControlReply;
     #[pymodule_export]
     use super::data_plane::DataPlane;
+    #[pymodule_export]
+    use super::engine::Engine;
+    #[pymodule_export]
+    use super::load_test::LoadTest;
     #[pymodule_export]
     use super::request_log::RequestLog;
     #[pymodule_export]

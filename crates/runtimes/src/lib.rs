@@ -14,6 +14,8 @@ use tensorserve_tensors::{Result, Tensor};
 
 mod background;
 mod descriptor;
+#[cfg(feature = "python")]
+pub mod dlpack;
 mod memory;
 pub mod tensorflow;
 

@@ -15,6 +15,8 @@ COMMANDS = {
     "serve": "Serve models over gRPC and HTTP/REST.",
     "export": "Write a trained model as a version that a server finds.",
     "inspect": "Show what a model takes and gives, without loading it.",
+    "predict": "Send one request to a server, or to a model on disk.",
+    "bench": "Measure what a server can take, and how long its answers take.",
     "models": "Look at and change the models of a running server.",
     "warmup": "Make, show and try warm-up files.",
     "completion": "Print a script that completes commands and flags, for bash, zsh or fish.",

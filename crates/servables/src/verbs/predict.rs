@@ -4,13 +4,15 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::Instant;
 
 use smallvec::SmallVec;
+use tensorserve_runtimes::RunOptions;
 use tensorserve_tensors::proto::{MAX_FILLED_BYTES, TensorView};
 use tensorserve_tensors::{Code, Result, ServingError, Tensor};
 
-use crate::execution::computation::Computation;
-use crate::execution::executor::{Company, Urgency};
+use crate::execution::computation::{Computation, input_bytes};
+use crate::execution::executor::{Company, Urgency, guarded, threading_for};
 use crate::metrics::Api;
 use crate::table::input_text::{Fed, explain_inputs};
 use crate::table::signature::{Endpoint, Signature};
@@ -82,6 +84,24 @@ impl Prepared {
     /// How many outputs the answer will have.
     pub fn output_count(&self) -> usize {
         self.fetched.len()
+    }
+
+    /// Computes the outputs in this thread, beside whatever else runs: for callers that have threads of their own, and
+    /// neither deadlines nor batches.
+    pub fn run_here(self) -> Result<Answer> {
+        let Prepared { run: Computation { handle, feeds, fetches, .. }, signature, fetched } = self;
+        let (bytes, fed) = (input_bytes(&feeds), Fed::of(&feeds));
+        let threading = threading_for(signature.cost.estimate(bytes), None, handle.servable().long_runs());
+        let start = Instant::now();
+        let options = RunOptions { timeout: None, threading };
+        let tensors = guarded(|| handle.servable().session().run(&feeds, &fetches, &options));
+        signature.cost.record(bytes, start.elapsed());
+        Ok(Answer { handle, fetched, tensors: tensors.map_err(|error| fed.explain(error, &signature))?, signature })
+    }
+
+    /// Computes the outputs on the threads of `executor`, in a batch if the model is batched, whenever its turn comes.
+    pub async fn run_in_turn(self, executor: &Executor) -> Result<Answer> {
+        self.run(executor, Company::Others, Urgency::default()).await
     }
 
     /// Computes the outputs. Errors of the engine keep their code and text.
