@@ -63,7 +63,15 @@ def test_sizes_from_the_client(client: GrpcClient) -> None:
     def inputs(sizes: list[int], shape: tuple[int, ...] = (1, 4, 4, 4)) -> dict[str, Any]:
         return {"x": np.ones(shape), "sizes": tensor(sizes, "int32")}
 
-    wrong: tuple[list[int], ...] = ([1, -1, -1, 1], [1, 8, 8], [], [1, 8, 8, 3, 1], [-1, 8, 8, 3], [1 << 30, 1 << 30, 8, 3], [1, 8, 8, 4])
+    wrong: tuple[list[int], ...] = (
+        [1, -1, -1, 1],
+        [1, 8, 8],
+        [],
+        [1, 8, 8, 3, 1],
+        [-1, 8, 8, 3],
+        [1 << 30, 1 << 30, 8, 3],
+        [1, 8, 8, 4],
+    )
     for sizes in wrong:
         error_of(client, "kernels", inputs(sizes), signature="transposed")
     error_of(client, "kernels", inputs([1, 8, 8, 3], (4, 4, 4)), signature="transposed")

@@ -16,7 +16,15 @@ else:
     tomllib = pytest.importorskip("tomli")
 
 # A crate may depend on those after it, and on none beside it.
-CRATE_ORDER = [["bindings"], ["transport", "loadgen"], ["servables"], ["batching", "runtimes"], ["tensors"], ["protos"], ["log"]]
+CRATE_ORDER = [
+    ["bindings"],
+    ["transport", "loadgen"],
+    ["servables"],
+    ["batching", "runtimes"],
+    ["tensors"],
+    ["protos"],
+    ["log"],
+]
 PREFIX = "tensorserve-"
 
 # The same for the packages of `tensorserve`.

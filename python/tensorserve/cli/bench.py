@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tensorserve.cli.arguments import Parser, UsageError
 from tensorserve.cli.exit_status import OK, REFUSED, UNREACHABLE, USAGE
+from tensorserve.cli.terminal import complain
 
 if TYPE_CHECKING:
     from tensorserve.bench.measuring import Load, Measurement
@@ -51,7 +51,7 @@ def run(words: Sequence[str]) -> int:
 
 
 def _failed(text: str, status: int) -> int:
-    print(f"tensorserve bench: {text}", file=sys.stderr)
+    complain(f"tensorserve bench: {text}")
     return status
 
 
@@ -157,7 +157,7 @@ def _print(measured: Sequence[Measurement]) -> None:
         print("\n" + terminal.histogram(measured[0].counts), end="")
     for one in measured:
         for warning in terminal.warnings(one):
-            print(f"{one.load.text}: {warning}", file=sys.stderr)
+            complain(f"{one.load.text}: {warning}")
 
 
 def _find(arguments: Namespace, load: Load) -> int:

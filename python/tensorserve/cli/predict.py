@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from tensorserve.cli.arguments import Parser, UsageError
 from tensorserve.cli.exit_status import FAILURE, OK, REFUSED, UNREACHABLE, USAGE
+from tensorserve.cli.terminal import complain
+from tensorserve.log import printable
 
 if TYPE_CHECKING:
     from tensorserve_client import PredictOptions, Signature
@@ -56,7 +58,7 @@ def run(words: Sequence[str]) -> int:
 
 
 def _failed(text: str, status: int) -> int:
-    print(f"tensorserve predict: {text}", file=sys.stderr)
+    complain(f"tensorserve predict: {text}")
     return status
 
 
@@ -160,7 +162,9 @@ def _show(outputs: Arrays, kind: str, path: str | None) -> None:
             raise OSError("npy is no text; write it to a file with --out or >")
         sys.stdout.buffer.write(content)
     else:
-        sys.stdout.write(content.decode())
+        text = content.decode()
+        # A model's strings must not steer a terminal; a program that reads them wants them as they are.
+        sys.stdout.write(printable(text, keep="\n\t") if sys.stdout.isatty() else text)
 
 
 def _as_npy(outputs: Arrays) -> bytes:
