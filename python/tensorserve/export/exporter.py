@@ -171,6 +171,7 @@ class _Plan:
             sum(report.weights for report in reports),
             sum(report.bytes_before for report in reports),
             sum(report.bytes_after for report in reports),
+            sum(report.widened_in_runs for report in reports),
         )
 
 

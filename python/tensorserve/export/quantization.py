@@ -18,6 +18,7 @@ from tensorserve.export.saving import quietly
 
 KINDS = ("float16", "int8")
 _LEAST_ELEMENTS = 1024
+_FOLDED_BYTES = 10 << 20  # Up to this size TensorFlow computes a constant when it loads the graph.
 _LARGEST_GRAPH = 1_900_000_000  # A protobuf message ends at 2 GiB.
 
 
@@ -30,6 +31,7 @@ class Quantization:
         weights: How many were stored so.
         bytes_before: Bytes of all weights before.
         bytes_after: Bytes of all weights after.
+        widened_in_runs: How many are so large that each run widens them, instead of the load.
         seconds_before: Seconds of a run before, in this process; 0 if it was not measured.
         seconds_after: The same after.
         difference: The largest difference of answers, as a part of the largest value of that output.
@@ -40,6 +42,7 @@ class Quantization:
     weights: int
     bytes_before: int
     bytes_after: int
+    widened_in_runs: int = 0
     seconds_before: float = 0.0
     seconds_after: float = 0.0
     difference: float = 0.0
@@ -69,7 +72,9 @@ def quantized(computation: Computation, kind: str) -> tuple[Computation, Quantiz
         values = function(*(tensors[name] for name in computation.inputs))
         return dict(zip(names, values, strict=True))
 
-    report = Quantization(kind, rewriter.replaced, rewriter.bytes_before, rewriter.bytes_after)
+    report = Quantization(
+        kind, rewriter.replaced, rewriter.bytes_before, rewriter.bytes_after, rewriter.widened_in_runs
+    )
     return Computation(computation.inputs, names, call, (function,)), report
 
 
@@ -153,7 +158,7 @@ class _Rewriter:
         self.graph = tf.compat.v1.GraphDef()
         self.graph.versions.CopyFrom(graph.versions)
         self.graph.library.CopyFrom(graph.library)
-        self.replaced = self.bytes_before = self.bytes_after = 0
+        self.replaced = self.bytes_before = self.bytes_after = self.widened_in_runs = 0
         self._narrow = _as_float16 if kind == "float16" else _as_int8
         self._nodes = {node.name: node for node in graph.node}
         self._readers: dict[str, list[tuple[Any, int]]] = {}
@@ -193,6 +198,7 @@ class _Rewriter:
         readers = list(self._final_readers(node.name, passing))
         if not all(self._looks_up_rows(reader, position) for reader, position in readers):
             self.graph.node.extend(narrow.widened(node.name, narrow.stored.name))
+            self.widened_in_runs += 4 * count > _FOLDED_BYTES
             return [node.name]
         for reader, _position in readers:
             self._look_up(reader, narrow)

@@ -79,6 +79,8 @@ class ExportedVersion:
         if done is not None:
             yield f"quantized: {done.weights} weights to {done.kind}"
             yield f"  size      {size_text(done.bytes_before)} -> {size_text(done.bytes_after)} of weights"
+            if done.widened_in_runs:
+                yield f"  NOTE      {done.widened_in_runs} are above 10 MB, so that each run widens them"
             if done.seconds_after:
                 yield f"  time      {done.seconds_before * 1e3:.2f} ms -> {done.seconds_after * 1e3:.2f} ms a run here"
                 yield (

@@ -28,12 +28,23 @@ def test_quantized_weights(kind: str, tolerance: float, share: float, tmp_path: 
     assert report.bytes_after / report.bytes_before < share
     assert 0 < report.difference < tolerance
     assert report.same_best > 0.6
+    assert report.widened_in_runs == 0
     assert report.seconds_before > 0
     assert done.model.size < 4 * model.count_params() * (share + 0.3)
     x = np.random.default_rng(1).random((5, 64), np.float32)
     expected = model.predict(x, verbose=0)
     assert np.abs(ask(done, x=x)["y"] - expected).max() < tolerance * np.abs(expected).max()
     assert "accuracy" in str(done)
+
+
+def test_weights_that_each_run_widens_are_told(tmp_path: Path) -> None:
+    import keras
+
+    model = keras.Sequential([keras.Input((1700,), name="x"), keras.layers.Dense(1700, name="y")])
+    done = export(model, tmp_path / "m", quantize="float16")
+    assert done.quantization is not None
+    assert done.quantization.widened_in_runs == 1
+    assert "NOTE      1 are above 10 MB" in str(done)
 
 
 @pytest.mark.parametrize("kind", ["float16", "int8"])
