@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from tensorserve.errors import Code, ServingError
+from tensorserve.sources.completeness import SAVED_MODEL
+
+_KERAS_FILES = (".keras", ".h5", ".hdf5")
 
 Tensors = Mapping[str, Any]
 """TensorFlow tensors by name."""
@@ -85,6 +88,11 @@ def _load(path: str | os.PathLike[str]) -> Any:
         return functions.load_saved_model(name)
     if not os.path.exists(name):
         raise ServingError(Code.NOT_FOUND, f"{name}; No such file or directory")
+    if os.path.basename(name) == SAVED_MODEL:
+        return functions.load_saved_model(os.path.dirname(os.path.abspath(name)))
+    if not name.endswith(_KERAS_FILES):
+        text = f"{name} is neither a {', '.join(_KERAS_FILES)} file of Keras nor the folder of a SavedModel"
+        raise ServingError(Code.INVALID_ARGUMENT, text)
     return keras_models.load(name)
 
 

@@ -59,6 +59,8 @@ def is_running_server(place: str) -> bool:
 
 def _describe_local(place: str, tags: Collection[str], version: int | None) -> Model:
     place = os.path.abspath(place)
+    if os.path.isfile(place):
+        place = _folder_of(place)
     names = os.listdir(place)
     versions: tuple[int, ...] = ()
     if not set(names) & set(_MODELS):
@@ -66,6 +68,14 @@ def _describe_local(place: str, tags: Collection[str], version: int | None) -> M
         chosen = _choose(place, folders, version)
         versions, place = tuple(sorted(folders)), os.path.join(place, folders[chosen])
     return describe_version(place, _files(place), place, tags, versions)
+
+
+def _folder_of(file: str) -> str:
+    """The version that a file is the graph of."""
+    if os.path.basename(file) in _MODELS:
+        return os.path.dirname(file)
+    text = f"{file} is a file, and no SavedModel. Make a version of it with `tensorserve export {file} BASE_PATH`."
+    raise ServingError(Code.INVALID_ARGUMENT, text)
 
 
 def _describe_remote(url: str, tags: Collection[str], version: int | None) -> Model:

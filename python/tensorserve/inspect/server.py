@@ -62,7 +62,8 @@ def _ask_by_grpc(server: str, model: str, version: int | None) -> Model:
             found = asked.metadata(model, version=version, timeout=_TIMEOUT_SECONDS)
             states = asked.status(model, timeout=_TIMEOUT_SECONDS)
     except client.ServingError as error:
-        raise ServingError(Code(int(error.code)), f"{server}: {error.message}") from error
+        hint = ". Is a server running there?" if int(error.code) == Code.UNAVAILABLE else ""
+        raise ServingError(Code(int(error.code)), f"{server}: {error.message}{hint}") from error
     except client.ClientError as error:
         raise ServingError(Code.INVALID_ARGUMENT, str(error)) from error
     return Model(

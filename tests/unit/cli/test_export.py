@@ -50,6 +50,9 @@ def test_mistakes(models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "there is no input b; the model's inputs are: x" in capsys.readouterr().err
     assert export.run([str(tmp_path / "none.keras"), base]) == FAILURE
     assert "No such file or directory" in capsys.readouterr().err
+    (tmp_path / "notes.txt").touch()
+    assert export.run([str(tmp_path / "notes.txt"), base]) == USAGE
+    assert "is neither a .keras, .h5, .hdf5 file of Keras nor the folder" in capsys.readouterr().err
     (tmp_path / "broken.keras").write_bytes(b"no model")
     assert export.run([str(tmp_path / "broken.keras"), base]) == USAGE
     assert "is no model that Keras" in capsys.readouterr().err
