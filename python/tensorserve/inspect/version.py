@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from tensorserve.errors import Code, ServingError
 from tensorserve.inspect.description import Model, Signature, Variables
@@ -15,7 +15,7 @@ from tensorserve.inspect.saved_model import MetaGraph, read_meta_graphs, read_te
 from tensorserve.inspect.signatures import describe_signatures, dtype_name
 from tensorserve.sources.completeness import INDEX, SAVED_MODEL, VARIABLES
 from tensorserve.sources.protobuf_fields import VARINT, MalformedError, TruncatedError, fields, file_size
-from tensorserve.sources.variables_index import read_shard_sizes, read_tensors, shard_name
+from tensorserve.sources.variables_index import ShardSizes, StoredTensor, read_shard_sizes, read_tensors, shard_name
 from tensorserve.sources.version_directory import version_number
 
 _TEXT_MODEL = "saved_model.pbtxt"
@@ -97,43 +97,56 @@ def _choose(graphs: Sequence[MetaGraph], tags: Collection[str]) -> MetaGraph:
 
 
 class _Index:
-    """What `variables.index` says.
+    """What `variables.index` says, as far as it can be read.
 
-    Raises:
-        ServingError: DATA_LOSS, it is damaged.
+    Attributes:
+        variables: What the model has learned; None if that is nothing, or is not known.
+        shards: Sizes of the data files; None if they are not known.
+        problem: Why it cannot be read; empty if it can.
     """
 
     def __init__(self, folder: str) -> None:
         self.variables: Variables | None = None
-        count, size, elements = 0, 0, Counter[str]()
+        self.shards: ShardSizes | None = None
+        self.problem = ""
         try:
             with open(os.path.join(folder, INDEX), "rb") as file:
                 self.shards = read_shard_sizes(file)
-                for tensor in read_tensors(file):
-                    if tensor.name != _OBJECT_GRAPH:
-                        count, size = count + 1, size + tensor.size
-                        elements[dtype_name(tensor.dtype)] += tensor.elements
-        except (TruncatedError, MalformedError) as error:
-            raise ServingError(Code.DATA_LOSS, f"{INDEX} is damaged or not complete: {error}") from error
-        if count:
-            self.variables = Variables(count, dict(elements.most_common()), size)
+                self.variables = _variables(read_tensors(file))
+        except TruncatedError:
+            self.problem = f"{INDEX} is not the whole file"
+        except MalformedError as error:
+            self.problem = f"{INDEX} is written in a way that is not understood here: {error}"
+
+
+def _variables(tensors: Iterable[StoredTensor]) -> Variables | None:
+    count, size, elements = 0, 0, Counter[str]()
+    for tensor in tensors:
+        if tensor.name != _OBJECT_GRAPH:
+            count, size = count + 1, size + tensor.size
+            elements[dtype_name(tensor.dtype)] += tensor.elements
+    return Variables(count, dict(elements.most_common()), size) if count else None
 
 
 def _problems(
     graph: MetaGraph, signatures: Sequence[Signature], sizes: Mapping[str, int], index: _Index | None
-) -> list[str]:
-    problems = [f"assets/{name} is missing" for name in graph.assets if f"assets/{name}" not in sizes]
+) -> Iterator[str]:
+    yield from (f"assets/{name} is missing" for name in graph.assets if f"assets/{name}" not in sizes)
     if not signatures:
-        problems.append("there is no signature; export the model with one, such as by `tensorserve export`")
-    if index is not None:
-        for shard in range(index.shards.num_shards):
-            name = f"{VARIABLES}/{shard_name(shard, index.shards.num_shards)}"
-            wanted = index.shards.least_bytes.get(shard, 0)
-            if name not in sizes:
-                problems.append(f"{name} is missing")
-            elif sizes[name] < wanted:
-                problems.append(f"{name} has {sizes[name]} bytes of {wanted}")
-    return problems
+        yield "there is no signature; export the model with one, such as by `tensorserve export`"
+    if index is not None and index.problem:
+        yield index.problem
+    yield from _problems_of_shards(index.shards, sizes) if index is not None and index.shards is not None else ()
+
+
+def _problems_of_shards(shards: ShardSizes, sizes: Mapping[str, int]) -> Iterator[str]:
+    for shard in range(shards.num_shards):
+        name = f"{VARIABLES}/{shard_name(shard, shards.num_shards)}"
+        wanted = shards.least_bytes.get(shard, 0)
+        if name not in sizes:
+            yield f"{name} is missing"
+        elif sizes[name] < wanted:
+            yield f"{name} has {sizes[name]} bytes of {wanted}"
 
 
 def _fingerprint(path: str) -> str:

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -56,6 +57,21 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
     model = half_plus_two()
     model.meta_graphs[0].asset_file_def.add(filename="vocabulary.txt")
     assert inspect_model(write(tmp_path / "1", model)).problems == ("assets/vocabulary.txt is missing",)
+
+
+def test_variables_that_are_not_whole_are_said(models: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(models / "mlp" / "1", tmp_path / "1")
+    data = next((folder / "variables").glob("*.data*"))
+    data.write_bytes(data.read_bytes()[:-10])
+    (problem,) = inspect_model(tmp_path).problems
+    assert problem.startswith(f"variables/{data.name} has ")
+    data.unlink()
+    assert inspect_model(tmp_path).problems == (f"variables/{data.name} is missing",)
+    index = folder / "variables" / "variables.index"
+    index.write_bytes(index.read_bytes()[:-10])
+    found = inspect_model(tmp_path)
+    assert found.problems == ("variables/variables.index is not the whole file",)
+    assert (found.variables, found.signatures[0].inputs[0].dtype) == (None, "float32")
 
 
 def test_custom_ops_and_who_brings_them(tmp_path: Path) -> None:
