@@ -37,6 +37,7 @@ struct Owner(Arc<Shared>);
 struct Shared {
     name: String,
     limit: usize,
+    group_limit: usize,
     weights: HashMap<Arc<str>, f64>,
     state: Mutex<State>,
 }
@@ -110,8 +111,19 @@ struct Turn {
 impl Pool {
     /// At most `limit` (at least one) jobs run at once, on threads of this name. Groups without a weight have 1.
     pub fn new(name: impl Into<String>, limit: usize, weights: HashMap<Arc<str>, f64>) -> Self {
-        let shared = Shared { name: name.into(), limit: limit.max(1), weights, state: Mutex::default() };
-        Pool(Arc::new(Owner(Arc::new(shared))))
+        Pool::make(name.into(), limit, limit, weights)
+    }
+
+    /// The same; at most `group_limit` jobs of each group run at once.
+    #[must_use]
+    pub fn with_group_limit(self, group_limit: usize) -> Self {
+        let Shared { name, limit, weights, .. } = &*self.0.0;
+        Pool::make(name.clone(), *limit, group_limit, weights.clone())
+    }
+
+    fn make(name: String, limit: usize, group_limit: usize, weights: HashMap<Arc<str>, f64>) -> Self {
+        let (limit, group_limit, state) = (limit.max(1), group_limit.max(1), Mutex::default());
+        Pool(Arc::new(Owner(Arc::new(Shared { name, limit, group_limit, weights, state }))))
     }
 
     /// How many jobs run at once at most.
@@ -222,7 +234,7 @@ impl Shared {
         loop {
             let now = Instant::now();
             state.fire_timers(self, now);
-            if let Some(turn) = state.next(now) {
+            if let Some(turn) = state.next(now, self.group_limit) {
                 if state.idle > 0 && (state.waiting != [0; 3] || state.timekeeper.is_none() && !state.timers.is_empty())
                 {
                     state.wake_one();
@@ -307,14 +319,15 @@ impl State {
     }
 
     /// The next job: of the most urgent priority that waits, of the group that is furthest behind.
-    fn next(&mut self, now: Instant) -> Option<Turn> {
+    fn next(&mut self, now: Instant, group_limit: usize) -> Option<Turn> {
         if self.waiting == [0; 3] {
             return None;
         }
         let order = self.turns.order(self.waiting.map(|jobs| jobs > 0), now);
         let priority = order.into_iter().find(|&priority| self.waiting[priority as usize] > 0)?;
         let level = priority as usize;
-        let waits = self.groups.iter_mut().filter(|(_, group)| !group.jobs[level].is_empty());
+        let may_run = |group: &Group| group.running < group_limit && !group.jobs[level].is_empty();
+        let waits = self.groups.iter_mut().filter(|(_, group)| may_run(group));
         let (name, group) = waits.min_by(|(_, a), (_, b)| a.clock.total_cmp(&b.clock))?;
         let job = group.jobs[level].pop_front()?;
         self.waiting[level] -= 1;

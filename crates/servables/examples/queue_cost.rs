@@ -14,7 +14,7 @@ use smallvec::smallvec;
 use tensorserve_protos::tensorflow::tensor_info::Encoding;
 use tensorserve_protos::tensorflow::tensor_shape_proto::Dim;
 use tensorserve_protos::tensorflow::{SignatureDef, TensorInfo, TensorShapeProto};
-use tensorserve_runtimes::{RunOptions, Session, TensorHandle};
+use tensorserve_runtimes::{RunOptions, RunTime, Session, TensorHandle};
 use tensorserve_servables::execution::executor::Company;
 use tensorserve_servables::verbs::predict::{InputValue, prepare};
 use tensorserve_servables::{
@@ -42,8 +42,8 @@ impl Session for Idle {
         Ok(vec![feeds[0].1.clone()])
     }
 
-    fn is_bounded(&self) -> bool {
-        true
+    fn run_time(&self, _: Option<&str>) -> RunTime {
+        RunTime::InputSizes
     }
 }
 

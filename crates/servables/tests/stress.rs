@@ -23,7 +23,7 @@ use smallvec::smallvec;
 use tensorserve_protos::tensorflow::tensor_info::Encoding;
 use tensorserve_protos::tensorflow::tensor_shape_proto::Dim;
 use tensorserve_protos::tensorflow::{SignatureDef, TensorInfo, TensorShapeProto};
-use tensorserve_runtimes::{RunOptions, Session, TensorHandle};
+use tensorserve_runtimes::{RunOptions, RunTime, Session, TensorHandle};
 use tensorserve_servables::execution::executor::Company;
 use tensorserve_servables::verbs::predict::{InputValue, prepare};
 use tensorserve_servables::{
@@ -81,9 +81,9 @@ impl Session for Echo {
         Ok(vec![feeds[0].1.clone()])
     }
 
-    fn is_bounded(&self) -> bool {
+    fn run_time(&self, _: Option<&str>) -> RunTime {
         // Runs on threads, never at once: the hand-over is what is tested.
-        false
+        RunTime::InputValues
     }
 
     fn has_effects(&self, _: &str) -> bool {

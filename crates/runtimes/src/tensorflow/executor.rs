@@ -15,6 +15,7 @@ use tensorserve_protos::tensorflow::config_proto::Experimental;
 use tensorserve_tensors::ServingError;
 
 use super::ops::{MetaGraph, SavedModel};
+use super::run_time;
 use super::version_directory;
 use crate::{Compute, RunOptions, Threading};
 
@@ -32,9 +33,8 @@ const MAX_NODES: usize = 256;
 const MAX_VARIABLE_BYTES: u64 = 16 << 20;
 
 /// Ops that the single-threaded executor cannot run, that are turned into such ones, or that run other graphs in ways
-/// that could.
-const UNSUITABLE_OPS: [&str; 22] = [
-    "BatchFunction",
+/// that could. Ops that wait are no better there: runs without a time limit cannot be interrupted.
+const UNSUITABLE_OPS: [&str; 21] = [
     "Case",
     "Enter",
     "Exit",
@@ -97,7 +97,8 @@ fn is_small_and_simple(version_directory: &Path) -> bool {
 }
 
 fn is_suitable(graph: &MetaGraph) -> bool {
-    graph.ops().count() <= MAX_NODES && graph.ops().all(|op| !UNSUITABLE_OPS.contains(&op))
+    let suits = |op: &str| !UNSUITABLE_OPS.contains(&op) && !run_time::of_op(op).may_wait();
+    graph.ops().count() <= MAX_NODES && graph.ops().all(suits)
 }
 
 fn read_small_model(path: &Path) -> Option<SavedModel> {

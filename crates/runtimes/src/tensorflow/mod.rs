@@ -27,6 +27,7 @@ mod own_pools;
 mod reach;
 mod rehearsal;
 mod run_options;
+mod run_time;
 mod session;
 mod shared_pools;
 mod status;

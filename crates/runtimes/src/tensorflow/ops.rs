@@ -1,28 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The ops of a serialized graph, read without its constants.
 
-use prost::{DecodeError, Message};
-
-/// Ops whose time depends on the values that they are given, or on other requests, rather than on sizes.
-const UNBOUNDED_OPS: [&str; 17] = [
-    "BatchFunction",
-    "EagerPyFunc",
-    "Enter",
-    "For",
-    "IteratorGetNext",
-    "LoopCond",
-    "NextIteration",
-    "PyFunc",
-    "QueueDequeueManyV2",
-    "QueueDequeueUpToV2",
-    "QueueDequeueV2",
-    "QueueEnqueueV2",
-    "ReduceDataset",
-    "RefEnter",
-    "StatelessWhile",
-    "While",
-    "_While",
-];
+use prost::Message;
 
 /// The parts of `tensorflow.SavedModel` that lead to ops; prost skips all others.
 #[derive(Message)]
@@ -73,11 +52,6 @@ impl MetaGraph {
     }
 }
 
-/// Whether the time of a run may depend on values, so that a short run tells nothing about the next one.
-pub(super) fn is_unbounded(meta_graph_def: &[u8]) -> Result<bool, DecodeError> {
-    Ok(MetaGraph::decode(meta_graph_def)?.ops().any(|op| UNBOUNDED_OPS.contains(&op)))
-}
-
 #[cfg(test)]
 mod tests {
     use tensorserve_protos::tensorflow::{FunctionDef, FunctionDefLibrary, GraphDef, MetaGraphDef, NodeDef};
@@ -96,13 +70,5 @@ mod tests {
     fn ops_are_found_in_graphs_and_functions() {
         let bytes = meta_graph("Mul", "AddV2");
         assert_eq!(MetaGraph::decode(&*bytes).expect("a message").ops().collect::<Vec<_>>(), ["Mul", "AddV2"]);
-    }
-
-    #[test]
-    fn loops_are_unbounded_wherever_they_stand() {
-        assert_eq!(is_unbounded(&meta_graph("Mul", "AddV2")), Ok(false));
-        assert_eq!(is_unbounded(&meta_graph("While", "AddV2")), Ok(true));
-        assert_eq!(is_unbounded(&meta_graph("Mul", "StatelessWhile")), Ok(true));
-        assert!(is_unbounded(&[0x12, 0xff]).is_err());
     }
 }

@@ -17,7 +17,7 @@ pub(super) struct MetaGraph {
 #[derive(Message)]
 pub(super) struct Graph {
     #[prost(message, repeated, tag = "1")]
-    nodes: Vec<Node>,
+    pub(super) nodes: Vec<Node>,
     #[prost(message, optional, tag = "2")]
     library: Option<Library>,
 }
@@ -87,9 +87,17 @@ pub(super) struct StringTensor {
     pub(super) strings: Vec<Vec<u8>>,
 }
 
+impl Graph {
+    /// The functions by name, with their nodes.
+    pub(super) fn functions(&self) -> impl Iterator<Item = (&str, &[Node])> {
+        let functions = self.library.iter().flat_map(|library| &library.functions);
+        functions.filter_map(|function| Some((function.signature.as_ref()?.name.as_str(), &function.nodes[..])))
+    }
+}
+
 impl Node {
     /// The functions that it may call; an op may be one itself.
-    fn functions(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn functions(&self) -> impl Iterator<Item = &str> {
         let called = self.attributes.values().flat_map(|attribute| {
             let list = attribute.list.iter().flat_map(|list| &list.functions);
             list.chain(&attribute.function)
@@ -148,7 +156,7 @@ fn by_name(nodes: &[Node]) -> HashMap<&str, &Node> {
     nodes.iter().map(|node| (node.name.as_str(), node)).collect()
 }
 
-fn tensor_name(info: &TensorInfo) -> &str {
+pub(super) fn tensor_name(info: &TensorInfo) -> &str {
     match &info.encoding {
         Some(Encoding::Name(name)) => name,
         _ => "",

@@ -17,16 +17,16 @@ use super::graph::Graph;
 use super::handles::Handles;
 use super::made_up::{self, Harmless};
 use super::metagraph;
-use super::ops;
 use super::own_pools::{self, OwnPool};
 use super::rehearsal;
 use super::run_options::SerializedRunOptions;
+use super::run_time::RunTimes;
 use super::status::Status;
 use super::tensor::{self, OwnedTensor};
 use super::tensor_list::{INLINE, TensorList};
 use super::version_directory;
 use crate::memory::Reclaim;
-use crate::{Compute, LoadRequest, RunOptions, Session, TensorHandle, Threading, background};
+use crate::{Compute, LoadRequest, RunOptions, RunTime, Session, TensorHandle, Threading, background};
 
 /// A session over the graph of a SavedModel.
 pub(super) struct SavedModelSession {
@@ -34,8 +34,7 @@ pub(super) struct SavedModelSession {
     graph: Graph,
     handles: Handles,
     signature_defs: BTreeMap<String, SignatureDef>,
-    /// The time of a run may depend on values.
-    unbounded: bool,
+    run_times: RunTimes,
     /// If it was asked to compute in the thread of each run, and does.
     own_pool: Option<OwnPool>,
     harmless: Harmless,
@@ -87,7 +86,7 @@ impl SavedModelSession {
             // A signature may name a tensor that is not there; whoever wants to use it is told so.
             let _ = handles.resolve(&graph, name);
         }
-        let unbounded = ops::is_unbounded(meta_graph_def.bytes()).unwrap_or(true);
+        let run_times = RunTimes::of(meta_graph_def.bytes(), &signature_defs).unwrap_or_default();
         let harmless = made_up::harmless(meta_graph_def.bytes(), &signature_defs).unwrap_or_default();
         let copy_results = graph.changes_results();
         let explainer = None;
@@ -97,7 +96,7 @@ impl SavedModelSession {
             graph,
             handles,
             signature_defs,
-            unbounded,
+            run_times,
             own_pool,
             harmless,
             copy_results,
@@ -121,24 +120,6 @@ impl SavedModelSession {
         results.drain().map(value).collect()
     }
 
-    #[cold]
-    fn explained(
-        &self,
-        error: ServingError,
-        feeds: &[(TensorHandle, Tensor)],
-        fetches: &[TensorHandle],
-        options: &RunOptions,
-    ) -> ServingError {
-        let Some(explainer) = self.explainer.as_ref().filter(|_| explainer::lacks_node(&error)) else { return error };
-        let named = |(handle, value): &(TensorHandle, Tensor)| Some((self.handles.name(*handle)?, value.clone()));
-        let feeds = feeds.iter().map(named).collect::<Option<Vec<_>>>();
-        let fetches = fetches.iter().map(|handle| self.handles.name(*handle)).collect::<Option<Vec<_>>>();
-        match (feeds, fetches) {
-            (Some(feeds), Some(fetches)) => explainer.explain(error, &feeds, &fetches, options),
-            _ => error,
-        }
-    }
-
     /// The number of the element type that the graph takes or gives at `handle`.
     pub(super) fn dtype_number(&self, handle: TensorHandle) -> Result<i32> {
         Ok(self.graph.dtype_number(self.handles.snapshot().get(handle)?))
@@ -150,8 +131,8 @@ impl Session for SavedModelSession {
         &self.signature_defs
     }
 
-    fn is_bounded(&self) -> bool {
-        !self.unbounded
+    fn run_time(&self, signature: Option<&str>) -> RunTime {
+        self.run_times.get(signature)
     }
 
     fn compute(&self) -> Compute {
@@ -181,18 +162,23 @@ impl Session for SavedModelSession {
         fetches: &[TensorHandle],
         options: &RunOptions,
     ) -> Result<Vec<Tensor>> {
-        let call = self.prepare(feeds, fetches)?;
-        let results = self.run_call(&call, options);
-        self.values(results.map_err(|error| self.explained(error, feeds, fetches, options))?)
+        self.values(self.run_call(&self.prepare(feeds, fetches)?, options)?)
     }
 
-    fn run_unexplained(
-        &self,
-        feeds: &[(TensorHandle, Tensor)],
-        fetches: &[TensorHandle],
-        options: &RunOptions,
-    ) -> Result<Vec<Tensor>> {
-        self.values(self.run_call(&self.prepare(feeds, fetches)?, options)?)
+    fn can_explain(&self, error: &ServingError) -> bool {
+        self.explainer.is_some() && explainer::lacks_node(error)
+    }
+
+    #[cold]
+    fn explain(&self, error: ServingError, feeds: &[(TensorHandle, Tensor)], fetches: &[TensorHandle]) -> ServingError {
+        let Some(explainer) = self.explainer.as_ref().filter(|_| explainer::lacks_node(&error)) else { return error };
+        let named = |(handle, value): &(TensorHandle, Tensor)| Some((self.handles.name(*handle)?, value.clone()));
+        let feeds = feeds.iter().map(named).collect::<Option<Vec<_>>>();
+        let fetches = fetches.iter().map(|handle| self.handles.name(*handle)).collect::<Option<Vec<_>>>();
+        match (feeds, fetches) {
+            (Some(feeds), Some(fetches)) => explainer.explain(error, &feeds, &fetches),
+            _ => error,
+        }
     }
 }
 

@@ -14,14 +14,14 @@ use tensorserve_batching::merge::{Merging, merge};
 use tensorserve_batching::queue::Abandon;
 use tensorserve_batching::stats::add;
 use tensorserve_batching::{Limits, Parameters, Pool, Priority, Stats, Submitter, Task, split};
-use tensorserve_runtimes::{RunOptions, TensorHandle};
+use tensorserve_runtimes::TensorHandle;
 use tensorserve_tensors::Tensor;
 use tokio::sync::oneshot;
 
 use crate::batching::auto::Auto;
 use crate::batching::queue_state::{HasInputs, QueueState, Wish};
-use crate::execution::computation::{Computation, Feeds, input_bytes};
-use crate::execution::executor::{RunCost, guarded, threading_for};
+use crate::execution::computation::{Computation, Feeds, explained, input_bytes};
+use crate::execution::executor::{RunCost, guarded};
 use crate::{Code, Result, ServableHandle, ServingError};
 
 /// The results of a run, or of a piece of it.
@@ -277,7 +277,10 @@ impl RunQueue {
             {
                 return Ok(parts);
             }
-            return Ok(vec![self.run_session(first, &first.payload.feeds, time_left(tasks)?)?]);
+            let (start, Waiting { handle, feeds, .. }) = (Instant::now(), &first.payload);
+            let results = self.run_session(first, feeds, time_left(tasks)?);
+            let failed = |error| explained(handle, feeds, &self.kind.fetches, (error, start.elapsed()));
+            return Ok(vec![results.map_err(failed)?]);
         }
         self.run_merged(tasks, padded)
     }
@@ -317,8 +320,7 @@ impl RunQueue {
     fn run_session(&self, task: &Task<Waiting>, feeds: &Feeds, timeout: Option<Duration>) -> Results {
         let bytes = input_bytes(feeds);
         let servable = task.payload.handle.servable();
-        let threading = threading_for(self.cost.estimate(bytes), timeout, servable.long_runs());
-        let options = RunOptions { timeout, threading };
+        let options = self.cost.options(bytes, timeout, servable.long_runs());
         let session = servable.session();
         let start = Instant::now();
         let results = guarded(|| session.run(feeds, &self.kind.fetches, &options));

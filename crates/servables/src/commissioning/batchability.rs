@@ -55,6 +55,9 @@ pub(crate) fn examine(signature: &Signature, servable: &Servable, compare: bool)
     if signature.inputs.is_empty() {
         return Batchability::Not("it has no inputs".to_owned());
     }
+    if servable.session().run_time(Some(&signature.name)).may_wait() {
+        return Batchability::Not("its runs may wait for other runs".to_owned());
+    }
     if !signature.may_batch {
         return Batchability::Not("an input or output does not declare a rank with an open first dimension".to_owned());
     }
@@ -83,8 +86,7 @@ fn first_difference(session: &dyn Session, feeds: &Feeds, fetches: &[TensorHandl
     let end = Instant::now() + PATIENCE;
     let run = |feeds: &Feeds| {
         let timeout = crate::execution::executor::timeout_left(Some(end))?;
-        // Nobody needs to understand its errors.
-        session.run_unexplained(feeds, fetches, &RunOptions { timeout, threading: Threading::Pool })
+        session.run(feeds, fetches, &RunOptions { timeout, threading: Threading::Pool })
     };
     let row_of = |row: usize| feeds.iter().map(|(handle, all)| (*handle, split::rows(all, row..row + 1))).collect();
     let apart = (0..ROWS).map(|row| run(&row_of(row))).collect::<Result<Vec<_>>>()?;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use prost::Message;
 use tensorserve_protos::tensorflow::ConfigProto;
-use tensorserve_runtimes::{RunOptions, Threading};
+use tensorserve_runtimes::{RunOptions, RunTime, Threading};
 
 use crate::commissioning::synthetic::{SyntheticRun, Values};
 use crate::commissioning::warmup::obstacle;
@@ -52,7 +52,7 @@ fn has_own_pool(config_proto: &[u8]) -> bool {
 /// By all signatures that can be run unasked with made-up inputs.
 fn measured(servable: &Servable) -> Threading {
     // Runs whose time is not known may have to be interrupted.
-    if !servable.session().is_bounded() {
+    if servable.session().run_time(None) > RunTime::AllocatesByValue {
         return Threading::Pool;
     }
     let start = Instant::now();
@@ -89,7 +89,8 @@ fn is_near(run: &SyntheticRun) -> Result<bool> {
 }
 
 fn time(run: &SyntheticRun, threading: Threading) -> Result<Duration> {
-    run.time(&RunOptions { timeout: Some(RUN_PATIENCE), threading })
+    // Nothing interrupts a run in the calling thread; the first of each kind is one in the pool.
+    run.time(&RunOptions { timeout: (threading == Threading::Pool).then_some(RUN_PATIENCE), threading })
 }
 
 #[cfg(test)]
@@ -143,8 +144,8 @@ mod tests {
             Ok(vec![feeds[0].1.clone()])
         }
 
-        fn is_bounded(&self) -> bool {
-            !self.unbounded
+        fn run_time(&self, _: Option<&str>) -> RunTime {
+            if self.unbounded { RunTime::InputValues } else { RunTime::InputSizes }
         }
 
         fn has_effects(&self, _: &str) -> bool {

@@ -33,7 +33,7 @@ impl Servable {
             .iter()
             .filter_map(|(name, def)| Some((name.clone(), Arc::new(Signature::resolve(name, def, &*session).ok()?))))
             .collect();
-        let multi_inference_cost = RunCost::new(session.is_bounded());
+        let multi_inference_cost = RunCost::new(session.run_time(None));
         let long_runs = Threading::Pool;
         Servable { session, signatures, multi_inference_cost, long_runs, batcher: OnceLock::new() }
     }

@@ -53,7 +53,7 @@ impl Signature {
             takes: list_tensors(&def.inputs),
             defaults: def.defaults.iter().map(default_value).collect::<Result<_>>()?,
             may_batch: session.may_batch(def),
-            cost: RunCost::new(session.is_bounded()),
+            cost: RunCost::new(session.run_time(Some(name))),
         })
     }
 

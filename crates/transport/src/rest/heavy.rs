@@ -4,7 +4,7 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
-use tensorserve_servables::execution::executor::{Request, RunCost, Threading};
+use tensorserve_servables::execution::executor::{Request, RunCost, RunTime, Threading};
 use tensorserve_servables::{Result, Urgency};
 
 use crate::lane::Lane;
@@ -13,10 +13,10 @@ use crate::lane::Lane;
 const SMALL: usize = 16 << 10;
 
 /// What work of each kind takes, by the size of its body.
-pub(super) static DECODE: RunCost = RunCost::new(true);
-pub(super) static ENCODE: RunCost = RunCost::new(true);
+pub(super) static DECODE: RunCost = RunCost::new(RunTime::InputSizes);
+pub(super) static ENCODE: RunCost = RunCost::new(RunTime::InputSizes);
 /// The size of a compressed body does not say what it takes.
-pub(super) static INFLATE: RunCost = RunCost::new(false);
+pub(super) static INFLATE: RunCost = RunCost::new(RunTime::InputValues);
 
 /// Its share of the execution threads; no model has an empty name.
 static GROUP: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from(""));
