@@ -40,6 +40,7 @@ SERVED = ModelSet("models", ("example_models.py", "graph_models.py", "keras_mode
 RUNTIME = ModelSet("runtime-models", ("runtime_models.py",), (str(SOURCES / "runtime_models.py"),))
 BATCHING = ModelSet("batching-models", ("batching_models.py",), (str(SOURCES / "batching_models.py"),))
 MOBILENET = ModelSet("mobilenet", ("mobilenet.py",), (str(SOURCES / "mobilenet.py"),))
+WAITING = ModelSet("waiting-models", ("waiting_models.py",), (str(SOURCES / "waiting_models.py"),))
 LARGE = ModelSet("large-model", ("large_model.py",), (str(SOURCES / "large_model.py"),))
 
 

@@ -31,16 +31,16 @@ pub struct LoadRequest {
     /// How much lower than requests' the priority of loading and freeing the model is: from 0, the same, to 19.
     pub niceness: i32,
     /// Where runs compute, unless `config_proto` says it.
-    pub compute: Compute,
+    pub intra_op: IntraOp,
 }
 
 /// Where the parts of one operation are computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Compute {
+pub enum IntraOp {
     /// In the engine's pool, which all models share: a single run is fastest, but runs are in each other's way.
     #[default]
     SharedPool,
-    /// All of a run in the thread that runs it, if the engine can do so for this model. See [`Session::compute`].
+    /// All of a run in the thread that runs it, if the engine can do so for this model. See [`Session::intra_op`].
     Caller,
 }
 
@@ -62,7 +62,7 @@ pub struct TensorHandle(pub usize);
 
 /// Which thread computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Threading {
+pub enum InterOp {
     /// The graph runs in the calling thread: fastest for small graphs. Such a run cannot be interrupted.
     #[default]
     Caller,
@@ -73,10 +73,10 @@ pub enum Threading {
 /// Options of one run.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RunOptions {
-    /// Time left for the run. In [`Threading::Pool`] it interrupts the run between any two operations; with
-    /// [`Threading::Caller`] only operations that wait without holding their thread.
+    /// Time left for the run. In [`InterOp::Pool`] it interrupts the run between any two operations; with
+    /// [`InterOp::Caller`] only operations that wait without holding their thread.
     pub timeout: Option<Duration>,
-    pub threading: Threading,
+    pub inter_op: InterOp,
 }
 
 /// What the time of a run follows from, as far as its graph says. Later ones say less.
@@ -125,12 +125,12 @@ pub trait Session: Send + Sync {
     }
 
     /// Where runs compute.
-    fn compute(&self) -> Compute {
-        Compute::SharedPool
+    fn intra_op(&self) -> IntraOp {
+        IntraOp::SharedPool
     }
 
-    /// The only [`Threading`] there is, whatever runs ask for.
-    fn fixed_threading(&self) -> Option<Threading> {
+    /// The only [`InterOp`] there is, whatever runs ask for.
+    fn fixed_inter_op(&self) -> Option<InterOp> {
         None
     }
 

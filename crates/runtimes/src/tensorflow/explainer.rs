@@ -10,7 +10,7 @@ use tensorserve_tensors::{Code, Result, ServingError, Tensor};
 
 use super::functions::Functions;
 use super::session::SavedModelSession;
-use crate::{Compute, LoadRequest, RunOptions, Session, TensorHandle};
+use crate::{IntraOp, LoadRequest, RunOptions, Session, TensorHandle};
 
 /// A second session of the same model, loaded when it is first needed.
 pub(super) struct Explainer {
@@ -35,7 +35,7 @@ impl Explainer {
     fn run_again(&self, feeds: &[(String, Tensor)], fetches: &[String]) -> Option<Result<Vec<Tensor>>> {
         let load = || {
             let config = &self.request.config_proto;
-            SavedModelSession::load_with(self.functions, &self.request, config, Compute::SharedPool).ok()
+            SavedModelSession::load_with(self.functions, &self.request, config, IntraOp::SharedPool).ok()
         };
         let session = self.session.get_or_init(load).as_ref()?;
         let feeds: Vec<_> = feeds

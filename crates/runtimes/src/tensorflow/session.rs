@@ -26,7 +26,7 @@ use super::tensor::{self, OwnedTensor};
 use super::tensor_list::{INLINE, TensorList};
 use super::version_directory;
 use crate::memory::Reclaim;
-use crate::{Compute, LoadRequest, RunOptions, RunTime, Session, TensorHandle, Threading, background};
+use crate::{InterOp, IntraOp, LoadRequest, RunOptions, RunTime, Session, TensorHandle, background};
 
 /// A session over the graph of a SavedModel.
 pub(super) struct SavedModelSession {
@@ -50,9 +50,9 @@ impl SavedModelSession {
     /// Loads a model, restores its variables, runs its initialization, and prepares its signatures. Errors are
     /// TensorFlow's.
     pub(super) fn load(functions: &'static Functions, request: &LoadRequest) -> Result<Self> {
-        let compute = if own_pools::are_possible(functions) { request.compute } else { Compute::SharedPool };
-        if let Some((lean, compute)) = executor::lean_options(&request.path, &request.config_proto, compute) {
-            let tried = Self::load_with(functions, request, &lean, compute).and_then(|session| {
+        let intra_op = if own_pools::are_possible(functions) { request.intra_op } else { IntraOp::SharedPool };
+        if let Some((lean, intra_op)) = executor::lean_options(&request.path, &request.config_proto, intra_op) {
+            let tried = Self::load_with(functions, request, &lean, intra_op).and_then(|session| {
                 rehearsal::rehearse(&session)?;
                 let explainer = Some(Box::new(Explainer::new(functions, request.clone())));
                 Ok(SavedModelSession { explainer, ..session })
@@ -61,24 +61,24 @@ impl SavedModelSession {
                 return tried;
             }
         }
-        let session = Self::load_with(functions, request, &request.config_proto, Compute::SharedPool)?;
+        let session = Self::load_with(functions, request, &request.config_proto, IntraOp::SharedPool)?;
         rehearsal::rehearse(&session)?;
         Ok(session)
     }
 
     /// Loads a model with these session options, and no more. They say how many threads compute; for
-    /// [`Compute::Caller`] they ask for one, which the session gets for itself.
+    /// [`IntraOp::Caller`] they ask for one, which the session gets for itself.
     pub(super) fn load_with(
         functions: &'static Functions,
         request: &LoadRequest,
         config_proto: &[u8],
-        compute: Compute,
+        intra_op: IntraOp,
     ) -> Result<Self> {
         let options = SessionOptions::new(functions, config_proto)?;
         let graph = Graph::new(functions);
         let meta_graph_def = MetaGraphBuffer::new(functions);
         let load = || RunningSession::load(functions, request, &options, &graph, &meta_graph_def);
-        let (running, own_pool) = own_pools::load(functions, compute == Compute::Caller, load);
+        let (running, own_pool) = own_pools::load(functions, intra_op == IntraOp::Caller, load);
         let running = running?;
         let signature_defs = metagraph::signature_defs(meta_graph_def.bytes())?;
         let handles = Handles::default();
@@ -135,13 +135,13 @@ impl Session for SavedModelSession {
         self.run_times.get(signature)
     }
 
-    fn compute(&self) -> Compute {
-        if self.own_pool.is_some() { Compute::Caller } else { Compute::SharedPool }
+    fn intra_op(&self) -> IntraOp {
+        if self.own_pool.is_some() { IntraOp::Caller } else { IntraOp::SharedPool }
     }
 
-    fn fixed_threading(&self) -> Option<Threading> {
+    fn fixed_inter_op(&self) -> Option<InterOp> {
         // Lean runs do not ask.
-        self.explainer.is_some().then_some(Threading::Caller)
+        self.explainer.is_some().then_some(InterOp::Caller)
     }
 
     fn has_effects(&self, signature: &str) -> bool {

@@ -8,7 +8,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use tensorserve_batching::split;
-use tensorserve_runtimes::{RunOptions, Session, TensorHandle, Threading};
+use tensorserve_runtimes::{InterOp, RunOptions, Session, TensorHandle};
 use tensorserve_tensors::{DataType, Tensor, TensorData};
 
 use crate::commissioning::synthetic::{self, Values};
@@ -86,7 +86,7 @@ fn first_difference(session: &dyn Session, feeds: &Feeds, fetches: &[TensorHandl
     let end = Instant::now() + PATIENCE;
     let run = |feeds: &Feeds| {
         let timeout = crate::execution::executor::timeout_left(Some(end))?;
-        session.run(feeds, fetches, &RunOptions { timeout, threading: Threading::Pool })
+        session.run(feeds, fetches, &RunOptions { timeout, inter_op: InterOp::Pool })
     };
     let row_of = |row: usize| feeds.iter().map(|(handle, all)| (*handle, split::rows(all, row..row + 1))).collect();
     let apart = (0..ROWS).map(|row| run(&row_of(row))).collect::<Result<Vec<_>>>()?;

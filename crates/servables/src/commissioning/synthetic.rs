@@ -49,7 +49,7 @@ pub(crate) struct SyntheticRun<'a> {
 }
 
 impl<'a> SyntheticRun<'a> {
-    /// Of so many rows; `None` if there are no such [`inputs`].
+    /// Of this number of `rows`; `None` if there are no such [`inputs`].
     pub(crate) fn new(servable: &'a Servable, signature: &Signature, rows: usize, values: Values) -> Option<Self> {
         let feeds = inputs(servable, signature, rows, values)?;
         let fetches = signature.outputs.iter().map(|output| output.handle).collect();

@@ -11,7 +11,7 @@ use tensorserve_runtimes::TensorHandle;
 use tensorserve_tensors::{Tensor, TensorData};
 
 use crate::batching::run_queue::RunQueue;
-use crate::execution::executor::{Company, Request, RunCost, Urgency};
+use crate::execution::executor::{LaneLoad, Request, RunCost, Urgency};
 use crate::metrics::Api;
 use crate::{Executor, Result, ServableHandle, ServingError};
 
@@ -48,26 +48,26 @@ impl Computation {
         mut self,
         cost: &RunCost,
         executor: &Executor,
-        company: Company,
+        load: LaneLoad,
         urgency: Urgency,
     ) -> Result<Fetched> {
         let handle = self.handle.clone();
         let _admitted = executor.admit(handle.group(), urgency.priority)?;
         let queue = handle.servable().batcher().and_then(|batcher| batcher.queue(&mut self));
-        let Some((queue, rows)) = queue else { return self.run_alone(None, cost, executor, (company, urgency)).await };
+        let Some((queue, rows)) = queue else { return self.run_alone(None, cost, executor, (load, urgency)).await };
         let pool = match queue.auto() {
             None => executor.batch_threads(),
             Some(auto) => {
-                let in_hand = auto.enter(rows, company).inspect_err(|_| add(&queue.stats().rejected, 1))?;
-                if !in_hand.together {
+                let in_flight = auto.enter(rows, load).inspect_err(|_| add(&queue.stats().rejected, 1))?;
+                if !in_flight.together {
                     let of = Some((Arc::clone(&queue), rows));
-                    let done = self.run_alone(of, cost, executor, (company, urgency)).await;
-                    auto.ran_alone(rows, company);
+                    let done = self.run_alone(of, cost, executor, (load, urgency)).await;
+                    auto.ran_alone(rows, load);
                     add(&queue.stats().alone, 1);
                     return done;
                 }
                 let tensors = self.run_together(&queue, rows, urgency, executor.threads()).await?;
-                drop(in_hand);
+                drop(in_flight);
                 return Ok(tensors);
             }
         };
@@ -91,7 +91,7 @@ impl Computation {
         of: Option<(Arc<RunQueue>, usize)>,
         cost: &RunCost,
         executor: &Executor,
-        (company, urgency): (Company, Urgency),
+        (load, urgency): (LaneLoad, Urgency),
     ) -> Result<Fetched> {
         let input_bytes = input_bytes(&self.feeds);
         let (group, api) = (Arc::clone(self.handle.group()), self.api);
@@ -109,7 +109,7 @@ impl Computation {
                 Err(error) => Ok(Err(Box::new(Failure { run: self, took: start.elapsed(), error }))),
             }
         };
-        let request = Request { cost, input_bytes, group: &group, company, urgency, long_runs };
+        let request = Request { cost, input_bytes, group: &group, load, urgency, long_runs };
         match executor.run_timed(request, job).await? {
             (Ok(done), took) => {
                 done.handle.metrics().ran_alone(api, took);

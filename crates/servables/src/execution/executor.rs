@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use tensorserve_batching::{Pool, Priority, Submitter};
-pub use tensorserve_runtimes::{RunOptions, RunTime, Threading};
+use tensorserve_batching::{Pool, Priority};
+pub use tensorserve_runtimes::{InterOp, RunOptions, RunTime};
 use tokio::sync::oneshot;
 
 use crate::execution::admission::{Admission, Admitted, InFlightLimits};
@@ -25,12 +25,12 @@ const TINY: Duration = Duration::from_micros(40);
 /// Runs below this happen there too while no other request waits for that thread.
 pub(crate) const SHORT: Duration = Duration::from_micros(250);
 
-/// A run that has so many times its usual time need not be interrupted.
+/// A run whose deadline leaves it this many times its usual time need not be interrupted.
 const TIMES_EXPECTED: u32 = 4;
 
 /// Whether other requests wait for the thread that read this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Company {
+pub enum LaneLoad {
     Alone,
     Others,
 }
@@ -108,7 +108,7 @@ impl RunCost {
     }
 
     /// The options of a run on a thread of its own.
-    pub(crate) fn options(&self, input_bytes: usize, timeout: Option<Duration>, long_runs: Threading) -> RunOptions {
+    pub(crate) fn options(&self, input_bytes: usize, timeout: Option<Duration>, long_runs: InterOp) -> RunOptions {
         run_options(self.run_time, self.estimate(input_bytes), timeout, long_runs)
     }
 
@@ -145,10 +145,10 @@ pub struct Request<'a> {
     pub input_bytes: usize,
     /// The model whose share of the execution threads it takes from.
     pub group: &'a Arc<str>,
-    pub company: Company,
+    pub load: LaneLoad,
     pub urgency: Urgency,
     /// The engine's threads for long runs of its model.
-    pub long_runs: Threading,
+    pub long_runs: InterOp,
 }
 
 /// Runs jobs, long ones on a bounded number of execution threads.
@@ -218,11 +218,11 @@ impl Executor {
         R: Send + 'static,
         J: FnOnce(&RunOptions) -> Result<R> + Send + 'static,
     {
-        let Request { cost, input_bytes, company, urgency: Urgency { deadline, .. }, .. } = request;
+        let Request { cost, input_bytes, load, urgency: Urgency { deadline, .. }, .. } = request;
         let short = cost.estimate_of_sizes(input_bytes);
-        if short.is_some_and(|time| time < TINY || time < SHORT && company == Company::Alone) {
+        if short.is_some_and(|time| time < TINY || time < SHORT && load == LaneLoad::Alone) {
             timeout_left(deadline)?;
-            let options = RunOptions { timeout: None, threading: Threading::Caller };
+            let options = RunOptions { timeout: None, inter_op: InterOp::Caller };
             let start = Instant::now();
             let result = guarded(|| job(&options));
             let took = start.elapsed();
@@ -241,8 +241,8 @@ impl Executor {
         J: FnOnce(&RunOptions) -> Result<R> + Send + 'static,
     {
         static COST: RunCost = RunCost::new(RunTime::InputValues);
-        let (company, long_runs) = (Company::Others, Threading::Caller);
-        let request = Request { cost: &COST, input_bytes: 0, group, company, urgency, long_runs };
+        let (load, long_runs) = (LaneLoad::Others, InterOp::Caller);
+        let request = Request { cost: &COST, input_bytes: 0, group, load, urgency, long_runs };
         self.run_on_thread(request, job).await?.0
     }
 
@@ -267,36 +267,36 @@ impl Executor {
         };
         if run_time.may_wait() {
             let signature = Arc::from(format!("{} {cost:p}", request.group));
-            self.waiting_threads.submit(Submitter::Anyone, &signature, priority, Box::new(run));
+            self.waiting_threads.submit(&signature, priority, Box::new(run));
         } else {
-            self.threads.submit(Submitter::Anyone, request.group, priority, Box::new(run));
+            self.threads.submit(request.group, priority, Box::new(run));
         }
         await_reply(answer, deadline).await
     }
 }
 
-/// The options of a run on a thread of its own. `estimate`: as [`threading_for`].
+/// The options of a run on a thread of its own. `estimate`: as [`inter_op_for`].
 fn run_options(
     run_time: RunTime,
     estimate: Option<Duration>,
     timeout: Option<Duration>,
-    long_runs: Threading,
+    long_runs: InterOp,
 ) -> RunOptions {
     if run_time == RunTime::Blocks {
         // It would hold a thread of the pool that all models share.
-        return RunOptions { timeout, threading: Threading::Caller };
+        return RunOptions { timeout, inter_op: InterOp::Caller };
     }
-    let threading = threading_for(estimate, timeout, long_runs);
-    RunOptions { timeout: timeout.filter(|_| threading == Threading::Pool), threading }
+    let inter_op = inter_op_for(estimate, timeout, long_runs);
+    RunOptions { timeout: timeout.filter(|_| inter_op == InterOp::Pool), inter_op }
 }
 
 /// The engine's threads for a run that is expected to take so long, if that is known: the pool costs more than a short run
 /// can gain. A run that may have to be interrupted needs it.
-fn threading_for(estimate: Option<Duration>, timeout: Option<Duration>, long_runs: Threading) -> Threading {
+fn inter_op_for(estimate: Option<Duration>, timeout: Option<Duration>, long_runs: InterOp) -> InterOp {
     match estimate {
-        None => Threading::Pool,
-        Some(time) if time < SHORT => Threading::Caller,
-        Some(time) if timeout.is_some_and(|left| left < TIMES_EXPECTED * time) => Threading::Pool,
+        None => InterOp::Pool,
+        Some(time) if time < SHORT => InterOp::Caller,
+        Some(time) if timeout.is_some_and(|left| left < TIMES_EXPECTED * time) => InterOp::Pool,
         Some(_) => long_runs,
     }
 }
@@ -345,7 +345,7 @@ mod tests {
 
     fn request(cost: &RunCost, deadline: Option<Instant>) -> Request<'_> {
         let urgency = Urgency { deadline, ..Urgency::default() };
-        Request { cost, input_bytes: 0, group: &GROUP, company: Company::Alone, urgency, long_runs: Threading::Pool }
+        Request { cost, input_bytes: 0, group: &GROUP, load: LaneLoad::Alone, urgency, long_runs: InterOp::Pool }
     }
 
     #[test]
@@ -379,10 +379,10 @@ mod tests {
     #[test]
     fn what_blocks_its_thread_blocks_none_of_the_pool() {
         let second = Some(Duration::from_secs(1));
-        let options = run_options(RunTime::Blocks, None, second, Threading::Pool);
-        assert_eq!((options.threading, options.timeout), (Threading::Caller, second));
-        let options = run_options(RunTime::Waits, None, second, Threading::Caller);
-        assert_eq!((options.threading, options.timeout), (Threading::Pool, second));
+        let options = run_options(RunTime::Blocks, None, second, InterOp::Pool);
+        assert_eq!((options.inter_op, options.timeout), (InterOp::Caller, second));
+        let options = run_options(RunTime::Waits, None, second, InterOp::Caller);
+        assert_eq!((options.inter_op, options.timeout), (InterOp::Pool, second));
     }
 
     #[test]
@@ -438,9 +438,9 @@ mod tests {
 
     #[test]
     fn only_runs_that_end_in_time_keep_to_their_threads() {
-        use Threading::{Caller, Pool};
+        use InterOp::{Caller, Pool};
         let (long, limit) = (Some(2 * SHORT), Some(2 * SHORT * TIMES_EXPECTED));
-        let of = |estimate, timeout| [Caller, Pool].map(|long_runs| threading_for(estimate, timeout, long_runs));
+        let of = |estimate, timeout| [Caller, Pool].map(|long_runs| inter_op_for(estimate, timeout, long_runs));
         assert_eq!(of(Some(SHORT / 2), None), [Caller; 2]);
         assert_eq!((of(long, None), of(long, limit)), ([Caller, Pool], [Caller, Pool]));
         assert_eq!((of(long, limit.map(|limit| limit - MICRO)), of(None, limit)), ([Pool; 2], [Pool; 2]));

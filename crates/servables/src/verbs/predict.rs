@@ -10,7 +10,7 @@ use tensorserve_tensors::proto::{MAX_FILLED_BYTES, TensorView};
 use tensorserve_tensors::{Code, Result, ServingError, Tensor};
 
 use crate::execution::computation::{Computation, Feeds};
-use crate::execution::executor::{Company, Urgency};
+use crate::execution::executor::{LaneLoad, Urgency};
 use crate::metrics::Api;
 use crate::table::input_text::{Fed, explain_inputs};
 use crate::table::signature::{Endpoint, Signature};
@@ -83,10 +83,10 @@ impl Prepared {
     }
 
     /// Computes the outputs. Errors of the engine keep their code and text.
-    pub async fn run(self, executor: &Executor, company: Company, urgency: Urgency) -> Result<Answer> {
+    pub async fn run(self, executor: &Executor, load: LaneLoad, urgency: Urgency) -> Result<Answer> {
         let Prepared { run, signature, fetched } = self;
         let fed = Fed::of(&run.feeds);
-        let done = run.compute(&signature.cost, executor, company, urgency).await;
+        let done = run.compute(&signature.cost, executor, load, urgency).await;
         let done = done.map_err(|error| fed.explain(error, &signature))?;
         if done.tensors.len() != fetched.len() {
             return Err(ServingError::new(Code::Unknown, "Predict internal error"));

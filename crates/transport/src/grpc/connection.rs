@@ -19,7 +19,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::stream::{self, Method};
 use super::{call as grpc_call, lifetime, message, protocol, reload_config, status};
-use crate::lane::{CallInHand, Lane};
+use crate::lane::{CallInFlight, Lane};
 use crate::listener::Connection;
 use crate::preface::{Replayed, Version, detect};
 use crate::shutdown::ShutdownWatch;
@@ -35,7 +35,7 @@ const MAX_FRAME: u32 = 1 << 20;
 /// Calls worked on before their replies are written.
 const MAX_ROUND: usize = 64;
 
-type Call = (Request<RecvStream>, SendResponse<Bytes>, CallInHand);
+type Call = (Request<RecvStream>, SendResponse<Bytes>, CallInFlight);
 
 /// Serves one client until it leaves or the server stops and its calls are done.
 pub(crate) async fn serve(stream: impl Connection, lane: &Arc<Lane>, mut stop: ShutdownWatch) {
@@ -154,7 +154,7 @@ fn start((request, respond, call): Call, cx: &mut Context<'_>) {
 }
 
 /// Answers one call. A panic in it becomes INTERNAL for this call only.
-async fn answer(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, call: CallInHand) {
+async fn answer(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, call: CallInFlight) {
     let (head, body) = request.into_parts();
     if let Some((status, text)) = protocol::refusal(&head) {
         // A failure to send means that the client has left.

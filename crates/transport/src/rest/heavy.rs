@@ -4,7 +4,7 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
-use tensorserve_servables::execution::executor::{Request, RunCost, RunTime, Threading};
+use tensorserve_servables::execution::executor::{InterOp, Request, RunCost, RunTime};
 use tensorserve_servables::{Result, Urgency};
 
 use crate::lane::Lane;
@@ -36,7 +36,7 @@ pub(super) async fn work<R: Send + 'static>(
     job: impl FnOnce() -> Result<R> + Send + 'static,
 ) -> Result<R> {
     let urgency = Urgency { deadline, ..Urgency::default() };
-    let (company, long_runs) = (lane.company(), Threading::default());
-    let request = Request { cost, input_bytes: bytes, group: &GROUP, company, urgency, long_runs };
+    let (load, long_runs) = (lane.load(), InterOp::default());
+    let request = Request { cost, input_bytes: bytes, group: &GROUP, load, urgency, long_runs };
     lane.serving.executor.run(request, |_: &_| job()).await
 }
