@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tensorserve._core import __version__ as __version__
     from tensorserve.client import AsyncClient, Client
+    from tensorserve.engine.loading import load
     from tensorserve.errors import FlagError, ServingError, TensorServeError
     from tensorserve.server import ModelServer
     from tensorserve.types import All, Latest, ModelConfig, Specific
@@ -26,6 +27,7 @@ __all__ = [
     "Specific",
     "TensorServeError",
     "__version__",
+    "load",
 ]
 
 _HOMES = {
@@ -40,6 +42,7 @@ _HOMES = {
     "Specific": "types",
     "TensorServeError": "errors",
     "__version__": "_core",
+    "load": "engine.loading",
 }
 
 

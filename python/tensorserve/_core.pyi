@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The typed boundary between the control plane (Python) and the data plane (Rust)."""
 
-from collections.abc import Iterator
-from typing import Protocol, final, type_check_only
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol, final, type_check_only
 
 __all__ = [
     "ControlReply",
     "DataPlane",
+    "Engine",
+    "LoadTest",
     "RequestLog",
     "Servable",
     "ServingError",
@@ -14,6 +16,7 @@ __all__ = [
     "TfRecordReader",
     "__version__",
     "descriptor_set",
+    "take_log_lines",
     "tfrecords",
 ]
 __version__: str
@@ -25,6 +28,12 @@ class ServingError(Exception):
 
 def descriptor_set() -> bytes:
     """The serialized `FileDescriptorSet` of every definition in `proto/`."""
+
+def take_log_lines(timeout_seconds: float) -> tuple[list[tuple[int, str]], int]:
+    """What the data plane of this process has to say to the log: levels of `logging`, texts, and how many were dropped.
+
+    Waits, without the GIL, until there is something.
+    """
 
 def tfrecords(records: list[bytes]) -> bytes:
     """The records as they stand in a TFRecord file, one after the other. Frames them without holding the GIL."""
@@ -64,6 +73,9 @@ class Servable:
 
     @property
     def signature_names(self) -> list[str]: ...
+    @property
+    def warnings(self) -> list[str]:
+        """What is wrong with the model though it could be loaded, each in one line for the log."""
     def enable_batching(
         self,
         parameters: bytes,
@@ -79,6 +91,8 @@ class Servable:
         time, and at most `execution_threads` (0 for the default) run at once.
         Raises ServingError (INVALID_ARGUMENT), ValueError if the bytes are no such message.
         """
+    def signature_def(self, signature: str) -> bytes | None:
+        """A signature as a serialized `SignatureDef`, internal ones too; None if there is no such signature."""
     def method_name(self, signature: str) -> str | None:
         """The `method_name` of a signature; None if there is no such signature."""
     def replay(
@@ -103,6 +117,63 @@ class Servable:
         """A REST request as a serialized PredictionLog; `verb` is predict, classify or regress. Raises ServingError."""
 
 @final
+class Engine:
+    """One signature of a servable, asked in this process. Thread-safe."""
+
+    def __new__(cls, servable: Servable, signature: str, batched: bool = False) -> Engine:
+        """`batched`: calls go through the batching that the servable was given.
+
+        Raises ServingError (FAILED_PRECONDITION) if requests cannot use the signature.
+        """
+    def run(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Computes all outputs of NumPy arrays, without holding the GIL; object arrays hold `bytes`.
+
+        Raises ServingError with the original's codes and texts, TypeError for types that no tensor has.
+        """
+    def submit(self, inputs: dict[str, Any], done: Callable[[Any, Any], object]) -> None:
+        """The same on other threads; calls `done(outputs, None)` or `done(None, error)` on one of them."""
+
+@final
+class LoadTest:
+    """Sends requests to a server and measures what they take; see `tensorserve.bench`."""
+
+    def __new__(
+        cls,
+        address: str,
+        bodies: list[bytes],
+        *,
+        grpc: bool,
+        path: str,
+        content_type: str,
+        headers: list[tuple[str, str]] = ...,
+        concurrency: int = 0,
+        rate: float = 0.0,
+        random: bool = True,
+        max_in_flight: int = 10_000,
+        connections: int = 1,
+        threads: int = 1,
+        warm_up: float = 1.0,
+        seconds: float = 5.0,
+        timeout: float = 10.0,
+        seed: int = 0,
+    ) -> LoadTest:
+        """`address` is `HOST:PORT` or `unix:PATH`; `bodies` are messages, sent in turn.
+
+        Either `concurrency` senders each send when their last request is answered, or `rate` requests a second are sent
+        whatever becomes of them. Times are seconds. Raises ValueError.
+        """
+    def run(self) -> dict[str, Any]:
+        """Blocks, without holding the GIL, until it is done. Raises OSError if it cannot connect at first.
+
+        `latencies` and `lags` count nanoseconds (a dict of how often each), `answered_in_time` the answers within the
+        measured time, `errors` the failures by kind, `unfinished` requests that were never sent.
+        """
+    def progress(self) -> tuple[int, int]:
+        """Requests answered and failed so far."""
+    def stop(self) -> None:
+        """No further request is sent."""
+
+@final
 class ControlReply:
     """How one question to the control plane is answered, from any thread. Dropped without an answer it is an error."""
 
@@ -118,8 +189,8 @@ class ControlReply:
 class _ControlPlane(Protocol):
     """Decides what is served. Both methods must return at once; they are called from one thread."""
 
-    def reload_config(self, request: bytes, reply: ControlReply, /) -> None:
-        """Answers a `ReloadConfigRequest` with a `ReloadConfigResponse`."""
+    def reload_config(self, request: bytes, headers: dict[str, str], peer: str, reply: ControlReply, /) -> None:
+        """Answers a `ReloadConfigRequest` with a `ReloadConfigResponse`; `headers` and `peer` as those of `admin`."""
     def admin(
         self, method: str, target: str, headers: dict[str, str], peer: str, body: bytes, reply: ControlReply, /
     ) -> None:

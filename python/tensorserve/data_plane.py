@@ -10,6 +10,7 @@ from tensorserve.config.channel_arguments import grpc_options
 from tensorserve.config.flags import ServerOptions
 from tensorserve.config.monitoring_config import metrics_path
 from tensorserve.lifecycle.loader import ServableTable
+from tensorserve.log.data_plane import follow_data_plane
 from tensorserve.services.control_plane import ControlPlane
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def open_data_plane(options: ServerOptions) -> DataPlane:
     """Makes the data plane that the flags describe. It listens nowhere yet."""
     from tensorserve import _core
 
+    follow_data_plane()
     threads = batching(options).threads
     return _core.DataPlane(
         io_threads=options.io_threads,

@@ -44,6 +44,7 @@ from tensorserve.warmup.model_warmup import warming
 
 if TYPE_CHECKING:
     from tensorserve._core import Servable
+    from tensorserve.services.admin_access import AdminAccess
     from tensorserve.services.admin_service import AdminService
 
 logger = logging.getLogger(__name__)
@@ -110,15 +111,26 @@ class Running:
         """From here on reloads and admin requests are answered. Raises ServingError: the token file cannot be used."""
 
         @cache
+        def access() -> AdminAccess:
+            from tensorserve.services.admin_access import AdminAccess
+
+            return AdminAccess(options.admin_api, options.admin_token_file, options.host)
+
+        @cache
         def admin_service() -> AdminService:
             from tensorserve.services.admin_service import AdminService
 
             batching_report = getattr(self.data_plane, "batching_report", None)
-            return AdminService.open(options, self.catalog, self, batching_report)
+            return AdminService.open(access(), self.catalog, self, batching_report)
+
+        def check_reload(headers: Mapping[str, str], peer: str) -> None:
+            if not options.reload_needs_admin:
+                return
+            access().check_reload(headers, peer)
 
         if options.admin_token_file:
-            admin_service()
-        self._control = ControlPlane(self.catalog, admin_service)
+            access()
+        self._control = ControlPlane(self.catalog, admin_service, check_reload)
         self.data_plane.set_control_plane(self._control)
 
     def load(self, timeout_seconds: float | None) -> None:
@@ -158,7 +170,7 @@ class Running:
         return plan
 
     def check(self, models: Iterable[ModelConfig]) -> tuple[ModelConfig, ...]:
-        accepted = checked(models, self._registry.knows)
+        accepted = checked(models, self._registry.knows, self._options.allowed_base_paths)
         self._request_logs.check(accepted)
         return accepted
 

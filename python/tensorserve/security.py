@@ -10,6 +10,7 @@ from tensorserve.config.flags import ServerOptions
 from tensorserve.config.ssl_config import read_ssl_config
 from tensorserve.data_plane import DataPlane
 from tensorserve.errors import ServingError
+from tensorserve.loops import Loop
 
 logger = logging.getLogger(__name__)
 
@@ -35,16 +36,18 @@ class Security:
         self._files = [_File(path, secure) for path, secure in ports if path]
         self._stopped = threading.Event()
         if self._files:
-            threading.Thread(target=self._follow, name="security", daemon=True).start()
+            Loop("security", self._step).start()
 
     def stop(self) -> None:
         """Looks at the files no more."""
         self._stopped.set()
 
-    def _follow(self) -> None:
-        while not self._stopped.wait(_POLL_SECONDS):
-            for file in self._files:
-                file.refresh()
+    def _step(self) -> bool:
+        if self._stopped.wait(_POLL_SECONDS):
+            return False
+        for file in self._files:
+            file.refresh()
+        return True
 
 
 class _File:
@@ -52,19 +55,25 @@ class _File:
         self._path = path
         self._secure = secure
         self._seen = _fingerprint(path)
+        self._complaint = ""
         self._load()
 
     def refresh(self) -> None:
-        """Loads the file again if it has changed. One that cannot be used leaves everything as it is."""
+        """Loads the file again if it has changed. One that cannot be used leaves everything as it is.
+
+        That is tried again, since it may be the system that lacks something; the same is said only once.
+        """
         seen = _fingerprint(self._path)
         if seen is None or seen == self._seen:
             return
-        self._seen = seen
         try:
             self._load()
         except ServingError as error:
-            logger.error("The TLS settings stay as they are: %s", error.message)
+            if error.message != self._complaint:
+                logger.error("The TLS settings stay as they are: %s", error.message)
+            self._complaint = error.message
         else:
+            self._seen, self._complaint = seen, ""
             logger.info("New connections use the TLS settings of %s as it is now.", self._path)
 
     def _load(self) -> None:

@@ -13,6 +13,7 @@ from tensorserve.config.validation import check_options
 from tensorserve.data_plane import DataPlane, open_data_plane
 from tensorserve.errors import Code, ServingError, UnknownFlagError
 from tensorserve.listeners import BoundPorts, Endpoints, Listeners
+from tensorserve.log import open_standard_descriptors
 from tensorserve.running import Running
 from tensorserve.runtimes.registry import RuntimeFactory, RuntimeRegistry
 from tensorserve.services.catalog import ModelReport, Origin, Wait
@@ -125,6 +126,7 @@ class ModelServer:
         """The first half of `start`: the ports are bound, and nothing listens yet."""
         if self._running is not None:
             raise ServingError(Code.FAILED_PRECONDITION, "The server is running already.")
+        open_standard_descriptors()
         self._listeners = self._bind(self._endpoints)
         try:
             self._running = self._prepare()
@@ -217,7 +219,7 @@ class ModelServer:
         self, options: ServerOptions, registry: RuntimeRegistry, places: ModelPlaces
     ) -> tuple[ModelConfig, ...]:
         if self._given_models is not None:
-            return checked(self._given_models, registry.knows)
+            return checked(self._given_models, registry.knows, options.allowed_base_paths)
         if places.repository is not None:
-            return checked(places.repository.models(), registry.knows)
+            return checked(places.repository.models(), registry.knows, options.allowed_base_paths)
         return model_configs(options, registry.knows)

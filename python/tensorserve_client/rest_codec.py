@@ -191,8 +191,8 @@ def _array(value: Any, spec: TensorSpec | None) -> Array:
         array = np.empty(shape, object)
         array.ravel()[:] = list(_texts(value, len(shape))) if shape else [_text(value)]
         return array
-    array = np.asarray(value)
-    return array.astype(dtype) if dtype is not None else array
+    # Whole numbers of 64 bits among others would become floats first if NumPy had to find the type.
+    return np.array(value, dtype)
 
 
 def _is_json_text(value: Any) -> bool:

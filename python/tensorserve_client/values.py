@@ -72,6 +72,15 @@ def _from_list(value: Sequence[Any], what: str, spec: TensorSpec | None) -> Arra
         return _strings(list(_leaves(value)), shape, what)
     try:
         array = np.asarray(value)
+        if (
+            array.dtype.kind in "fO"
+            and isinstance(first, int)
+            and all(isinstance(leaf, int) for leaf in _leaves(value))
+        ):
+            # NumPy has made floats or objects of whole numbers, since some need the 64th bit.
+            array = np.asarray(value, np.uint64)
+    except OverflowError:
+        raise InputError(f"{what} holds whole numbers that do not fit 64 bits") from None
     except ValueError:
         _shape(value, what)
         raise InputError(f"{what} cannot become an array") from None

@@ -3,6 +3,7 @@
 
 import gc
 import json
+import re
 import subprocess
 import sys
 import time
@@ -16,7 +17,9 @@ import numpy as np
 import psutil
 import pytest
 
+import tensorserve
 from tensorserve.client import Client
+from tensorserve.runtimes import tensorflow_library
 from tests.meta.repository import ROOT
 from tests.server_process import ServerProcess
 
@@ -105,3 +108,80 @@ def test_10000_calls_leak_nothing(server: ServerProcess, protocol: str) -> None:
     print(before, after)
     assert after[0] - before[0] < 8
     assert after[1:] == before[1:]
+
+
+def test_loading_and_the_first_answer_take_less_than_a_second(models: Path) -> None:
+    path = str(models / MODEL / "1")
+    ours = "import time; t = time.perf_counter(); import tensorserve\n"
+    ours += f"tensorserve.load({path!r})(x=[1.0]); print(time.perf_counter() - t)"
+    theirs = "import time; t = time.perf_counter(); import tensorflow as tf\n"
+    theirs += f"tf.saved_model.load({path!r}).signatures['serving_default'](x=tf.constant([1.0]))\n"
+    theirs += "print(time.perf_counter() - t)"
+    mine, other = min(python(ours) for _ in range(3)), min(python(theirs) for _ in range(2))
+    print(f"tensorserve.load {mine:.2f} s, tf.saved_model.load {other:.2f} s")
+    assert mine < 1
+
+
+def test_a_call_costs_at_most_10_us_more_than_a_bare_run(models: Path) -> None:
+    """Both in the same seconds, in turns: a bare TF_SessionRun, and a call of Python's."""
+    path, library = str(models / MODEL / "1"), tensorflow_library.find_library()
+    floor = [
+        "cargo",
+        "run",
+        "--quiet",
+        "--profile",
+        "ci",
+        "--package",
+        "tensorserve-runtimes",
+        "--example",
+        "run_floor",
+    ]
+    floor += ["--", library, path, "serving_default", "20000", "3"]
+    model = tensorserve.load(path)
+
+    def call() -> float:
+        times = []
+        for _ in range(20_000):
+            started = time.perf_counter_ns()
+            model(x=X)
+            times.append(time.perf_counter_ns() - started)
+        return float(np.median(times)) / 1e3
+
+    call()
+    pairs = []
+    for _ in range(3):
+        done = subprocess.run(floor, cwd=ROOT, capture_output=True, text=True, check=True)
+        pairs.append((json.loads(done.stdout)["p50_us"], call()))
+    more = float(np.median([mine - bare for bare, mine in pairs]))
+    print(f"bare run and call, us: {pairs}; {more:.1f} more")
+    assert more <= 10
+
+
+def test_bench_reaches_0_6_of_h2loads_rate(server: ServerProcess, tmp_path: Path) -> None:
+    from tensorserve.bench import requests
+    from tensorserve.bench.measuring import Load, measure
+    from tensorserve_client.verbs import Spec
+
+    made = requests.predict(f"grpc://{server.grpc_target}", Spec(MODEL), [{"x": X}])
+    body = tmp_path / "body"
+    body.write_bytes(b"\0" + len(made.bodies[0]).to_bytes(4, "big") + made.bodies[0])
+    h2load = ["h2load", "-t1", "-c4", "-m16", "-D3", "--warm-up-time=1", f"--data={body}"]
+    h2load += ["-Hcontent-type: application/grpc", "-Hte: trailers", f"http://{server.grpc_target}{made.path}"]
+    pairs = []
+    for _ in range(3):
+        done = subprocess.run(h2load, capture_output=True, text=True, check=True)
+        found = re.search(r"finished in .*?, ([0-9.]+) req/s", done.stdout)
+        assert found is not None, done.stdout
+        mine = measure(made, Load(concurrency=64, connections=4, seconds=3))
+        assert not mine.errors
+        pairs.append((float(found[1]), mine.rate))
+    share = float(np.median([mine / theirs for theirs, mine in pairs]))
+    print(f"h2load and bench, requests/s: {pairs}; {share:.2f}")
+    assert share >= 0.6
+
+
+def test_percentiles_are_those_of_drawn_times() -> None:
+    command = ["cargo", "test", "--quiet", "--profile", "ci", "--package", "tensorserve-loadgen", "--", "--ignored"]
+    done = subprocess.run([*command, "--nocapture"], cwd=ROOT, capture_output=True, text=True, check=False)
+    print(done.stdout)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -20,6 +20,7 @@ from tests.server_process import ServerProcess, free_ports, model_config, progra
 
 NAME = "half_plus_two"
 TOKEN = "a-token-that-nobody-guesses"
+NO_CHANGE = {"added": [], "removed": [], "changed": [], "lost_labels": {}}
 
 
 @pytest.fixture(scope="module")
@@ -71,11 +72,11 @@ def test_a_model_comes_and_goes(rest: RestClient, models: Path) -> None:
     assert (reply.status_code, reply.json()["ready"], reply.json()["origin"]) == (201, True, "admin")
     assert rest.predict("extra", {"instances": [2.0]}).json() == {"predictions": [6.0]}
     # Reading the file again does not take it away.
-    assert rest.post("/v1/admin/reload", {}).json() == {"added": [], "removed": [], "changed": []}
+    assert rest.post("/v1/admin/reload", {}).json() == NO_CHANGE
     again = rest.post("/v1/admin/models/extra", {"base_path": str(models / NAME)})
     assert (again.status_code, again.json()) == (409, {"error": "Model extra is configured already."})
     gone = rest.session.delete(f"{rest.url}/v1/admin/models/extra?wait=true", timeout=30)
-    assert gone.json() == {"added": [], "removed": ["extra"], "changed": []}
+    assert gone.json() == {**NO_CHANGE, "removed": ["extra"]}
     assert rest.predict("extra", {"instances": [2.0]}).status_code == 404
     assert rest.get("/v1/admin/models/extra").status_code == 404
 

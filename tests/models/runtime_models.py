@@ -306,9 +306,84 @@ def custom_op(folder: Path) -> None:
     export_graph(folder / "model", build)
 
 
+def convolutions(folder: Path) -> None:
+    """Signatures of TensorFlow 2 that convolve x, `[n, height, width, 1]`, with a kernel of ones, 2 by 2."""
+    module = tf.Module()
+    module.kernel = tf.Variable(tf.ones([2, 2, 1, 1]))
+    images = [tf.TensorSpec([None, None, None, 1], tf.float32, name="x")]
+
+    def convolve(x: Any) -> Any:
+        return tf.nn.relu(tf.nn.conv2d(x, module.kernel, 1, "VALID"))
+
+    def padded(x: Any) -> Any:
+        return tf.nn.conv2d(tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]]), module.kernel, 1, "VALID")
+
+    def looped(x: Any) -> Any:
+        return tf.while_loop(
+            lambda _, n: n < 2,
+            lambda y, n: (convolve(y), n + 1),
+            [x, 0],
+            [tf.TensorShape([None] * 4), tf.TensorShape([])],
+        )[0]
+
+    def branched(x: Any) -> Any:
+        return tf.cond(tf.reshape(x, [-1])[0] > 0, lambda: convolve(x), lambda: x)
+
+    def flat(x: Any) -> Any:
+        return tf.nn.conv1d(x, module.kernel[0], 1, "VALID")
+
+    def transposed(x: Any, sizes: Any) -> Any:
+        return tf.nn.conv2d_transpose(x, module.kernel, sizes, 1, "VALID")
+
+    def scattered(x: Any, at: Any) -> Any:
+        return tf.tensor_scatter_nd_add(x, at, tf.ones([1, 1]))
+
+    def serve(compute: Callable[..., Any], *inputs: Any) -> Any:
+        return tf.function(lambda *values: {"y": compute(*values)}, input_signature=inputs)
+
+    sizes = tf.TensorSpec([4], tf.int64, name="sizes")
+    signatures = {
+        "convolve": serve(convolve, *images),
+        "nested": serve(tf.function(tf.function(convolve)), *images),
+        "padded": serve(padded, *images),
+        "looped": serve(looped, *images),
+        "branched": serve(branched, *images),
+        "flat": serve(flat, tf.TensorSpec([None, None, 1], tf.float32, name="x")),
+        "transposed": serve(lambda x, sizes: transposed(x, tf.cast(sizes, tf.int32)), *images, sizes),
+        "scattered": serve(
+            scattered, tf.TensorSpec([None, 1], tf.float32, name="x"), tf.TensorSpec([1, 1], tf.int64, name="at")
+        ),
+    }
+    for name, function in signatures.items():
+        setattr(module, name, function)
+    tf.saved_model.save(module, str(folder), signatures=signatures)
+
+
+def graph_convolutions(folder: Path) -> None:
+    """Two convolutions with kernels of ones, 2 by 2, as a graph of TensorFlow 1; a loop and the first alone as well."""
+
+    def build() -> dict[str, Any]:
+        x = v1.placeholder(tf.float32, shape=[None, None, None, 1], name="x")
+        kernel = v1.get_variable("kernel", initializer=tf.ones([2, 2, 1, 1]), use_resource=False)
+        first = tf.nn.conv2d(x, kernel, 1, "VALID", name="first")
+        second = tf.nn.conv2d(tf.nn.relu(first), kernel, 1, "VALID", name="second")
+        v1.disable_control_flow_v2()
+        loop = v1.while_loop(
+            lambda _, n: n < 2,
+            lambda y, n: (tf.nn.conv2d(y, kernel, 1, "VALID"), n + 1),
+            [x, tf.constant(0)],
+            [tf.TensorShape([None] * 4), tf.TensorShape([])],
+        )[0]
+        v1.enable_control_flow_v2()
+        outputs = {"second": second, "first": first, "loop": loop, "size": tf.size(x)}
+        return {name: signature({"x": x}, {"y": output}) for name, output in outputs.items()}
+
+    export_graph(folder, build)
+
+
 MODELS: list[Callable[[Path], None]] = [
     *(half_plus_two, large_variable, identities, strings, scalars, tf1_assets, several_outputs, matmul, endless),
-    *(resource_output, several_tags, custom_op),
+    *(resource_output, several_tags, custom_op, convolutions, graph_convolutions),
 ]
 
 

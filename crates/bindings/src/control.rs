@@ -4,6 +4,7 @@
 //! Only one thread of its own waits for the interpreter. Python takes a question in, returns at once, and answers from
 //! whichever thread it likes.
 
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -12,14 +13,14 @@ use bytes::Bytes;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use tensorserve_servables::{Code, Result, ServingError};
-use tensorserve_transport::control::{AdminReply, AdminRequest, Answer, ControlPlane};
+use tensorserve_transport::control::{AdminReply, AdminRequest, Answer, ControlPlane, ReloadRequest};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 /// Questions of each kind that may wait for an answer at once.
 const MAX_OPEN: usize = 64;
 
 enum Question {
-    ReloadConfig(Bytes),
+    ReloadConfig(ReloadRequest),
     Admin(AdminRequest),
 }
 
@@ -96,7 +97,7 @@ impl PythonControlPlane {
 }
 
 impl ControlPlane for PythonControlPlane {
-    fn reload_config(&self, request: Bytes) -> Answer<Bytes> {
+    fn reload_config(&self, request: ReloadRequest) -> Answer<Bytes> {
         let answer = self.ask(Question::ReloadConfig(request));
         Box::pin(async { answer.await.map(|reply| reply.body) })
     }
@@ -112,11 +113,14 @@ fn busy() -> ServingError {
 
 fn hand_over(control: Py<PyAny>, inbox: Receiver<(Question, ControlReply)>) {
     while let Ok((question, reply)) = inbox.recv() {
-        Python::attach(|py| {
-            if let Err(error) = call(control.bind(py), question, reply) {
-                error.write_unraisable(py, Some(control.bind(py)));
-            }
-        });
+        // A panic must not be the last thing that this thread does.
+        let _ = panic::catch_unwind(AssertUnwindSafe(|| {
+            Python::attach(|py| {
+                if let Err(error) = call(control.bind(py), question, reply) {
+                    tensorserve_log::error!("The control plane did not take in a request: {error}");
+                }
+            });
+        }));
     }
     Python::attach(|_| drop(control));
 }
@@ -125,22 +129,29 @@ fn call(control: &Bound<'_, PyAny>, question: Question, reply: ControlReply) -> 
     let py = control.py();
     match question {
         Question::ReloadConfig(request) => {
-            control.call_method1("reload_config", (PyBytes::new(py, &request), reply))?;
+            let headers = dictionary(py, request.headers)?;
+            let body = PyBytes::new(py, &request.body);
+            control.call_method1("reload_config", (body, headers, request.peer.name(), reply))?;
         }
         Question::Admin(request) => {
-            let headers = PyDict::new(py);
-            for (name, value) in request.headers {
-                // Two hosts are no host that can be trusted.
-                let value = match headers.get_item(name)? {
-                    Some(other) => format!("{other}, {value}"),
-                    None => value,
-                };
-                headers.set_item(name, value)?;
-            }
+            let headers = dictionary(py, request.headers)?;
             let body = PyBytes::new(py, &request.body);
             let arguments = (request.method, request.target, headers, request.peer.name(), body, reply);
             control.call_method1("admin", arguments)?;
         }
     }
     Ok(())
+}
+
+fn dictionary<'py>(py: Python<'py>, headers: Vec<(&'static str, String)>) -> PyResult<Bound<'py, PyDict>> {
+    let dictionary = PyDict::new(py);
+    for (name, value) in headers {
+        // Two hosts are no host that can be trusted.
+        let value = match dictionary.get_item(name)? {
+            Some(other) => format!("{other}, {value}"),
+            None => value,
+        };
+        dictionary.set_item(name, value)?;
+    }
+    Ok(dictionary)
 }

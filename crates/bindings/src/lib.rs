@@ -6,7 +6,9 @@
 mod batching;
 mod control;
 mod data_plane;
+mod engine;
 mod error;
+mod load_test;
 mod request_log;
 mod servable;
 mod tensorflow;
@@ -28,6 +30,10 @@ mod _core {
     #[pymodule_export]
     use super::data_plane::DataPlane;
     #[pymodule_export]
+    use super::engine::Engine;
+    #[pymodule_export]
+    use super::load_test::LoadTest;
+    #[pymodule_export]
     use super::request_log::RequestLog;
     #[pymodule_export]
     use super::servable::Servable;
@@ -39,6 +45,14 @@ mod _core {
     #[pyfunction]
     fn descriptor_set(py: Python<'_>) -> Bound<'_, PyBytes> {
         PyBytes::new(py, tensorserve_protos::FILE_DESCRIPTOR_SET)
+    }
+
+    #[pyfunction]
+    fn take_log_lines(py: Python<'_>, timeout_seconds: f64) -> PyResult<(Vec<(i32, String)>, usize)> {
+        let timeout = super::data_plane::duration(timeout_seconds)?;
+        let taken = py.detach(|| tensorserve_log::take(timeout));
+        let lines = taken.lines.into_iter().map(|line| (line.level.number(), line.text)).collect();
+        Ok((lines, taken.dropped))
     }
 
     #[pymodule_init]

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use prost::Message;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -32,6 +33,11 @@ impl Servable {
         self.servable.signature_defs().keys().cloned().collect()
     }
 
+    #[getter]
+    fn warnings(&self) -> Vec<String> {
+        self.servable.warnings()
+    }
+
     #[pyo3(signature = (parameters, pad_values = None, auto = false, latency_slo_ms = 0, execution_threads = 0))]
     fn enable_batching(
         &self,
@@ -48,6 +54,11 @@ impl Servable {
         let auto = auto.then_some(AutoBatching { latency_objective, threads });
         let batching = Batching { parameters, auto, pad_values: pad_values.unwrap_or_default() };
         py.detach(|| self.servable.enable_batching(batching)).map_err(to_python)
+    }
+
+    fn signature_def<'py>(&self, py: Python<'py>, signature: &str) -> Option<Bound<'py, PyBytes>> {
+        let def = self.servable.signature_defs().get(signature)?;
+        Some(PyBytes::new(py, &def.encode_to_vec()))
     }
 
     fn method_name(&self, signature: &str) -> Option<String> {

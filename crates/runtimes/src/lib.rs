@@ -14,6 +14,8 @@ use tensorserve_tensors::{Result, ServingError, Tensor};
 
 mod background;
 mod descriptor;
+#[cfg(feature = "python")]
+pub mod dlpack;
 mod memory;
 pub mod tensorflow;
 
@@ -119,6 +121,12 @@ pub trait Session: Send + Sync {
         options: &RunOptions,
     ) -> Result<Vec<Tensor>>;
 
+    /// Whether a tensor in the middle of a graph may be fed with this value: it must have the rank that its kernel would
+    /// have given it, where that is known. For those who feed more than the inputs of signatures.
+    fn check_feed(&self, _handle: TensorHandle, _value: &Tensor) -> Result<()> {
+        Ok(())
+    }
+
     /// What the time of a run of the signature with this key follows from, or of a run of any part of the graph.
     fn run_time(&self, _signature: Option<&str>) -> RunTime {
         RunTime::InputValues
@@ -144,6 +152,17 @@ pub trait Session: Send + Sync {
     /// if it parses none; `None` if that is not known.
     fn made_up_example(&self, _signature: &str) -> Option<&[u8]> {
         None
+    }
+
+    /// Whether the signature with this key was made ready at load, so that its first run is as quick as others. Nobody runs
+    /// one unasked that was not: that would take the time that was saved.
+    fn is_prepared(&self, _signature: &str) -> bool {
+        true
+    }
+
+    /// What is wrong with the model though it could be loaded, each in one line for the log.
+    fn warnings(&self) -> &[String] {
+        &[]
     }
 
     /// Whether [`Session::explain`] has more to say on this error of a run.

@@ -8,6 +8,8 @@ use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
+use http::header::{HeaderMap, HeaderValue};
+use http::request::Parts;
 use tensorserve_servables::{Code, Result, ServingError};
 
 use crate::Serving;
@@ -19,8 +21,8 @@ pub type Answer<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
 
 /// Decides what is served. Its methods return at once.
 pub trait ControlPlane: Send + Sync {
-    /// Answers a serialized `ReloadConfigRequest` with a `ReloadConfigResponse`.
-    fn reload_config(&self, request: Bytes) -> Answer<Bytes>;
+    /// Answers a `ReloadConfigRequest` with a `ReloadConfigResponse`.
+    fn reload_config(&self, request: ReloadRequest) -> Answer<Bytes>;
 
     /// Answers a request below `/v1/admin/`.
     fn admin(&self, request: AdminRequest) -> Answer<AdminReply>;
@@ -48,6 +50,16 @@ impl Peer {
     }
 }
 
+/// A call of `HandleReloadConfigRequest`.
+#[derive(Clone, Debug)]
+pub struct ReloadRequest {
+    /// As those of an [`AdminRequest`].
+    pub headers: Vec<(&'static str, String)>,
+    pub peer: Peer,
+    /// The serialized message.
+    pub body: Bytes,
+}
+
 /// A request of the admin API.
 #[derive(Clone, Debug)]
 pub struct AdminRequest {
@@ -67,6 +79,32 @@ pub struct AdminReply {
     pub status: u16,
     pub content_type: String,
     pub body: Bytes,
+}
+
+/// Headers that tell a program of this machine from a proxy or a web page in a browser. The last stands for all of its
+/// kind.
+const HEADERS: [&str; 8] =
+    ["authorization", "content-type", "host", "origin", "sec-fetch-site", "forwarded", "via", "x-real-ip"];
+const FORWARDED: &str = "x-forwarded";
+
+/// The headers of a request that decide who may do what.
+pub(crate) fn deciding_headers(head: &Parts) -> Vec<(&'static str, String)> {
+    let mut found: Vec<_> =
+        HEADERS.into_iter().filter_map(|name| joined(&head.headers, name).map(|value| (name, value))).collect();
+    // HTTP/2 names the host in the URI, as does HTTP/1 with an absolute one.
+    if let Some(authority) = head.uri.authority() {
+        found.retain(|(name, value)| *name != "host" || value != authority.as_str());
+        found.push(("host", authority.as_str().to_owned()));
+    }
+    if head.headers.keys().any(|name| name.as_str().starts_with(FORWARDED)) {
+        found.push((FORWARDED, "yes".to_owned()));
+    }
+    found
+}
+
+fn joined(headers: &HeaderMap, name: &str) -> Option<String> {
+    let values: Vec<_> = headers.get_all(name).iter().map(HeaderValue::as_bytes).map(String::from_utf8_lossy).collect();
+    (!values.is_empty()).then(|| values.join(", "))
 }
 
 /// Holds the control plane, once there is one and until the server stops.
@@ -96,4 +134,33 @@ pub(crate) async fn answered<T>(answer: Answer<T>, serving: &Serving) -> Result<
 /// Why a call is not answered when nobody decides what is served.
 pub(crate) fn no_control_plane() -> ServingError {
     ServingError::new(Code::Unimplemented, "this server's models cannot be changed")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(request: http::request::Builder) -> Vec<(&'static str, String)> {
+        deciding_headers(&request.body(()).unwrap().into_parts().0)
+    }
+
+    #[test]
+    fn headers_that_decide_are_passed_on() {
+        let request = http::Request::builder()
+            .uri("/v1/admin/models")
+            .header("Host", "localhost")
+            .header("Host", "evil.example")
+            .header("X-Forwarded-Proto", "https")
+            .header("Accept", "*/*");
+        let expected = [("host", "localhost, evil.example"), ("x-forwarded", "yes")];
+        assert_eq!(found(request), expected.map(|(name, value)| (name, value.to_owned())));
+    }
+
+    #[test]
+    fn the_authority_of_the_uri_is_a_host_too() {
+        let request = http::Request::builder().uri("http://evil.example/v1/admin/models");
+        assert_eq!(found(request), [("host", "evil.example".to_owned())]);
+        let request = http::Request::builder().uri("http://evil.example/v1/admin/models").header("Host", "localhost");
+        assert_eq!(found(request), [("host", "localhost".to_owned()), ("host", "evil.example".to_owned())]);
+    }
 }

@@ -181,7 +181,7 @@ async fn serve_secured(
 async fn serve_stream(client: Client, stream: impl Connection, lane: &Arc<Lane>, stop: ShutdownWatch) {
     let (protocol, peer) = client;
     match protocol {
-        Protocol::Grpc => grpc::connection::serve(stream, lane, stop).await,
+        Protocol::Grpc => grpc::connection::serve(stream, peer, lane, stop).await,
         Protocol::Rest => rest::connection::serve(stream, peer, lane, stop).await,
     }
 }

@@ -2,11 +2,11 @@
 """The parser of the sub-commands' arguments: argparse, which names the nearest flag when one is wrong."""
 
 import argparse
-import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 from tensorserve.cli.exit_status import OK, USAGE
+from tensorserve.cli.terminal import complain
 
 
 class UsageError(Exception):
@@ -48,7 +48,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Prints what is wrong and where the flags are listed."""
-        print(f"{self.prog}: {message}\n`{self.prog} --help` lists the arguments.", file=sys.stderr)
+        complain(f"{self.prog}: {message}\n`{self.prog} --help` lists the arguments.")
         raise SystemExit(USAGE)
 
     def flags(self) -> Iterator[str]:

@@ -3,19 +3,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import sys
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tensorserve.cli.arguments import Parser, UsageError
 from tensorserve.cli.exit_status import FAILURE, OK, USAGE
+from tensorserve.cli.terminal import as_json, complain, say
 from tensorserve.errors import Code, ServingError
 
 if TYPE_CHECKING:
-    from tensorserve.export import Classify, Regress
+    from tensorserve.export import Classify, ExportedVersion, Regress
     from tensorserve.export.preprocessing import Preprocessing
 
 _EXAMPLES = """\
@@ -73,26 +74,45 @@ def run(words: Sequence[str]) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
     try:
-        import tensorserve.export.exporter as exporter
-
-        done = exporter.export(
-            arguments.model,
-            arguments.base_path,
-            signatures=_signatures(arguments),
-            samples=_samples(arguments.samples),
-            quantize=arguments.quantize,
-            version=arguments.version,
-            compare=not arguments.no_check,
-            warmup=not arguments.no_warmup,
-        )
+        with _without_native_output():
+            done = _export(arguments)
     except ServingError as error:
-        print(f"tensorserve export: {error.message}", file=sys.stderr)
+        complain(f"tensorserve export: {error.message}")
         return USAGE if error.code is Code.INVALID_ARGUMENT else FAILURE
     except ModuleNotFoundError as error:
-        print(f"tensorserve export: {error}; run: pip install 'tensorserve[tensorflow]'", file=sys.stderr)
+        complain(f"tensorserve export: {error}; run: pip install 'tensorserve[tensorflow]'")
         return FAILURE
-    print(json.dumps(done.as_dict(), indent=2) if arguments.json else done)
+    say(as_json(done.as_dict()) if arguments.json else done)
     return OK
+
+
+def _export(arguments: Namespace) -> ExportedVersion:
+    from tensorserve.export import export
+
+    return export(
+        arguments.model,
+        arguments.base_path,
+        signatures=_signatures(arguments),
+        samples=_samples(arguments.samples),
+        quantize=arguments.quantize,
+        version=arguments.version,
+        compare=not arguments.no_check,
+        warmup=not arguments.no_warmup,
+    )
+
+
+@contextlib.contextmanager
+def _without_native_output() -> Iterator[None]:
+    """TensorFlow's native code greets on standard error; what goes wrong comes as an exception."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _signatures(arguments: Namespace) -> dict[str, Any]:

@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from tensorserve.cli.arguments import Parser, UsageError
 from tensorserve.cli.exit_status import FAILURE, OK, REFUSED
+from tensorserve.cli.terminal import as_json, complain, say
 from tensorserve.errors import ServingError
 
 if TYPE_CHECKING:
@@ -48,9 +47,9 @@ def run(words: Sequence[str]) -> int:
     try:
         model = inspect_model(arguments.path, tags, arguments.version)
         if arguments.diff:
-            return _print_difference(model, inspect_model(arguments.diff, tags), as_json=arguments.json)
+            return _print_difference(model, inspect_model(arguments.diff, tags), in_json=arguments.json)
     except ServingError as error:
-        print(f"tensorserve inspect: {error.message}", file=sys.stderr)
+        complain(f"tensorserve inspect: {error.message}")
         return FAILURE
     from tensorserve.inspect import text
 
@@ -58,19 +57,19 @@ def run(words: Sequence[str]) -> int:
         from tensorserve.inspect.samples import samples
 
         requests = {signature.name: asdict(samples(model, signature)) for signature in model.signatures}
-        print(json.dumps({**model.as_dict(), "requests": requests}, indent=2))
+        say(as_json({**model.as_dict(), "requests": requests}))
     else:
-        print(text.ops_report(model) if arguments.ops else text.report(model), end="")
+        say(text.ops_report(model) if arguments.ops else text.report(model), end="")
     return OK
 
 
-def _print_difference(before: Model, after: Model, *, as_json: bool) -> int:
+def _print_difference(before: Model, after: Model, *, in_json: bool) -> int:
     from tensorserve.inspect import text
     from tensorserve.inspect.difference import differences
 
     changes = differences(before, after)
-    if as_json:
-        print(json.dumps({"changes": [asdict(change) for change in changes]}, indent=2))
+    if in_json:
+        say(as_json({"changes": [asdict(change) for change in changes]}))
     else:
-        print(text.changes_report(before, after, changes), end="")
+        say(text.changes_report(before, after, changes), end="")
     return REFUSED if any(change.breaks for change in changes) else OK

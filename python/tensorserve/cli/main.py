@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from tensorserve.cli.exit_status import OK, USAGE, end_process
+from tensorserve.cli.terminal import complain
+from tensorserve.log import open_standard_descriptors
 
 # Each sub-command is a module with a function `run(words) -> exit status`, imported only when it is used. Those whose
 # arguments are not the server's flags have `parser()` as well.
@@ -13,6 +15,8 @@ COMMANDS = {
     "serve": "Serve models over gRPC and HTTP/REST.",
     "export": "Write a trained model as a version that a server finds.",
     "inspect": "Show what a model takes and gives, without loading it.",
+    "predict": "Send one request to a server, or to a model on disk.",
+    "bench": "Measure what a server can take, and how long its answers take.",
     "models": "Look at and change the models of a running server.",
     "warmup": "Make, show and try warm-up files.",
     "completion": "Print a script that completes commands and flags, for bash, zsh or fish.",
@@ -21,6 +25,7 @@ COMMANDS = {
 
 def main(words: Sequence[str] | None = None) -> None:
     """Runs the command and ends the process with its exit status."""
+    open_standard_descriptors()
     end_process(run(sys.argv[1:] if words is None else words))
 
 
@@ -37,8 +42,8 @@ def run(words: Sequence[str]) -> int:
 
         return print_versions()
     if command not in COMMANDS:
-        print(f"tensorserve: unknown command: {command}{_nearest(command)}", file=sys.stderr)
-        print("`tensorserve --help` lists the commands.", file=sys.stderr)
+        complain(f"tensorserve: unknown command: {command}{_nearest(command)}")
+        complain("`tensorserve --help` lists the commands.")
         return USAGE
     run_command: Callable[[Sequence[str]], int] = import_module(f"tensorserve.cli.{command}").run
     return run_command(words[1:])

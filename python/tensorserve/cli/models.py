@@ -2,8 +2,6 @@
 """`tensorserve models`: looks at and changes the models of a running server, over its admin API."""
 
 import argparse
-import json
-import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,10 +10,14 @@ from urllib.parse import quote, urlencode
 from tensorserve.cli.admin_client import AdminClient, ServerRefusedError, ServerUnreachableError
 from tensorserve.cli.arguments import Parser, UsageError
 from tensorserve.cli.exit_status import OK, REFUSED, UNREACHABLE, USAGE
+from tensorserve.cli.terminal import as_json, complain, say
+from tensorserve.log import printable
 
 # How long a server may take until its ports answer, and how often that is tried.
 _START_SECONDS = 60.0
 _LOOK_SECONDS = 0.1
+
+_CHANGES = ("added", "removed", "changed")
 
 _Command = Callable[[AdminClient, argparse.Namespace], Any]
 
@@ -36,12 +38,12 @@ def run(words: Sequence[str]) -> int:
         return _failed(f"{error}\nIs the server running with --rest_api_port? Name it with --server.", UNREACHABLE)
     except ServerRefusedError as error:
         return _failed(str(error), REFUSED)
-    print(json.dumps(answer, indent=2) if arguments.json else _as_text(answer), end="\n")
+    say(as_json(answer) if arguments.json else _as_text(answer))
     return OK
 
 
 def _failed(text: str, status: int) -> int:
-    print(f"tensorserve models: {text}", file=sys.stderr)
+    complain(f"tensorserve models: {text}")
     return status
 
 
@@ -191,14 +193,24 @@ def _as_text(answer: Any) -> str:
         return _table([answer])
     if "ready" in answer:
         return "Every model answers."
-    changes = [f"{change}: {', '.join(names)}" for change, names in answer.items() if names]
+    changes = [f"{change}: {', '.join(map(printable, answer[change]))}" for change in _CHANGES if answer.get(change)]
+    changes += [
+        printable(f"label {label} of {name}: {_lost(lost)}")
+        for name, labels in answer.get("lost_labels", {}).items()
+        for label, lost in labels.items()
+    ]
     return "\n".join(changes) or "Nothing has changed."
+
+
+def _lost(label: Any) -> str:
+    after = "gone, since the configuration does not have it" if label["after"] is None else f"version {label['after']}"
+    return f"version {label['before']} before, now {after}"
 
 
 def _table(models: Sequence[Any]) -> str:
     rows: list[tuple[str, ...]] = [("MODEL", "VERSION", "STATE", "LABELS", "SINCE", "REMARK")]
     for model in models:
-        rows += _rows(model)
+        rows += (tuple(map(printable, row)) for row in _rows(model))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
     return "\n".join(line.rstrip() for line in lines)

@@ -5,15 +5,16 @@ import logging
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from types import FrameType
 from typing import TextIO
 
 from tensorserve.cli.exit_status import FAILURE, OK, end_process
-from tensorserve.config.flags import ServerOptions
-from tensorserve.config.validation import LOG_LEVELS
+from tensorserve.config.flags import LOG_LEVELS, ServerOptions
 from tensorserve.errors import ServingError
-from tensorserve.log import configure_logging
+from tensorserve.log import configure_logging, flush_log, printable
+from tensorserve.loops import start_thread
 from tensorserve.server import ModelServer
 
 logger = logging.getLogger(__name__)
@@ -21,6 +22,9 @@ logger = logging.getLogger(__name__)
 # The system may hand a signal to another thread than the main one, where Python handles it; that does not end a wait of
 # the main thread, so it looks this often.
 _LOOK_SECONDS = 0.1
+
+# Nobody may read what a server says.
+_FLUSH_SECONDS = 1.0
 
 
 class _Signals:
@@ -48,13 +52,17 @@ class _Signals:
         while not self._received.wait(_LOOK_SECONDS):
             if self._hung_up:
                 self._hung_up = False
-                reload()
+                try:
+                    reload()
+                except ServingError as error:  # There is no thread for it now.
+                    logger.error("%s", error.message)
+                    self._hung_up = True
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self._received.is_set():
-            end_process(128 + number)
+            end_process(128 + number, _FLUSH_SECONDS)
         if not self._deferred:
-            end_process(OK)
+            end_process(OK, _FLUSH_SECONDS)
         self._received.set()
 
     def _hang_up(self, number: int, frame: FrameType | None) -> None:
@@ -84,16 +92,24 @@ def run_server(
         signals.defer()
         server.open_ports()
     except ServingError as error:
-        print(f"Failed to start server. Error: {error}", file=errors, flush=True)
+        _say_why(error, errors)
         return FAILURE
     signals.wait(partial(_reload_in_background, server))
     _drain(server)
+    flush_log(_FLUSH_SECONDS)
     return OK
+
+
+def _say_why(error: ServingError, errors: TextIO) -> None:
+    """The last line, behind what the log has to say."""
+    flush_log(_FLUSH_SECONDS)
+    with suppress(OSError):
+        print(printable(f"Failed to start server. Error: {error}"), file=errors, flush=True)
 
 
 def _reload_in_background(server: ModelServer) -> None:
     """In a thread of its own, so that a stop needs not wait for a model that loads."""
-    threading.Thread(target=_reload, args=(server,), name="reload", daemon=True).start()
+    start_thread("reload", partial(_reload, server))
 
 
 def _reload(server: ModelServer) -> None:
@@ -107,8 +123,11 @@ def _reload(server: ModelServer) -> None:
 def _drain(server: ModelServer) -> None:
     """Stops in a thread of its own, so that a second signal is handled meanwhile."""
     logger.info("Stopping: requests in flight may finish.")
-    stopping = threading.Thread(target=_stop, args=(server,), name="stop", daemon=True)
-    stopping.start()
+    try:
+        stopping = start_thread("stop", partial(_stop, server))
+    except ServingError:
+        _stop(server)
+        return
     while stopping.is_alive():
         stopping.join(_LOOK_SECONDS)
 

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from tensorserve.cli.exit_status import OK, USAGE
+from tensorserve.cli.terminal import complain
 from tensorserve.config.flags import ServerOptions
 from tensorserve.config.parser import nearest_flag, parse_command_line
 from tensorserve.errors import FlagError, UnknownFlagError
@@ -20,7 +21,7 @@ def run(words: Sequence[str]) -> int:
     try:
         options = read_options(words)
     except FlagError as error:
-        print(f"tensorserve serve: {error}", file=sys.stderr)
+        complain(f"tensorserve serve: {error}")
         return USAGE
     if options.version:
         from tensorserve.cli.versions import print_versions

@@ -5,16 +5,19 @@ import sys
 from collections.abc import Sequence
 
 from tensorserve.cli.exit_status import FAILURE, end_process
+from tensorserve.cli.terminal import complain, say
 from tensorserve.config.flags import ServerOptions
 from tensorserve.config.parser import parse_command_line
 from tensorserve.config.reference import usage
 from tensorserve.errors import FlagValueError
+from tensorserve.log import open_standard_descriptors
 
 _PROGRAM = "tensorflow_model_server"
 
 
 def main(words: Sequence[str] | None = None) -> None:
     """Runs the command and ends the process with its exit status."""
+    open_standard_descriptors()
     end_process(run(sys.argv[1:] if words is None else words))
 
 
@@ -23,7 +26,7 @@ def run(words: Sequence[str]) -> int:
     try:
         parsed = parse_command_line(words)
     except FlagValueError as error:
-        print(error, file=sys.stderr)
+        complain(error)
         print(usage(_PROGRAM), end="")
         return FAILURE
     if parsed.leftover[:1] == ("--help",):
@@ -35,7 +38,8 @@ def run(words: Sequence[str]) -> int:
 
         return print_versions(options.tensorflow_library)
     if parsed.leftover:
-        print(f"unknown argument: {parsed.leftover[0]}\n{usage(_PROGRAM)}", end="", flush=True)
+        say(f"unknown argument: {parsed.leftover[0]}\n{usage(_PROGRAM)}", end="")
+        sys.stdout.flush()
     from tensorserve.cli.process import run_server
 
     return run_server(options, sys.stdout)

@@ -5,15 +5,15 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import os
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tensorserve.cli.arguments import Parser, UsageError
 from tensorserve.cli.exit_status import FAILURE, OK
+from tensorserve.cli.terminal import as_json, complain, say
 from tensorserve.errors import Code, ServingError
+from tensorserve.log import printable
 
 if TYPE_CHECKING:
     from tensorserve._core import Servable
@@ -31,7 +31,7 @@ def run(words: Sequence[str]) -> int:
     try:
         {"record": _record, "inspect": _inspect, "replay": _replay}[arguments.action](arguments)
     except ServingError as error:
-        print(f"tensorserve warmup {arguments.action}: {error.message}", file=sys.stderr)
+        complain(f"tensorserve warmup {arguments.action}: {error.message}")
         return FAILURE
     return OK
 
@@ -81,7 +81,7 @@ def _record(arguments: argparse.Namespace) -> None:
         records = from_json(arguments.json, _load(directory, arguments), dataclasses.replace(choice, model=name))
     path = warmup_path(arguments.out)
     write_warmup_file(path, records)
-    print(f"{path}: {len(records)} requests, {sum(map(len, records))} bytes")
+    say(f"{path}: {len(records)} requests, {sum(map(len, records))} bytes")
 
 
 def _inspect(arguments: argparse.Namespace) -> None:
@@ -89,14 +89,15 @@ def _inspect(arguments: argparse.Namespace) -> None:
 
     for number, log in enumerate(read_logs(warmup_path(arguments.path))):
         record = describe(log)
-        print(json.dumps({"record": number, **dataclasses.asdict(record)}) if arguments.json else _line(number, record))
+        described = {"record": number, **dataclasses.asdict(record)}
+        say(as_json(described, indent=None) if arguments.json else _line(number, record))
 
 
 def _line(number: int, record: Record) -> str:
     inputs = ", ".join(f"{given.name} {given.dtype} {list(given.shape)}" for given in record.inputs)
     response = " with response" if record.has_response else ""
     kind, signature = record.kind or "nothing", record.signature or "serving_default"
-    return f"{number}: {kind} {record.model}/{signature} ({inputs}), {record.request_bytes} bytes{response}"
+    return printable(f"{number}: {kind} {record.model}/{signature} ({inputs}), {record.request_bytes} bytes{response}")
 
 
 def _replay(arguments: argparse.Namespace) -> None:
@@ -112,7 +113,7 @@ def _replay(arguments: argparse.Namespace) -> None:
         replayed = _run_in_process(path, _load(arguments.path, arguments), iterations)
     for number, (signature, seconds) in enumerate(replayed):
         times = ", ".join(f"{value * _MILLISECONDS:.3f}" for value in seconds) or "not run"
-        print(f"{number}: {signature}: {times}")
+        say(f"{number}: {printable(signature)}: {times}")
     runs = [value * _MILLISECONDS for _, seconds in replayed for value in seconds]
     if runs:
         median = sorted(runs)[len(runs) // 2]

@@ -3,6 +3,7 @@
 
 import dataclasses
 import enum
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +41,9 @@ class Flag:
         status: What it does here.
         aliases: Other spellings.
         repeatable: When given several times, the values are joined with commas; otherwise the last one counts.
+        least: The least number that it may be; None for no limit.
+        most: The largest.
+        choices: The texts that it may be; empty for any.
     """
 
     name: str
@@ -50,6 +54,19 @@ class Flag:
     status: Status
     aliases: tuple[str, ...] = ()
     repeatable: bool = False
+    least: int | None = None
+    most: int | None = None
+    choices: tuple[str, ...] = ()
+
+    def problem(self, value: FlagValue) -> str:
+        """Why it may not be this value; empty if it may."""
+        if self.choices and value not in self.choices:
+            return f"{self.name} must be one of {', '.join(filter(None, self.choices))}."
+        if isinstance(value, str) or self.least is None or self.least <= value <= (self.most or math.inf):
+            return ""
+        if self.most is not None:
+            return f"{self.name} must be between {self.least} and {self.most}."
+        return f"{self.name} must be above {self.least - 1}." if self.least else f"{self.name} must not be negative."
 
 
 # A row of the table becomes a dataclass field; the field's own type is what a type checker sees, hence the result Any.
@@ -62,6 +79,9 @@ def row(
     default_text: str | None = None,
     aliases: tuple[str, ...] = (),
     repeatable: bool = False,
+    least: int | None = None,
+    most: int | None = None,
+    choices: tuple[str, ...] = (),
 ) -> Any:
     """A dataclass field that carries what there is to say about a flag; see `Flag`."""
     facts = {
@@ -72,6 +92,9 @@ def row(
         "status": status,
         "aliases": aliases,
         "repeatable": repeatable,
+        "least": least,
+        "most": most,
+        "choices": choices,
     }
     return dataclasses.field(default=default, metadata=facts)
 
@@ -92,4 +115,7 @@ def flag_of(field: "dataclasses.Field[Any]") -> Flag:
         facts["status"],
         facts["aliases"],
         facts["repeatable"],
+        facts["least"],
+        facts["most"],
+        facts["choices"],
     )

@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from tensorserve.config.allowed_paths import AllowedBasePaths
 from tensorserve.config.flags import ServerOptions
 from tensorserve.config.logging_config import logging_config
-from tensorserve.config.text_format import read_text_message
+from tensorserve.config.text_format import parse_text_message, read_text
 from tensorserve.errors import Code, ServingError
+from tensorserve.log import is_one_line, printable
 from tensorserve.types import TENSORFLOW_PLATFORM, All, Latest, ModelConfig, Specific, VersionPolicy
 
 logger = logging.getLogger(__name__)
@@ -29,8 +31,9 @@ def model_configs(options: ServerOptions, knows_platform: Callable[[str], bool])
     Raises:
         ServingError: INVALID_ARGUMENT with TensorFlow Serving's text, or why the file cannot be read.
     """
+    allowed = options.allowed_base_paths
     if options.model_config_file:
-        return checked(read_model_config(options.model_config_file) or (), knows_platform)
+        return checked(read_model_config(options.model_config_file) or (), knows_platform, allowed)
     if not options.model_base_path:
         raise _invalid("Both server_options.model_base_path and server_options.model_config_file are empty!")
     logger.info(
@@ -38,12 +41,17 @@ def model_configs(options: ServerOptions, knows_platform: Callable[[str], bool])
         options.model_name,
         options.model_base_path,
     )
-    return checked([ModelConfig(options.model_name, options.model_base_path)], knows_platform)
+    return checked([ModelConfig(options.model_name, options.model_base_path)], knows_platform, allowed)
 
 
 def read_model_config(path: str) -> list[ModelConfig] | None:
     """Reads a file that holds a text `tensorflow.serving.ModelServerConfig`; see `from_message`."""
-    return from_message(read_text_message(path, "tensorflow.serving.ModelServerConfig"))
+    return parse_model_config(path, read_text(path))
+
+
+def parse_model_config(path: str, text: bytes) -> list[ModelConfig] | None:
+    """The same for what was read from the file."""
+    return from_message(parse_text_message(path, text, "tensorflow.serving.ModelServerConfig"))
 
 
 def from_message(message: Any) -> list[ModelConfig] | None:
@@ -61,15 +69,28 @@ def from_message(message: Any) -> list[ModelConfig] | None:
     return [_model(model) for model in message.model_config_list.config]
 
 
-def checked(configs: Iterable[ModelConfig], knows_platform: Callable[[str], bool]) -> tuple[ModelConfig, ...]:
-    """Checks a list of models and makes their base paths absolute."""
+def checked(
+    configs: Iterable[ModelConfig], knows_platform: Callable[[str], bool], allowed_base_paths: str = ""
+) -> tuple[ModelConfig, ...]:
+    """Checks a list of models and makes their base paths absolute.
+
+    Args:
+        configs: The models.
+        knows_platform: Whether some runtime loads models of a platform.
+        allowed_base_paths: `--allowed_base_paths`.
+
+    Raises:
+        ServingError: INVALID_ARGUMENT with TensorFlow Serving's text; PERMISSION_DENIED for a base path elsewhere.
+    """
+    allowed = AllowedBasePaths(allowed_base_paths)
     models: dict[str, ModelConfig] = {}
     for config in configs:
         if config.name in models:
             raise _invalid(f"Illegal to list model {config.name} multiple times in config list")
         if not knows_platform(config.platform):
             raise _invalid(f"Model {config.name} requests unsupported platform {config.platform}")
-        models[config.name] = _with_absolute_path(config)
+        models[config.name] = model = _with_absolute_path(config)
+        allowed.check(model)
     return tuple(models.values())
 
 
@@ -116,6 +137,9 @@ def _labels(labels: Mapping[str, int]) -> Mapping[str, int]:
 
 
 def _with_absolute_path(config: ModelConfig) -> ModelConfig:
+    if not is_one_line(config.base_path):
+        # TensorFlow writes it to the log as it is.
+        raise _invalid(f"The base path of model {config.name} has control characters: {printable(config.base_path)}")
     if not config.base_path:
         raise _invalid(
             f"Expected model {config.name} to have an absolute path or URI; got base_path()={config.base_path}"

@@ -5,6 +5,7 @@ import logging
 from typing import Any
 
 from tensorserve.errors import Code, ServingError
+from tensorserve.files import read_file
 
 logger = logging.getLogger(__name__)
 
@@ -20,12 +21,16 @@ def read_text_message(path: str, message_name: str) -> Any:
         ServingError: NOT_FOUND or another code of the file system if the file cannot be read, INVALID_ARGUMENT if it is
             empty or is not such a message; line and column are logged.
     """
+    return parse_text_message(path, read_text(path), message_name)
+
+
+def parse_text_message(path: str, text: bytes, message_name: str) -> Any:
+    """The same for what was read from the file."""
     # Both take tens of milliseconds to import, and a server without such files needs neither.
     from google.protobuf import text_format
 
     from tensorserve import protos
 
-    text = _read(path)
     message = protos.message(message_name)()
     try:
         return text_format.Parse(text, message, descriptor_pool=message.DESCRIPTOR.file.pool)
@@ -34,10 +39,10 @@ def read_text_message(path: str, message_name: str) -> Any:
         raise ServingError(Code.INVALID_ARGUMENT, f"Invalid protobuf file: '{path}'") from error
 
 
-def _read(path: str) -> bytes:
+def read_text(path: str) -> bytes:
+    """What is in such a file. Raises ServingError, as `read_text_message`."""
     try:
-        with open(path, "rb") as file:
-            content = file.read()
+        content = read_file(path)
     except OSError as error:
         raise ServingError.wrap(error) from error
     # The original maps the file into memory, which an empty one refuses; a file of blanks is an empty message.

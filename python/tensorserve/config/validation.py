@@ -11,32 +11,6 @@ from tensorserve.errors import Code, ServingError
 
 logger = logging.getLogger(__name__)
 
-LOG_LEVELS = ("debug", "info", "warning", "error")
-
-_CHOICES = {
-    "log_level": LOG_LEVELS,
-    "inter_op_threading": ("auto", "caller", "pool"),
-    "admin_api": ("loopback", "token", "off"),
-    "version_transition_policy": ("availability_preserving", "resource_preserving"),
-}
-_NOT_NEGATIVE = (
-    "io_threads",
-    "execution_threads",
-    "max_in_flight",
-    "max_in_flight_per_model",
-    "latency_slo_ms",
-    "drain_timeout_seconds",
-    "model_memory_limit_mb",
-    "object_store_poll_wait_seconds",
-)
-_POSITIVE = (
-    "max_request_bytes",
-    "max_reply_bytes",
-    "request_log_max_file_mb",
-    "request_log_max_file_seconds",
-    "request_log_buffer_mb",
-)
-
 
 def check_options(options: ServerOptions) -> ServerOptions:
     """Gives the options a server can work with.
@@ -81,19 +55,9 @@ def _check_security(options: ServerOptions) -> None:
 
 
 def _check_ranges(options: ServerOptions) -> None:
-    if not 0 <= options.per_process_gpu_memory_fraction <= 1:
-        raise _invalid("per_process_gpu_memory_fraction must be between 0 and 1.")
-    if not 0 <= options.load_niceness <= 19:
-        raise _invalid("load_niceness must be between 0 and 19.")
-    for name, choices in _CHOICES.items():
-        if getattr(options, name) not in choices:
-            raise _invalid(f"{name} must be one of {', '.join(choices)}.")
-    for name in _NOT_NEGATIVE:
-        if getattr(options, name) < 0:
-            raise _invalid(f"{name} must not be negative.")
-    for name in _POSITIVE:
-        if getattr(options, name) <= 0:
-            raise _invalid(f"{name} must be above 0.")
+    for flag in FLAGS:
+        if problem := flag.problem(getattr(options, flag.name)):
+            raise _invalid(problem)
 
 
 def _check_models(options: ServerOptions) -> None:

@@ -50,24 +50,23 @@ def answers(built: Built, inputs: Mapping[str, Any]) -> dict[str, Any]:
         raise RefusedInputsError(f"the model does not take the inputs it was tried with ({text})") from error
 
 
-class Exported:
-    """A version that was written, loaded again as anybody would.
+def answers_of(folder: str, asked: Mapping[str, tuple[Built, Mapping[str, Any]]]) -> dict[str, Mapping[str, Any]]:
+    """What a version answers that was written, loaded again as anybody would.
 
     Args:
         folder: The version.
+        asked: Each signature with its inputs, by name.
     """
+    import tensorflow as tf
 
-    def __init__(self, folder: str) -> None:
-        import tensorflow as tf
+    from tensorserve.export.saving import as_arguments
 
-        self._loaded = tf.saved_model.load(folder)
-
-    def answers(self, signature: str, built: Built, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """What a signature answers, as arrays."""
-        from tensorserve.export.saving import as_arguments
-
-        outputs = self._loaded.signatures[signature](**as_arguments(built, inputs))
-        return {alias: tensor.numpy() for alias, tensor in outputs.items()}
+    loaded = tf.saved_model.load(folder)
+    found: dict[str, Mapping[str, Any]] = {}
+    for name, (built, inputs) in asked.items():
+        outputs = loaded.signatures[name](**as_arguments(built, inputs))
+        found[name] = {alias: tensor.numpy() for alias, tensor in outputs.items()}
+    return found
 
 
 def best_seconds(run: Any) -> float:

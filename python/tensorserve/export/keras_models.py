@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tensorserve.errors import Code, ServingError
@@ -58,8 +58,9 @@ def computation(model: Any, specs: Mapping[str, Any], samples: Mapping[str, Any]
         samples: The same by the caller's samples; a model that is a class of its own does not know all of it.
 
     Raises:
-        ServingError: FAILED_PRECONDITION, its inputs are not known.
+        ServingError: FAILED_PRECONDITION, its inputs are not known, or Keras does not run on TensorFlow.
     """
+    _check_backend(model)
     structure = _input_structure(model)
     if structure is None:
         return _subclassed(model, dict(specs) or _known_inputs(model, samples))
@@ -74,6 +75,17 @@ def computation(model: Any, specs: Mapping[str, Any], samples: Mapping[str, Any]
 
     inputs = dict(zip(names, map(_open_spec, flat), strict=True))
     return Computation(inputs, _output_names(model), call, tuple(_owners(model)))
+
+
+def _check_backend(model: Any) -> None:
+    keras = sys.modules.get("keras")
+    if keras is None or not isinstance(model, keras.Model) or keras.backend.backend() == "tensorflow":
+        return
+    text = (
+        f"Keras runs on {keras.backend.backend()} in this process. Save the model with model.save('model.keras'), and "
+        "run `KERAS_BACKEND=tensorflow tensorserve export model.keras BASE_PATH`."
+    )
+    raise ServingError(Code.FAILED_PRECONDITION, text)
 
 
 def _subclassed(model: Any, inputs: Mapping[str, Any]) -> Computation:
@@ -224,11 +236,13 @@ def _owners(model: Any) -> Iterator[Any]:
     layers = model._flatten_layers() if hasattr(model, "_flatten_layers") else [model]
     for layer in layers:
         for value in list(vars(layer).values()):
-            for each in (
-                value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else [value]
-            ):
-                if isinstance(each, TrackableResource):
-                    yield each
+            yield from (each for each in _members(value) if isinstance(each, TrackableResource))
+
+
+def _members(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, (list, tuple)) else (value,)
 
 
 def _unique(names: Sequence[str]) -> list[str]:

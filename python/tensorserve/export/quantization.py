@@ -8,7 +8,7 @@ model is loaded, and larger ones in each run. Rows of embeddings are widened aft
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,6 +112,38 @@ def _imported(graph: Any, frozen: Any) -> Any:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Narrow:
+    """A weight in fewer bits.
+
+    Attributes:
+        stored: The constant.
+        dtype: Its element type.
+        scale: A constant to multiply with, one number for each column; None if there is none.
+        size: Bytes of both.
+    """
+
+    stored: Any
+    dtype: str
+    scale: Any
+    size: int
+
+    def constants(self) -> list[Any]:
+        """The nodes to add."""
+        return [self.stored] if self.scale is None else [self.stored, self.scale]
+
+    def widened(self, name: str, source: str) -> list[Any]:
+        """The nodes that make float32 of `source`, a tensor of the same columns; the last one is called `name`."""
+        import tensorflow as tf
+
+        if self.scale is None:
+            return [_cast(name, source, self.dtype)]
+        wide = _cast(f"{name}/float32", source, self.dtype)
+        scaled = tf.compat.v1.NodeDef(name=name, op="Mul", input=[wide.name, self.scale.name])
+        scaled.attr["T"].type = tf.float32.as_datatype_enum
+        return [wide, scaled]
+
+
 class _Rewriter:
     """Replaces large constants of a graph definition; functions of the graph stay as they are."""
 
@@ -124,54 +156,94 @@ class _Rewriter:
         self.replaced = self.bytes_before = self.bytes_after = 0
         self._narrow = _as_float16 if kind == "float16" else _as_int8
         self._nodes = {node.name: node for node in graph.node}
+        self._readers: dict[str, list[tuple[Any, int]]] = {}
         for node in graph.node:
-            if not self._replace(node):
-                self.graph.node.append(node)
+            for position, tensor in enumerate(node.input):
+                if not tensor.startswith("^"):
+                    self._readers.setdefault(tensor.partition(":")[0], []).append((node, position))
+        gone = {name for node in graph.node for name in self._replace(node)}
+        self.graph.node.extend(node for node in graph.node if node.name not in gone)
+        self._wait_for_nothing_that_is_gone()
 
-    def _replace(self, node: Any) -> bool:
+    def _wait_for_nothing_that_is_gone(self) -> None:
+        there = {node.name for node in self.graph.node}
+        for node in self.graph.node:
+            kept = [tensor for tensor in node.input if tensor.removeprefix("^") in there or not tensor.startswith("^")]
+            if len(kept) < len(node.input):
+                node.input[:] = kept
+
+    def _replace(self, node: Any) -> list[str]:
+        """Adds what takes the place of a large constant; gives the names of the nodes whose place it takes."""
         import tensorflow as tf
 
         if node.op != "Const" or node.attr["dtype"].type != tf.float32.as_datatype_enum:
-            return False
-        shape = [dim.size for dim in node.attr["value"].tensor.tensor_shape.dim]
+            return []
         count = 1
-        for size in shape:
-            count *= size
+        for dim in node.attr["value"].tensor.tensor_shape.dim:
+            count *= dim.size
         self.bytes_before += 4 * count
         if count < _LEAST_ELEMENTS:
             self.bytes_after += 4 * count
-            return False
-        value = tf.make_ndarray(node.attr["value"].tensor)
-        small, added = self._narrow(node.name, value)
-        self.graph.node.extend(added)
-        self.bytes_after += small
+            return []
+        narrow = self._narrow(node.name, tf.make_ndarray(node.attr["value"].tensor))
+        self.graph.node.extend(narrow.constants())
+        self.bytes_after += narrow.size
         self.replaced += 1
-        return True
+        passing: list[str] = []
+        readers = list(self._final_readers(node.name, passing))
+        if not all(self._looks_up_rows(reader, position) for reader, position in readers):
+            self.graph.node.extend(narrow.widened(node.name, narrow.stored.name))
+            return [node.name]
+        for reader, _position in readers:
+            self._look_up(reader, narrow)
+        return [node.name, *passing, *(reader.name for reader, _position in readers)]
+
+    def _final_readers(self, name: str, passing: list[str]) -> Iterator[tuple[Any, int]]:
+        """Who reads a node, and by which input; nodes that pass it on as it is are added to `passing` instead."""
+        for node, position in self._readers.get(name, []):
+            if node.op == "Identity" and position == 0:
+                passing.append(node.name)
+                yield from self._final_readers(node.name, passing)
+            else:
+                yield node, position
+
+    def _looks_up_rows(self, node: Any, position: int) -> bool:
+        """Whether a node takes rows out of a table, which is then narrow as well."""
+        import tensorflow as tf
+
+        if node.op != "GatherV2" or position != 0 or node.attr["batch_dims"].i != 0:
+            return False
+        axis = self._nodes.get(node.input[2].partition(":")[0])
+        return axis is not None and axis.op == "Const" and not tf.make_ndarray(axis.attr["value"].tensor).any()
+
+    def _look_up(self, node: Any, narrow: _Narrow) -> None:
+        import tensorflow as tf
+
+        rows = tf.compat.v1.NodeDef()
+        rows.CopyFrom(node)
+        rows.name, rows.input[0] = f"{node.name}/{narrow.dtype}", narrow.stored.name
+        rows.attr["Tparams"].type = tf.as_dtype(narrow.dtype).as_datatype_enum
+        self.graph.node.append(rows)
+        self.graph.node.extend(narrow.widened(node.name, rows.name))
 
 
-def _as_float16(name: str, value: Any) -> tuple[int, list[Any]]:
+def _as_float16(name: str, value: Any) -> _Narrow:
     import numpy as np
 
     limit = float(np.finfo(np.float16).max)
     narrow = np.clip(value, -limit, limit).astype(np.float16)
-    stored = _constant(f"{name}/float16", narrow)
-    return narrow.nbytes, [stored, _cast(name, stored, "float16")]
+    return _Narrow(_constant(f"{name}/float16", narrow), "float16", None, narrow.nbytes)
 
 
-def _as_int8(name: str, value: Any) -> tuple[int, list[Any]]:
+def _as_int8(name: str, value: Any) -> _Narrow:
     """Columns are those of the last dimension: the outputs, in the weights of dense layers and convolutions."""
     import numpy as np
-    import tensorflow as tf
 
-    axes = tuple(range(value.ndim - 1)) or (0,)
-    scale = np.abs(value).max(axis=axes, keepdims=True).astype(np.float32) / 127
-    scale[scale == 0] = 1
+    scale = np.asarray(np.abs(value).max(axis=tuple(range(value.ndim - 1)) or None), np.float32) / np.float32(127)
+    scale = np.where(scale == 0, np.float32(1), scale).astype(np.float32)
     narrow = np.clip(np.rint(value / scale), -127, 127).astype(np.int8)
-    stored, factor = _constant(f"{name}/int8", narrow), _constant(f"{name}/scale", scale)
-    wide = _cast(f"{name}/float32", stored, "int8")
-    scaled = tf.compat.v1.NodeDef(name=name, op="Mul", input=[wide.name, factor.name])
-    scaled.attr["T"].type = tf.float32.as_datatype_enum
-    return narrow.nbytes + scale.nbytes, [stored, factor, wide, scaled]
+    stored, factors = _constant(f"{name}/int8", narrow), _constant(f"{name}/scale", scale)
+    return _Narrow(stored, "int8", factors, narrow.nbytes + scale.nbytes)
 
 
 def _constant(name: str, value: Any) -> Any:
@@ -183,10 +255,10 @@ def _constant(name: str, value: Any) -> Any:
     return node
 
 
-def _cast(name: str, source: Any, dtype: str) -> Any:
+def _cast(name: str, source: str, dtype: str) -> Any:
     import tensorflow as tf
 
-    node = tf.compat.v1.NodeDef(name=name, op="Cast", input=[source.name])
+    node = tf.compat.v1.NodeDef(name=name, op="Cast", input=[source])
     node.attr["SrcT"].type = tf.as_dtype(dtype).as_datatype_enum
     node.attr["DstT"].type = tf.float32.as_datatype_enum
     return node

@@ -16,42 +16,42 @@ from tensorserve.export.signatures import Built
 _MODEL = "saved_model.pb"
 
 
-def save(folder: str, signatures: Mapping[str, Built]) -> dict[str, Any]:
+def save(folder: str, signatures: Mapping[str, Built], traced: Mapping[str, Any]) -> None:
     """Writes a SavedModel.
 
     Args:
         folder: Where to; it is there, and empty.
         signatures: By name.
-
-    Returns:
-        The traced function of each signature.
+        traced: The concrete function of each; see `trace`.
 
     Raises:
-        ServingError: A signature cannot be traced, or holds what a SavedModel cannot.
+        ServingError: A signature holds what a SavedModel cannot.
         OSError: It cannot be written.
     """
     import tensorflow as tf
 
-    traced = {name: trace(name, built) for name, built in signatures.items()}
     root = tf.Module()
     # Each variable once: TensorFlow writes what it finds by different ways several times.
     root.variables_used = _distinct(variable for function in traced.values() for variable in function.variables)
     root.owners = _distinct(owner for built in signatures.values() for owner in built.owners)
     try:
         with quietly():
-            tf.saved_model.save(root, folder, signatures=traced)
+            tf.saved_model.save(root, folder, signatures=dict(traced))
     except (tf.errors.OpError, AssertionError, ValueError) as error:
         raise _explained(error) from error
     _name(folder, signatures)
-    return traced
 
 
-def trace(name: str, built: Built) -> Any:
-    """The concrete function of a signature.
+def trace(signatures: Mapping[str, Built]) -> dict[str, Any]:
+    """The concrete function of each signature.
 
     Raises:
-        ServingError: The names of its inputs cannot be told apart.
+        ServingError: The names of the inputs of one cannot be told apart.
     """
+    return {name: _trace(name, built) for name, built in signatures.items()}
+
+
+def _trace(name: str, built: Built) -> Any:
     import tensorflow as tf
 
     def serve(**tensors: Any) -> Any:

@@ -19,6 +19,7 @@ from tensorserve.sources.variables_index import read_shard_sizes, read_tensors, 
 from tensorserve.sources.version_directory import version_number
 
 _TEXT_MODEL = "saved_model.pbtxt"
+_SPLIT_MODEL = "saved_model.cpb"
 _FINGERPRINT = "fingerprint.pb"
 _GRAPH_HASH = 2
 # What a checkpoint holds besides variables: the graph of Python objects.
@@ -80,6 +81,9 @@ def _meta_graphs(place: str, folder: str) -> list[MetaGraph]:
     if os.path.exists(text):
         with open(text, "rb") as file:
             return read_text(file.read())
+    if os.path.exists(os.path.join(folder, _SPLIT_MODEL)):
+        advice = f"export it again with `tensorserve export {place} BASE_PATH`"
+        raise ServingError(Code.UNIMPLEMENTED, f"{place} has its graph in pieces, in {_SPLIT_MODEL}; {advice}")
     raise ServingError(Code.NOT_FOUND, f"{place} holds no {SAVED_MODEL}; is the model complete?")
 
 

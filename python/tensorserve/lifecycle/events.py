@@ -81,5 +81,5 @@ class EventBus:
         for subscriber in self._subscribers:
             try:
                 subscriber(event)
-            except Exception:
+            except BaseException:  # A panic in Rust is no Exception.
                 logger.exception("A subscriber failed on %s", event)

@@ -21,13 +21,17 @@ from tensorserve.lifecycle.harness import Harness
 from tensorserve.lifecycle.loader import Loader, ServableTable
 from tensorserve.lifecycle.retries import RetryQueue
 from tensorserve.lifecycle.version_policy import Stage, Verb, VersionPolicyFunction, availability_preserving
-from tensorserve.lifecycle.workers import WorkerPool
+from tensorserve.lifecycle.workers import Job, WorkerPool
+from tensorserve.loops import Loop
 from tensorserve.types import ServableId, VersionState
 
 logger = logging.getLogger(__name__)
 
 S = TypeVar("S")
 _Message = Callable[[], None]
+
+# Until a job that found no thread is given another try.
+_THREAD_RETRY_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +69,17 @@ class Manager(Generic[S]):
         self._bus = bus
         self._options = options
         self._models: dict[str, dict[int, Harness[S]]] = {}
-        self._retries: RetryQueue[Harness[S]] = RetryQueue()
+        self._retries: RetryQueue[_Message] = RetryQueue()
         self._inbox: queue.SimpleQueue[_Message | None] = queue.SimpleQueue()
         self._load_pool = WorkerPool("load", options.initial_load_threads)
         self._unload_pool = WorkerPool("unload", options.unload_threads)
         self._empty = threading.Event()
         self._closing = False
-        self._thread = threading.Thread(target=self._run, name="manager", daemon=True)
+        self._loop = Loop("manager", self._handle_next)
 
     def start(self) -> None:
-        """Begins to work."""
-        self._thread.start()
+        """Begins to work. Raises ServingError (RESOURCE_EXHAUSTED): there is no thread for it."""
+        self._loop.start()
 
     def set_aspired(self, model: str, loaders: Mapping[int, Loader[S]]) -> None:
         """Says which versions of a model should be served, and how to load each; the others are unloaded."""
@@ -91,34 +95,33 @@ class Manager(Generic[S]):
         Returns:
             False if a version was still loading or unloading after the timeout.
         """
-        if self._thread.ident is None:
+        if not self._loop.is_started:
             return True
         self._inbox.put(self._close)
         all_unloaded = self._empty.wait(timeout_seconds)
         self._inbox.put(None)
-        self._thread.join()
+        self._loop.join()
         self._load_pool.stop()
         # What was taken out of the table is freed, even if nobody waits for it.
         self._unload_pool.stop(finish=True)
         return all_unloaded
 
-    def _run(self) -> None:
-        while True:
-            message = self._next_message()
-            if message is None:
-                return
-            try:
-                message()
-            except Exception:
-                logger.exception("The manager failed to handle %s", message)
-            # It may hold the last reference to a servable.
-            del message
+    def _handle_next(self) -> bool:
+        message = self._next_message()
+        if message is not None:
+            message()
+        return message is not None
 
     def _next_message(self) -> _Message | None:
         try:
             return self._inbox.get(timeout=self._retries.seconds_to_next())
         except queue.Empty:
             return self._retry_due
+
+    def _retry_due(self) -> None:
+        for retry in self._retries.pop_due():
+            # Each is a message of its own, so that one that fails takes no other along.
+            self._inbox.put(retry)
 
     def _take_aspired(self, model: str, loaders: Mapping[int, Loader[S]]) -> None:
         if self._closing:
@@ -178,8 +181,15 @@ class Manager(Generic[S]):
         if self._closing and not self._models:
             self._empty.set()
 
+    def _submit(self, pool: WorkerPool, job: Job) -> None:
+        try:
+            pool.submit(job)
+        except ServingError as error:
+            logger.error("%s", error.message)
+            self._retries.add(partial(self._submit, pool, job), _THREAD_RETRY_SECONDS)
+
     def _submit_load(self, harness: Harness[S]) -> None:
-        self._load_pool.submit(partial(self._load, harness))
+        self._submit(self._load_pool, partial(self._load, harness))
 
     def _load(self, harness: Harness[S]) -> None:
         """One attempt; runs on a load thread and only reports to the manager's thread."""
@@ -214,13 +224,13 @@ class Manager(Generic[S]):
         """`loaded` holds the servable, so that whoever clears it decides in which thread it is freed."""
         if not harness.aspired:
             logger.info("Unloading just-loaded servable version %s", harness.id)
-            self._unload_pool.submit(loaded.clear)
+            self._submit(self._unload_pool, loaded.clear)
             self._end(harness, _cancelled())
         else:
             try:
                 self._table.publish(harness.id.name, harness.id.version, loaded[0])
-            except Exception as error:
-                self._unload_pool.submit(loaded.clear)
+            except BaseException as error:
+                self._submit(self._unload_pool, loaded.clear)
                 self._attempt_failed(harness, ServingError.wrap(error))
                 return
             loaded.clear()
@@ -236,7 +246,7 @@ class Manager(Generic[S]):
             self._end(harness, error)
         elif harness.failures <= self._options.max_load_retries:
             harness.waiting = True
-            self._retries.add(harness, self._options.load_retry_interval_seconds)
+            self._retries.add(partial(self._retry, harness), self._options.load_retry_interval_seconds)
             self._bus.publish(LoadAttemptFailed(harness.id, harness.failures, error))
         else:
             self._give_up(harness, error)
@@ -254,24 +264,23 @@ class Manager(Generic[S]):
         harness.enter(Stage.ERROR)
         self._bus.publish(StateChange(harness.id, VersionState.END, error))
 
-    def _retry_due(self) -> None:
-        for harness in self._retries.pop_due():
-            # Meanwhile it may have been un-aspired, and a new harness may have taken its place.
-            if harness.waiting:
-                harness.waiting = False
-                self._submit_load(harness)
+    def _retry(self, harness: Harness[S]) -> None:
+        # Meanwhile it may have been un-aspired, and a new harness may have taken its place.
+        if harness.waiting:
+            harness.waiting = False
+            self._submit_load(harness)
 
     def _unload(self, harness: Harness[S]) -> None:
         harness.enter(Stage.UNLOADING)
         logger.info("Quiescing servable version %s", harness.id)
         self._bus.publish(StateChange(harness.id, VersionState.UNLOADING))
-        self._unload_pool.submit(partial(self._retire, harness))
+        self._submit(self._unload_pool, partial(self._retire, harness))
 
     def _retire(self, harness: Harness[S]) -> None:
         """Runs on an unload thread, where it waits for the version's last request."""
         try:
             self._table.retire(harness.id.name, harness.id.version)
-        except Exception:
+        except BaseException:
             logger.exception("Unloading servable version %s failed", harness.id)
         self._inbox.put(partial(self._unloaded, harness))
 

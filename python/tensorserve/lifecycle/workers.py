@@ -6,6 +6,8 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
+from tensorserve.loops import Loop, start_thread
+
 logger = logging.getLogger(__name__)
 
 Job = Callable[[], None]
@@ -32,16 +34,24 @@ class WorkerPool:
         self._stopped = False
 
     def submit(self, job: Job) -> None:
-        """Queues a job. A job must not raise; an exception of it is logged."""
+        """Queues a job. A job must not raise; an exception of it is logged.
+
+        Raises:
+            ServingError: RESOURCE_EXHAUSTED: it needs a thread, and the system has none to give; it is not queued.
+        """
         with self._changed:
-            self._jobs.append(job)
-            if self._idle >= len(self._jobs):
-                self._changed.notify()
-            elif self._limit is None or self._threads < self._limit:
+            is_idle = self._idle > len(self._jobs)
+            if not is_idle and (self._limit is None or self._threads < self._limit):
                 self._start_thread()
+            self._jobs.append(job)
+            self._changed.notify()
 
     def set_limit(self, limit: int | None) -> None:
-        """Changes how many threads there may be. Those too many end after their present job."""
+        """Changes how many threads there may be. Those too many end after their present job.
+
+        Raises:
+            ServingError: RESOURCE_EXHAUSTED: there are fewer threads than there could be.
+        """
         with self._changed:
             self._limit = limit
             for _ in range(len(self._jobs) - self._idle):
@@ -58,17 +68,20 @@ class WorkerPool:
             self._changed.notify_all()
 
     def _start_thread(self) -> None:
+        name = f"{self._name}_{self._started + 1}"
+        start_thread(name, Loop(name, self._do_next).run)
         self._threads += 1
         self._started += 1
-        threading.Thread(target=self._work, name=f"{self._name}_{self._started}", daemon=True).start()
 
-    def _work(self) -> None:
-        while (job := self._next()) is not None:
-            try:
-                job()
-            except Exception:
-                logger.exception("A job of %s failed", self._name)
-            del job
+    def _do_next(self) -> bool:
+        job = self._next()
+        if job is None:
+            return False
+        try:
+            job()
+        except BaseException:  # A panic in Rust is no Exception.
+            logger.exception("A job of %s failed", self._name)
+        return True
 
     def _next(self) -> Job | None:
         with self._changed:
@@ -76,8 +89,10 @@ class WorkerPool:
                 if self._jobs:
                     return self._jobs.popleft()
                 self._idle += 1
-                self._changed.wait()
-                self._idle -= 1
+                try:
+                    self._changed.wait()
+                finally:
+                    self._idle -= 1
             self._threads -= 1
             # The wake-up may have been meant for a job, which another thread must do then.
             self._changed.notify()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from tensorserve.config.flags import ServerOptions
+from tensorserve.loops import Loop
 from tensorserve.request_log.collector import CollectorFactory, LogCollector, find_factory
 from tensorserve.types import LoggingConfig, ModelConfig
 
@@ -50,7 +51,7 @@ class RequestLogs:
         self._targets: dict[_Target, int] = {}
         self._collectors: dict[int, LogCollector] = {}
         self._last_number = 0
-        self._thread: threading.Thread | None = None
+        self._loop: Loop | None = None
         self._stopping = threading.Event()
         self._dropped = 0
         self._tell_at = 0.0
@@ -74,7 +75,7 @@ class RequestLogs:
         """
         logged = _logged(models)
         with self._lock:
-            if not logged and self._thread is None:
+            if not logged and self._loop is None:
                 return
             added = self._make(logged.values())
             self._collectors.update(added.values())
@@ -89,15 +90,15 @@ class RequestLogs:
                     for model, config in logged.items()
                 }
             )
-        if self._thread is None:
+        if self._loop is None:
             self._start()
 
     def stop(self) -> None:
         """Keeps what waits, then closes the collectors. The data plane should answer no more requests by then."""
         self._stopping.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        if self._loop is not None:
+            self._loop.join()
+            self._loop = None
 
     def _make(self, configs: Iterable[LoggingConfig]) -> dict[_Target, tuple[int, LogCollector]]:
         made: dict[_Target, tuple[int, LogCollector]] = {}
@@ -111,13 +112,19 @@ class RequestLogs:
 
     def _start(self) -> None:
         self._log.set_max_bytes(self._options.request_log_buffer_mb << 20)
-        self._thread = threading.Thread(target=self._run, name="request_log", daemon=True)
-        self._thread.start()
+        loop = Loop("request_log", self._step)
+        loop.start()
+        self._loop = loop
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            if not self._take(_WAIT_SECONDS):
-                self._rest()
+    def _step(self) -> bool:
+        if self._stopping.is_set():
+            _guard(self._finish)
+            return False
+        if not self._take(_WAIT_SECONDS):
+            self._rest()
+        return True
+
+    def _finish(self) -> None:
         while self._take(0.0):
             pass
         self._tell_of_drops()
@@ -171,5 +178,5 @@ def _target(config: LoggingConfig) -> _Target:
 def _guard(work: Callable[[], None]) -> None:
     try:
         work()
-    except Exception:
+    except BaseException:  # A panic in Rust is no Exception.
         logger.exception("A request log collector failed")

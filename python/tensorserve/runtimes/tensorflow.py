@@ -11,6 +11,7 @@ from tensorserve.config.batching import Batching, batching
 from tensorserve.config.flags import ServerOptions
 from tensorserve.config.session_config import session_config
 from tensorserve.errors import ServingError
+from tensorserve.files import refuse_special_files
 from tensorserve.runtimes.op_libraries import OpLibraries, is_missing_op, with_advice
 from tensorserve.runtimes.tensorflow_library import find_library
 
@@ -73,9 +74,12 @@ class SavedModelLoader:
     op_libraries: OpLibraries
 
     def load(self) -> Servable:
+        refuse_special_files(self.path)
         batching = self.options.batching
         parameters = batching.parameters_for(self.path)
         servable = self._load_with_ops()
+        for warning in servable.warnings:
+            logger.warning("The model at %s: %s", self.path, warning)
         if parameters is not None:
             batching.enable(servable, parameters)
             logger.info("Wrapping session to perform batch processing")

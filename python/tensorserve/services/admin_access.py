@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who may use the admin API.
+"""Who may use the admin API, and with `--reload_config_access=admin` HandleReloadConfigRequest.
 
 A program of this machine may without a token: it could stop the server as well. What comes from this machine but not
 from such a program must not pass as one: a proxy (it says for whom it asks), a web page in a browser (it says where it
@@ -12,9 +12,11 @@ import ipaddress
 import logging
 import os
 import stat
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from tensorserve.errors import Code, ServingError
+from tensorserve.files import read_file
 from tensorserve.services.admin_request import AdminRequest, HttpError
 
 logger = logging.getLogger(__name__)
@@ -44,18 +46,28 @@ class AdminAccess:
             _warn_if_readable_by_all(token_file)
 
     def check(self, request: AdminRequest) -> None:
-        """Raises what a request is refused with, if it is."""
+        """Raises what a request of the admin API is refused with, if it is."""
         if self._mode == "off":
             # What the original says of such a path.
             raise ServingError(Code.INVALID_ARGUMENT, f"Malformed request: {request.method} {request.target}")
-        if not self._has_token(request):
-            self._check_local(request)
+        self._check_caller(request.headers, request.peer)
         content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if request.is_write and request.method != "DELETE" and content_type != "application/json":
             raise HttpError(415, "Requests that change something need the header Content-Type: application/json.")
 
-    def _has_token(self, request: AdminRequest) -> bool:
-        kind, _, given = request.headers.get("authorization", "").partition(" ")
+    def check_reload(self, headers: Mapping[str, str], peer: str) -> None:
+        """Raises ServingError if a call of HandleReloadConfigRequest is refused."""
+        if self._mode == "off":
+            text = "HandleReloadConfigRequest is for those who may use the admin API, and --admin_api=off."
+            raise ServingError(Code.PERMISSION_DENIED, text)
+        self._check_caller(headers, peer)
+
+    def _check_caller(self, headers: Mapping[str, str], peer: str) -> None:
+        if not self._has_token(headers):
+            self._check_local(headers, peer)
+
+    def _has_token(self, headers: Mapping[str, str]) -> bool:
+        kind, _, given = headers.get("authorization", "").partition(" ")
         if not self._token_file or kind.lower() != "bearer":
             return False
         # All are compared, so that the time does not tell which one came close.
@@ -64,18 +76,18 @@ class AdminAccess:
             raise ServingError(Code.UNAUTHENTICATED, "The token is not one of --admin_token_file.")
         return True
 
-    def _check_local(self, request: AdminRequest) -> None:
-        if self._mode == "token" or request.peer == "remote":
+    def _check_local(self, headers: Mapping[str, str], peer: str) -> None:
+        if self._mode == "token" or peer == "remote":
             raise self._needs_token("Without a token, the admin API is only for programs on the server's machine.")
-        if any(name in request.headers for name in _PROXY_HEADERS):
+        if any(name in headers for name in _PROXY_HEADERS):
             raise self._needs_token("This request comes through a proxy, and so from anywhere.")
-        host = request.headers.get("host", "")
-        if request.peer != "socket" and not self._names_this_machine(host):
+        host = headers.get("host", "")
+        if peer != "socket" and not self._names_this_machine(host):
             raise self._needs_token(f"{host!r} is no name by which the admin API can be used; try localhost.")
-        origin = request.headers.get("origin")
+        origin = headers.get("origin")
         if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
             raise self._needs_token(f"Web pages of {origin} may not use the admin API.")
-        if request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+        if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
             raise self._needs_token("Web pages of other sites may not use the admin API.")
 
     def _names_this_machine(self, host: str) -> bool:
@@ -106,8 +118,7 @@ def read_tokens(path: str) -> list[bytes]:
         ServingError: The file cannot be read, has no token, or has one that could be guessed.
     """
     try:
-        with open(path, "rb") as file:
-            lines = [line.strip() for line in file]
+        lines = [line.strip() for line in read_file(path).splitlines()]
     except OSError as error:
         raise ServingError.wrap(error) from error
     tokens = [line for line in lines if line and not line.startswith(b"#")]

@@ -38,11 +38,18 @@ def report_json(report: ModelReport) -> dict[str, Any]:
     }
 
 
-def plan_json(plan: ReloadPlan | None) -> dict[str, list[str]]:
+def plan_json(plan: ReloadPlan | None) -> dict[str, Any]:
     """What a change did."""
-    if plan is None:
-        return {"added": [], "removed": [], "changed": []}
-    return {"added": list(plan.added), "removed": list(plan.removed), "changed": list(plan.changed)}
+    plan = plan or ReloadPlan({})
+    return {
+        "added": list(plan.added),
+        "removed": list(plan.removed),
+        "changed": list(plan.changed),
+        "lost_labels": {
+            name: {label: {"before": lost.before, "after": lost.after} for label, lost in labels.items()}
+            for name, labels in plan.lost_labels.items()
+        },
+    }
 
 
 def policy_json(policy: VersionPolicy) -> dict[str, Any]:

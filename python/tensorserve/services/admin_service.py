@@ -4,7 +4,6 @@
 import logging
 from collections.abc import Callable
 
-from tensorserve.config.flags import ServerOptions
 from tensorserve.errors import ServingError
 from tensorserve.services.admin_access import AdminAccess
 from tensorserve.services.admin_api import AdminApi, Reloader
@@ -29,13 +28,12 @@ class AdminService:
     @classmethod
     def open(
         cls,
-        options: ServerOptions,
+        access: AdminAccess,
         catalog: ModelCatalog,
         reloader: Reloader,
         batching_report: Callable[[str], str] | None = None,
     ) -> "AdminService":
-        """The service that the flags describe. Raises ServingError: the token file cannot be used."""
-        access = AdminAccess(options.admin_api, options.admin_token_file, options.host)
+        """The service for the models of a catalog."""
         return cls(AdminApi(catalog, reloader, batching_report), access)
 
     def answer(self, request: AdminRequest) -> AdminReply:

@@ -315,3 +315,11 @@ def _log(plan: ReloadPlan) -> None:
         logger.info(" (Re-)adding model: %s", name)
     for name in plan.removed:
         logger.info(" Removing model: %s", name)
+    for name, labels in plan.lost_labels.items():
+        for label, lost in sorted(labels.items()):
+            if lost.after is None:
+                text = "Label %s of model %s, which meant version %d, is gone: its new configuration does not have it."
+                logger.warning(text, label, name, lost.before)
+            else:
+                text = "Label %s of model %s means version %d from now on, instead of %d."
+                logger.warning(text, label, name, lost.after, lost.before)

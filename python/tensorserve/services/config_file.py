@@ -8,8 +8,11 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Protocol
 
-from tensorserve.config.model_config import read_model_config
+from tensorserve.config.model_config import parse_model_config, read_model_config
+from tensorserve.config.text_format import read_text
 from tensorserve.errors import ServingError
+from tensorserve.files import read_file
+from tensorserve.loops import Loop
 from tensorserve.services.catalog import ModelCatalog, Origin, Wait
 from tensorserve.services.reload_plan import ReloadPlan, merge_file
 from tensorserve.types import ModelConfig
@@ -59,12 +62,14 @@ class ModelConfigFile:
         return self._apply(partial(read_model_config, self._path), everything=True, wait=wait)
 
     def _poll(self) -> None:
-        content = _content(self._path)
-        if content is not None and content == self._unreadable:
-            return
+        content = None
         try:
-            listed = read_model_config(self._path)
+            content = read_text(self._path)
+            if content == self._unreadable:
+                return
+            listed = parse_model_config(self._path, content)
         except ServingError as error:
+            # A file that cannot be read may be there the next time; one that makes no sense will not before it changes.
             self._unreadable = content
             self._complain(f"Failed to read ModelServerConfig file: {error.message}")
             return
@@ -114,11 +119,12 @@ class FileFollower:
         self._files = tuple(files)
         self._poll_wait_seconds = poll_wait_seconds
         self._stopped = threading.Event()
+        self._loop = Loop("config_files", self._step)
 
     def start(self) -> None:
-        """Begins to poll."""
+        """Begins to poll. Raises ServingError (RESOURCE_EXHAUSTED): there is no thread for it."""
         if self._files and self._poll_wait_seconds > 0:
-            threading.Thread(target=self._follow, name="config_files", daemon=True).start()
+            self._loop.start()
 
     def stop(self) -> None:
         """Polls no more."""
@@ -129,12 +135,14 @@ class FileFollower:
         for file in self._files:
             try:
                 file.poll()
-            except Exception:
+            except BaseException:  # A panic in Rust is no Exception.
                 logger.exception("Reading configuration again failed")
 
-    def _follow(self) -> None:
-        while not self._stopped.wait(self._poll_wait_seconds):
-            self.poll()
+    def _step(self) -> bool:
+        if self._stopped.wait(self._poll_wait_seconds):
+            return False
+        self.poll()
+        return True
 
 
 class OptionsFile:
@@ -149,6 +157,7 @@ class OptionsFile:
         self._path = path
         self._apply = apply
         self._seen = _content(path)
+        self._complaint = ""
         self._lock = threading.Lock()
 
     def poll(self) -> None:
@@ -156,18 +165,20 @@ class OptionsFile:
             seen = _content(self._path)
             if seen is None or seen == self._seen:
                 return
-            self._seen = seen
             try:
                 self._apply()
             except ServingError as error:
-                logger.error("The options of %s stay as they were: %s", self._path, error.message)
+                # It is tried again, since it may be the system that lacks something; the same is said only once.
+                if error.message != self._complaint:
+                    logger.error("The options of %s stay as they were: %s", self._path, error.message)
+                self._complaint = error.message
             else:
+                self._seen, self._complaint = seen, ""
                 logger.info("The options of %s count from now on.", self._path)
 
 
 def _content(path: str) -> bytes | None:
     try:
-        with open(path, "rb") as file:
-            return file.read()
-    except OSError:
+        return read_file(path)
+    except (OSError, ServingError):
         return None

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from tensorserve.errors import Code, ServingError
-from tensorserve.lifecycle.workers import WorkerPool
+from tensorserve.lifecycle.workers import Job, WorkerPool
 from tensorserve.services.catalog import ModelCatalog
 from tensorserve.services.model_service import handle_reload_config
 
@@ -44,28 +44,48 @@ class ControlPlane:
     Args:
         catalog: The models.
         admin_service: Gives what answers admin requests.
+        check_reload: Raises ServingError for who may not reload, by headers and peer.
     """
 
-    def __init__(self, catalog: ModelCatalog, admin_service: Callable[[], AdminService]) -> None:
+    def __init__(
+        self,
+        catalog: ModelCatalog,
+        admin_service: Callable[[], AdminService],
+        check_reload: Callable[[Mapping[str, str], str], None] = lambda headers, peer: None,
+    ) -> None:
         self._catalog = catalog
         self._admin_service = admin_service
+        self._check_reload = check_reload
         self._reloads = WorkerPool("reload", None)
         self._admin = WorkerPool("admin", None)
 
-    def reload_config(self, request: bytes, reply: Reply) -> None:
+    def reload_config(self, request: bytes, headers: Mapping[str, str], peer: str, reply: Reply) -> None:
         """Takes in a `ReloadConfigRequest`."""
-        self._reloads.submit(partial(self._reload, request, reply))
+        self._submit(self._reloads, partial(self._reload, request, headers, peer, reply), reply)
 
     def admin(self, method: str, target: str, headers: Mapping[str, str], peer: str, body: bytes, reply: Reply) -> None:
         """Takes in a request below `/v1/admin/`."""
-        self._admin.submit(partial(self._answer, (method, target, headers, peer, body), reply))
+        self._submit(self._admin, partial(self._answer, (method, target, headers, peer, body), reply), reply)
 
     def stop(self) -> None:
         """Takes nothing in any more."""
         self._reloads.stop()
         self._admin.stop()
 
-    def _reload(self, request: bytes, reply: Reply) -> None:
+    @staticmethod
+    def _submit(pool: WorkerPool, job: Job, reply: Reply) -> None:
+        try:
+            pool.submit(job)
+        except ServingError as error:  # There is no thread for it.
+            reply.fail(int(error.code), error.message)
+
+    def _reload(self, request: bytes, headers: Mapping[str, str], peer: str, reply: Reply) -> None:
+        try:
+            self._check_reload(headers, peer)
+        except ServingError as error:
+            logger.warning("A request to reload the configuration (%s) is refused: %s", peer, error.message)
+            reply.fail(int(error.code), error.message)
+            return
         try:
             reply.send(handle_reload_config(request, self._catalog, lambda: reply.is_awaited))
         except ServingError as error:

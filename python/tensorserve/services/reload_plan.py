@@ -5,11 +5,19 @@ A plan is made before anything is touched, so a configuration that is refused ch
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tensorserve.errors import Code, ServingError
 from tensorserve.lifecycle.labels import LabelState, check_label
 from tensorserve.types import ModelConfig
+
+
+@dataclass(frozen=True, slots=True)
+class LostLabel:
+    """A label that no longer points to a version; `after` is None if it is gone."""
+
+    before: int
+    after: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +30,8 @@ class ReloadPlan:
         removed: Names of models that go.
         changed: Names of models that stay, with another base path, policy or labels.
         relabeled: Names of those among the added and changed ones whose labels are to be set at once.
+        lost_labels: By model and label, of models that stay: where a label pointed that points elsewhere now or is
+            gone, and where it points now.
     """
 
     models: Mapping[str, ModelConfig]
@@ -29,6 +39,7 @@ class ReloadPlan:
     removed: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
     relabeled: tuple[str, ...] = ()
+    lost_labels: Mapping[str, Mapping[str, LostLabel]] = field(default_factory=dict)
 
     @property
     def is_empty(self) -> bool:
@@ -69,7 +80,8 @@ def plan_reload(
     for name in relabeled:
         _check_labels(current.get(name), models[name], labels.get(name, LabelState()), allow_unavailable)
     removed = tuple(name for name in current if name not in models)
-    return ReloadPlan(models, added, removed, changed, relabeled)
+    lost = {name: gone for name in changed if (gone := _lost_labels(current[name], models[name]))}
+    return ReloadPlan(models, added, removed, changed, relabeled, lost)
 
 
 def merge_file(
@@ -108,6 +120,15 @@ def _check_platform(current: ModelConfig, wanted: ModelConfig) -> None:
 
 def _labels_of(model: ModelConfig | None) -> Mapping[str, int]:
     return {} if model is None else dict(model.version_labels)
+
+
+def _lost_labels(current: ModelConfig, wanted: ModelConfig) -> Mapping[str, LostLabel]:
+    now = wanted.version_labels
+    return {
+        label: LostLabel(version, now.get(label))
+        for label, version in current.version_labels.items()
+        if now.get(label) != version
+    }
 
 
 def _has_new_labels(current: ModelConfig | None, wanted: ModelConfig) -> bool:

@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 
+from tensorserve.files import special_kind
 from tensorserve.sources.protobuf_fields import MalformedError, TruncatedError
 from tensorserve.sources.saved_model_file import NamedFiles, has_variables, named_files
 from tensorserve.sources.storage import Completeness, Inspection
@@ -17,7 +18,7 @@ from tensorserve.sources.variables_index import shard_name, shard_sizes
 
 SAVED_MODEL = "saved_model.pb"
 _UNPROVABLE_MODELS = ("saved_model.pbtxt", "saved_model.cpb", "model.tflite")
-# The original refuses it when it is loaded, with a text of its own.
+# It is refused when it is loaded, with a text of its own, as are files that are no files.
 _SESSION_BUNDLE = "export.meta"
 VARIABLES = "variables"
 INDEX = "variables/variables.index"
@@ -77,7 +78,7 @@ def _last_change(stat: os.stat_result) -> float:
 
 
 def _judge(path: str, files: _Files) -> tuple[Completeness, str]:
-    if _SESSION_BUNDLE in files:
+    if _SESSION_BUNDLE in files or any(special_kind(status.st_mode) for status in files.values()):
         return Completeness.WHOLE, ""
     try:
         if SAVED_MODEL in files:

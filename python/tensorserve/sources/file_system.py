@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Sequence
 from functools import partial
 
+from tensorserve.loops import Loop
 from tensorserve.sources.lookers import Lookers
 from tensorserve.sources.source import SourceListener
 from tensorserve.sources.storages import Storages
@@ -94,10 +95,10 @@ class FileSystemSource:
         first = time.monotonic() if poll_wait_seconds >= 0 else math.inf
         self._schedules = {model.name: self._new_schedule(model, first) for model in models}
         self._update_lock = threading.Lock()
-        self._thread = threading.Thread(target=self._run, name="file_system_source", daemon=True)
+        self._loop = Loop("file_system_source", self._step)
 
     def start(self) -> None:
-        self._thread.start()
+        self._loop.start()
 
     def stop(self) -> None:
         with self._changed:
@@ -107,8 +108,7 @@ class FileSystemSource:
         self._lookers.stop()
         for schedule in schedules:
             schedule.watch.retire()
-        if self._thread.ident is not None:
-            self._thread.join()
+        self._loop.join()
 
     def update(self, models: Sequence[ModelConfig]) -> None:
         with self._update_lock:
@@ -149,16 +149,16 @@ class FileSystemSource:
             schedule.watch.change(model)
             schedule.regular = time.monotonic()
 
-    def _run(self) -> None:
-        while True:
-            with self._changed:
-                if self._stopped:
-                    return
-                self._lookers.submit(self._due_looks())
-                hanging = self._newly_hanging()
-            for watch in hanging:
-                watch.report_hanging(_HANGING_SECONDS)
-            self._wait()
+    def _step(self) -> bool:
+        with self._changed:
+            if self._stopped:
+                return False
+            self._lookers.submit(self._due_looks())
+            hanging = self._newly_hanging()
+        for watch in hanging:
+            watch.report_hanging(_HANGING_SECONDS)
+        self._wait()
+        return True
 
     def _due_looks(self) -> list[partial[None]]:
         now = time.monotonic()

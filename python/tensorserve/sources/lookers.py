@@ -6,6 +6,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import partial
+
+from tensorserve.loops import Loop, start_thread
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +46,11 @@ class Lookers:
         return self._patience_seconds
 
     def submit(self, looks: Iterable[Look]) -> None:
-        """Queues looks. A look must not raise; an exception of it is logged."""
+        """Queues looks. A look must not raise; an exception of it is logged.
+
+        Raises:
+            ServingError: RESOURCE_EXHAUSTED: there is no thread for them; they stay queued until the next call.
+        """
         with self._lock:
             self._looks.extend(looks)
             if self._looks and self._turn is None:
@@ -68,15 +75,20 @@ class Lookers:
             self._looks.clear()
 
     def _begin_turn(self) -> None:
-        self._turn = _Turn()
-        threading.Thread(target=self._work, args=(self._turn,), name=self._name, daemon=True).start()
+        turn = _Turn()
+        # The thread waits for the lock, which is held, before it looks whose turn it is.
+        start_thread(self._name, Loop(self._name, partial(self._do_next, turn)).run)
+        self._turn = turn
 
-    def _work(self, turn: _Turn) -> None:
-        while (look := self._next(turn)) is not None:
-            try:
-                look()
-            except Exception:
-                logger.exception("A look of %s failed", self._name)
+    def _do_next(self, turn: _Turn) -> bool:
+        look = self._next(turn)
+        if look is None:
+            return False
+        try:
+            look()
+        except BaseException:
+            logger.exception("A look of %s failed", self._name)
+        return True
 
     def _next(self, turn: _Turn) -> Look | None:
         with self._lock:

@@ -4,10 +4,12 @@
 import logging
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Generic, TypeVar
 
 from tensorserve.lifecycle.events import Event, StateChange, VersionsAspired
 from tensorserve.lifecycle.loader import Loader
+from tensorserve.loops import start_thread
 from tensorserve.sources.model_cache import ModelCache
 from tensorserve.types import AspiredVersion, ServableId, VersionState
 
@@ -87,7 +89,7 @@ class RemoteVersions:
 
     def _clean(self, model: str) -> None:
         """Removing takes long; subscribers must be quick."""
-        threading.Thread(target=self._remove_unwanted, args=(model,), name="model_cache", daemon=True).start()
+        start_thread("model_cache", partial(self._remove_unwanted, model))
 
     def _remove_unwanted(self, model: str) -> None:
         with self._lock:

@@ -5,6 +5,7 @@ import logging
 import os
 
 from tensorserve.errors import ServingError
+from tensorserve.log import is_one_line
 from tensorserve.sources.object_store import ObjectStore
 from tensorserve.sources.storages import is_object_store
 from tensorserve.sources.version_directory import version_number
@@ -16,8 +17,8 @@ logger = logging.getLogger(__name__)
 class ModelRepository:
     """Finds the models in a folder, or below a URL.
 
-    A sub-folder is a model once a version lies in it, and stays one until it is gone. Hidden folders are none. Belongs
-    to one thread at a time.
+    A sub-folder is a model once a version lies in it, and stays one until it is gone. Hidden folders are none, nor are
+    those whose name has control characters. Belongs to one thread at a time.
 
     Args:
         location: The folder or URL.
@@ -43,7 +44,7 @@ class ModelRepository:
             ServingError: The folder cannot be listed.
         """
         try:
-            names = self._children(self._location)
+            names = [name for name in self._children(self._location) if is_one_line(name)]
             self._known = frozenset(name for name in names if name in self._known or self._has_version(name))
         except (OSError, ServingError) as error:
             cause = ServingError.wrap(error)

@@ -31,7 +31,7 @@ class Source(Protocol):
     """Finds versions and tells a listener."""
 
     def start(self) -> None:
-        """Begins to tell the listener."""
+        """Begins to tell the listener. Raises ServingError (RESOURCE_EXHAUSTED): there is no thread for it."""
 
     def update(self, models: Sequence[ModelConfig]) -> None:
         """Watches these models from now on instead of those before. Works at any time, also before `start`.

@@ -3,6 +3,7 @@
 
 import os
 import re
+from collections.abc import Collection
 
 from tensorserve.errors import Code, ServingError
 from tensorserve.sources.completeness import inspect_saved_model
@@ -11,6 +12,9 @@ from tensorserve.types import TENSORFLOW_PLATFORM, ModelConfig
 
 _VERSION = re.compile(r"[ \t\n\v\f\r]*[+-]?[0-9]+[ \t\n\v\f\r]*")
 _INT64 = 2**63
+
+# Whatever holds one of these is a version.
+_MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt", "saved_model.cpb", "export.meta", "model.tflite")
 
 
 def version_number(name: str) -> int | None:
@@ -65,11 +69,20 @@ def version_listing(model: str, base_path: str, folder: str, names: tuple[str, .
             )
         paths[number] = path
     if not paths:
-        warnings.append(
-            f"No versions of servable {model} found under base path {base_path}. "
-            "Did you forget to name your leaf directory as a number (eg. '/1/')?"
-        )
+        warnings.append(f"No versions of servable {model} found under base path {base_path}. {_hint(base_path, names)}")
     return VersionListing(paths, tuple(warnings), names)
+
+
+def _hint(base_path: str, names: Collection[str]) -> str:
+    """What is probably wrong with a base path without versions."""
+    model = next((name for name in _MODEL_FILES if name in names), None)
+    if model is None:
+        return "Did you forget to name your leaf directory as a number (eg. '/1/')?"
+    path = base_path.rstrip("/")
+    parent, _, name = path.rpartition("/")
+    if version_number(name) is not None:
+        return f"It is itself a version, since it holds {model}: give its parent folder, {parent or '/'}."
+    return f"It is itself a version, since it holds {model}: move that into a folder with a number, such as {path}/1."
 
 
 class LocalStorage:

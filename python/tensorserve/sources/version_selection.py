@@ -23,6 +23,6 @@ def selection_warnings(model: str, policy: VersionPolicy, present: Collection[in
         return (f"No specific versions requested for servable {model}.",)
     return tuple(
         f"Version {version} of servable {model}, which was requested to be served as a 'specific' version in the "
-        "servable's version policy, was not found in the file system"
+        "servable's version policy, was not found in the file system; it is loaded once it is there"
         for version in sorted(set(policy.versions) - set(present))
     )

@@ -2,7 +2,9 @@
 """One model that is watched: what was told of it, and what a look at its base path changes."""
 
 import logging
+import math
 import threading
+import time
 from collections.abc import Mapping
 
 from tensorserve.errors import Code, ServingError
@@ -14,6 +16,9 @@ from tensorserve.sources.version_selection import selection_warnings
 from tensorserve.types import AspiredVersion, ModelConfig, ServableId
 
 logger = logging.getLogger(__name__)
+
+# What is waited for is said this often.
+_REMIND_SECONDS = 60.0
 
 _Finding = tuple[AspiredVersion, ...] | str
 
@@ -41,6 +46,7 @@ class Watch:
         self._told: _Finding | None = None
         self._incomplete: dict[int, str] = {}
         self._warned: tuple[str, ...] = ()
+        self._warn_again = math.inf
         self._lock = threading.Lock()
 
     @property
@@ -106,6 +112,7 @@ class Watch:
             self._tell_problem(config, error)
             return False
         if listing is self._settled:
+            self._remind()
             return False
         paths = dict(listing.paths)
         if is_follow_up:
@@ -150,6 +157,14 @@ class Watch:
 
     def _warn(self, warnings: tuple[str, ...]) -> None:
         if warnings != self._warned:
-            for warning in warnings:
-                logger.warning("%s", warning)
-        self._warned = warnings
+            self._warned, self._warn_again = warnings, -math.inf
+        self._remind()
+
+    def _remind(self) -> None:
+        """Says now and then what is waited for, as long as it is."""
+        now = time.monotonic()
+        if now < self._warn_again:
+            return
+        for warning in self._warned:
+            logger.warning("%s", warning)
+        self._warn_again = now + _REMIND_SECONDS

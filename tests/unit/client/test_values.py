@@ -22,6 +22,7 @@ def spec(dtype: Any) -> TensorSpec:
         ([1, 2**40], "i8", (2,)),
         ([-(2**63)], "i8", (1,)),
         ([[True], [False]], "?", (2, 1)),
+        ([2**64 - 1, 1], "u8", (2,)),
         ([], "f4", (0,)),
         (np.zeros((2, 3), ">f8"), "<f8", (2, 3)),
         (np.zeros((4, 4))[:, 1:3], "f8", (4, 2)),
@@ -40,6 +41,9 @@ def test_lists_get_the_type_of_the_signature_and_arrays_keep_theirs() -> None:
     assert convert([1, 2], "x", spec("f4")).dtype == np.float32
     assert convert([1.0, 2.0], "x", spec("i8")).dtype == np.int64
     assert convert(np.zeros(2), "x", spec("f4")).dtype == np.float64
+    assert convert([2**64 - 1, 1], "x", spec("u8")).tolist() == [2**64 - 1, 1]
+    with pytest.raises(InputError, match="do not fit 64 bits"):
+        convert([2**64, -1], "x", spec("u8"))
     with pytest.raises(InputError, match="type int8 does not have"):
         convert([300], "x", spec("i1"))
     with pytest.raises(InputError, match="type int32 does not have"):

@@ -114,3 +114,13 @@ def test_neither_path_nor_file() -> None:
         model_configs(ServerOptions(), knows)
     text = "Both server_options.model_base_path and server_options.model_config_file are empty!"
     assert str(caught.value) == f"INVALID_ARGUMENT: {text}"
+
+
+@pytest.mark.parametrize("char", ["\n", "\x1b[31m", "\r", "\x9b", "\u2028", "\u2029", "\x7f", "\x00", "\x85"])
+@pytest.mark.parametrize("form", ["/m{}x", "m{}", "s3://bucket/{}", "file:///{}"])
+def test_base_paths_with_control_characters_are_refused(char: str, form: str) -> None:
+    """TensorFlow writes them to the log as they are; a name it does not write."""
+    with pytest.raises(ServingError, match="The base path of model m has control characters") as caught:
+        checked([ModelConfig("m", form.format(char))], knows)
+    assert char not in caught.value.message
+    assert checked([ModelConfig(f"m{char}", "/m")], knows)

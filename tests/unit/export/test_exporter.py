@@ -22,17 +22,9 @@ from tensorserve.export import (
     build_raw_serving_input_receiver_fn,
     export,
 )
+from tests.unit.export.asking import ask
 
 X = np.array([[1, 2, 3, 4], [4, 3, 2, 1]], np.float32)
-
-
-def ask(done: ExportedVersion, signature: str = "serving_default", **inputs: Any) -> dict[str, np.ndarray]:
-    """What a version answers, loaded by TensorFlow."""
-    import tensorflow as tf
-
-    loaded = tf.saved_model.load(done.path)
-    outputs = loaded.signatures[signature](**{alias: tf.constant(value) for alias, value in inputs.items()})
-    return {alias: value.numpy() for alias, value in outputs.items()}
 
 
 def shape(done: ExportedVersion, signature: int = 0) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -277,45 +269,6 @@ def test_tokens_need_tensorflow_text(tmp_path: Path) -> None:
         export(model, tmp_path / "m", ["text"], preprocess={"text": WordPieces(tmp_path / "vocabulary.txt")})
 
 
-@pytest.mark.parametrize(("kind", "tolerance", "share"), [("float16", 1e-3, 0.51), ("int8", 2e-2, 0.27)])
-def test_quantized_weights(kind: str, tolerance: float, share: float, tmp_path: Path) -> None:
-    import keras
-
-    keras.utils.set_random_seed(3)
-    model = keras.Sequential(
-        [keras.Input((64,), name="x"), keras.layers.Dense(256, "relu"), keras.layers.Dense(64, name="y")]
-    )
-    done = export(model, tmp_path / "m", quantize=kind)
-    report = done.quantization
-    assert report is not None
-    assert (report.weights, report.kind) == (2, kind)
-    assert report.bytes_after / report.bytes_before < share
-    assert 0 < report.difference < tolerance
-    assert report.same_best > 0.6
-    assert report.seconds_before > 0
-    assert done.model.size < 4 * model.count_params() * (share + 0.3)
-    x = np.random.default_rng(1).random((5, 64), np.float32)
-    expected = model.predict(x, verbose=0)
-    assert np.abs(ask(done, x=x)["y"] - expected).max() < tolerance * np.abs(expected).max()
-    assert "accuracy" in str(done)
-
-
-def test_what_cannot_be_quantized(tmp_path: Path) -> None:
-    import keras
-
-    small = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
-    with pytest.raises(ServingError, match="nothing to quantize"):
-        export(small, tmp_path / "m", quantize="int8")
-    words = keras.Sequential(
-        [keras.Input((1,), dtype="string"), keras.layers.StringLookup(vocabulary=["a"]), keras.layers.Embedding(900, 9)]
-    )
-    with pytest.raises(ServingError, match="looks things up in tables"):
-        export(words, tmp_path / "m", quantize="int8")
-    with pytest.raises(ServingError, match="there is no quantization int4; there are: float16, int8"):
-        export(small, tmp_path / "m", quantize="int4")
-    assert os.listdir(tmp_path / "m") == []
-
-
 def test_text_models_keep_their_tables(tmp_path: Path) -> None:
     import keras
     import tensorflow as tf
@@ -334,19 +287,6 @@ def test_text_models_keep_their_tables(tmp_path: Path) -> None:
     np.testing.assert_allclose(next(iter(ask(done, text=text).values())), expected)
 
 
-def test_weights_that_training_pruned(tmp_path: Path) -> None:
-    import keras
-
-    model = keras.Sequential([keras.Input((64,), name="x"), keras.layers.Dense(64, name="dense")])
-    weights = model.layers[0].get_weights()
-    weights[0][:, :48] = 0
-    model.layers[0].set_weights(weights)
-    done = export(model, tmp_path / "m")
-    (zeros,) = done.pruned.values()
-    assert zeros == 0.75
-    assert "pruned: 75% of" in str(done)
-
-
 def test_a_model_that_answers_otherwise_is_not_published(tmp_path: Path) -> None:
     import tensorflow as tf
 
@@ -357,6 +297,14 @@ def test_a_model_that_answers_otherwise_is_not_published(tmp_path: Path) -> None
     assert caught.value.code is Code.INTERNAL
     assert os.listdir(tmp_path / "m") == []
     assert export(noise, tmp_path / "m", spec, compare=False).checked == ()
+
+
+def test_keras_on_another_backend(functional: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import keras
+
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    with pytest.raises(ServingError, match=r"Keras runs on jax in this process. Save the model"):
+        export(functional, tmp_path / "m")
 
 
 def test_samples_that_do_not_fit(functional: Any, tmp_path: Path) -> None:

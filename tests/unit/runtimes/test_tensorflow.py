@@ -7,18 +7,29 @@ from tensorserve.runtimes.op_libraries import OpLibraries
 from tensorserve.runtimes.tensorflow import SavedModelOptions, TensorFlow
 
 
+class Loaded(tuple[object, ...]):
+    """What a load was asked for, as a servable."""
+
+    warnings = ("its output y cannot be used",)
+
+
 class Library:
     """Shaped like `_core.TensorFlowRuntime`."""
 
     version = "0"
 
-    def load(self, path: str, tags: list[str], config_proto: bytes, niceness: int, inter_op: str) -> tuple[object, ...]:
-        return path, tags, config_proto, niceness, inter_op
+    def load(self, path: str, tags: list[str], config_proto: bytes, niceness: int, inter_op: str) -> Loaded:
+        return Loaded((path, tags, config_proto, niceness, inter_op))
 
 
 def test_a_loader_hands_on_the_path_and_the_options() -> None:
     runtime = runtime_over(Library())
     assert runtime.loader("/m/1").load() == ("/m/1", ["serve", "gpu"], b"config", 7, "auto")
+
+
+def test_what_is_wrong_with_a_model_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    runtime_over(Library()).loader("/m/1").load()
+    assert "The model at /m/1: its output y cannot be used" in caplog.text
 
 
 class LibraryWithoutOp(Library):
@@ -31,7 +42,7 @@ class LibraryWithoutOp(Library):
     def load_op_library(self, path: str) -> None:
         self.missing -= 1
 
-    def load(self, path: str, tags: list[str], config_proto: bytes, niceness: int, inter_op: str) -> tuple[object, ...]:
+    def load(self, path: str, tags: list[str], config_proto: bytes, niceness: int, inter_op: str) -> Loaded:
         self.attempts += 1
         if self.missing > 0:
             raise ServingError(Code.NOT_FOUND, "Op type not registered 'Triple' in binary running on here. ")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tensorserve.config.flags import ServerOptions
 from tensorserve.errors import Code, ServingError
 from tensorserve.services.admin_access import AdminAccess
 from tensorserve.services.admin_request import AdminRequest, HttpError
@@ -146,3 +147,44 @@ def test_tokens_that_everybody_can_read_are_noted(tokens: str, caplog: pytest.Lo
     Path(tokens).chmod(0o644)
     AdminAccess("loopback", tokens)
     assert "Every user of this machine can read the tokens" in caplog.text
+
+
+def reload_code(access: AdminAccess, peer: str, **headers: str) -> Code | None:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    try:
+        access.check_reload({**HOST, "content-type": "application/grpc", **named}, peer)
+    except ServingError as error:
+        return error.code
+    return None
+
+
+def test_reloads_are_for_the_same_callers(tokens: str) -> None:
+    bearer = f"Bearer {TOKEN}"
+    for peer in ("loopback", "socket", "remote"):
+        assert reload_code(AdminAccess("off"), peer) is Code.PERMISSION_DENIED
+        assert reload_code(AdminAccess("off", tokens), peer, authorization=bearer) is Code.PERMISSION_DENIED
+        assert reload_code(AdminAccess("token", tokens), peer) is Code.PERMISSION_DENIED
+        for mode in ("token", "loopback"):
+            assert reload_code(AdminAccess(mode, tokens), peer, authorization=bearer) is None
+            assert reload_code(AdminAccess(mode, tokens), peer, authorization="Bearer x") is Code.UNAUTHENTICATED
+    assert reload_code(AdminAccess("loopback"), "loopback") is None
+    assert reload_code(AdminAccess("loopback"), "socket") is None
+    assert reload_code(AdminAccess("loopback"), "remote") is Code.PERMISSION_DENIED
+    assert reload_code(AdminAccess("loopback"), "loopback", x_forwarded="yes") is Code.PERMISSION_DENIED
+
+
+@pytest.mark.parametrize(
+    ("flags", "needs"),
+    [
+        ({}, False),
+        ({"admin_api": "loopback"}, False),
+        ({"admin_api": "off"}, True),
+        ({"admin_api": "token", "admin_token_file": "f"}, True),
+        ({"admin_token_file": "f"}, True),
+        ({"admin_api": "off", "reload_config_access": "anyone"}, False),
+        ({"admin_token_file": "f", "reload_config_access": "anyone"}, False),
+        ({"reload_config_access": "admin"}, True),
+    ],
+)
+def test_when_reloads_need_admin(flags: dict[str, str], needs: bool) -> None:
+    assert ServerOptions(**flags).reload_needs_admin is needs

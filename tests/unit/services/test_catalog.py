@@ -184,7 +184,7 @@ def test_a_failing_reload_request_is_logged(
     server: ModelServer, plane: FakeDataPlane, caplog: pytest.LogCaptureFixture
 ) -> None:
     reply = Reply()
-    plane.control.reload_config(b"\xff", reply)
+    plane.control.reload_config(b"\xff", {}, "socket", reply)
     assert reply.done.wait(PATIENCE_SECONDS)
     assert reply.error is not None
     assert reply.error[0] == Code.INTERNAL

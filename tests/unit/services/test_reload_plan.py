@@ -7,7 +7,7 @@ import pytest
 
 from tensorserve.errors import ServingError
 from tensorserve.lifecycle.labels import LabelState
-from tensorserve.services.reload_plan import merge_file, plan_reload
+from tensorserve.services.reload_plan import LostLabel, merge_file, plan_reload
 from tensorserve.types import All, ModelConfig
 
 
@@ -125,3 +125,25 @@ def test_merge(name: str) -> None:
     current, last, now, polled, reloaded = ({m.name: m for m in models} for models in MERGES[name])
     assert {m.name: m for m in merge_file(current, last, now, everything=False)} == polled
     assert {m.name: m for m in merge_file(current, last, now, everything=True)} == reloaded
+
+
+@pytest.mark.parametrize(
+    ("current", "wanted", "lost"),
+    [
+        ([A], [A], {}),
+        ([model("a", s=1)], [model("a", s=1)], {}),
+        ([A], [model("a", s=1)], {}),
+        ([model("a", s=1)], [A], {"a": {"s": LostLabel(1, None)}}),
+        ([model("a", s=1)], [model("a", s=2)], {"a": {"s": LostLabel(1, 2)}}),
+        ([model("a", s=1, c=2)], [model("a", c=2)], {"a": {"s": LostLabel(1, None)}}),
+        ([model("a", s=1), model("b", t=3)], [A, B], {"a": {"s": LostLabel(1, None)}, "b": {"t": LostLabel(3, None)}}),
+        ([model("a", s=1)], [B], {}),
+        ([model("a", s=1)], [model("a", "/q")], {"a": {"s": LostLabel(1, None)}}),
+    ],
+)
+def test_labels_that_are_lost_are_named(
+    current: list[ModelConfig], wanted: list[ModelConfig], lost: dict[str, dict[str, LostLabel]]
+) -> None:
+    labels = {name: LabelState({}, frozenset(range(10))) for name in "ab"}
+    plan = plan_reload({m.name: m for m in current}, wanted, labels, allow_unavailable=True)
+    assert plan.lost_labels == lost

@@ -3,6 +3,7 @@ import dataclasses
 import threading
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,7 +13,7 @@ from tensorserve.sources.file_system import FileSystemSource
 from tensorserve.sources.storage import VersionListing
 from tensorserve.sources.storages import Storages
 from tensorserve.sources.version_directory import LocalStorage, list_versions
-from tensorserve.types import All, AspiredVersion, Latest, ModelConfig
+from tensorserve.types import All, AspiredVersion, Latest, ModelConfig, Specific
 from tests.unit.fakes import PATIENCE_SECONDS, eventually
 
 
@@ -95,6 +96,31 @@ def test_an_empty_base_path_aspires_nothing_and_warns_once(tmp_path: Path, caplo
     source.poll()
     assert listener.aspired == [("m", [])]
     assert caplog.text.count("No versions of servable m found") == 1
+
+
+@pytest.mark.parametrize(
+    ("policy", "text"),
+    [
+        (Specific((2, 7)), "Version 7 of servable m, which was requested to be served as a 'specific' version"),
+        (Specific(()), "No specific versions requested for servable m."),
+    ],
+)
+def test_what_is_waited_for_is_said_every_minute(
+    policy: Specific, text: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SimpleNamespace(monotonic=lambda: 0.0)
+    monkeypatch.setattr("tensorserve.sources.watch.time", clock)
+    source = source_of(Listener(), ModelConfig("m", str(make(tmp_path, 1, 2)), policy=policy))
+    said = []
+    for seconds in (0.0, 1.0, 59.0, 61.0, 62.0, 130.0, 300.0):
+        clock.monotonic = lambda seconds=seconds: seconds
+        source.poll()
+        said.append(caplog.text.count(text))
+    assert said == [1, 1, 1, 2, 2, 3, 4]
+    make(tmp_path, 7)
+    clock.monotonic = lambda: 400.0
+    source.poll()
+    assert caplog.text.count("Version 7") == (4 if policy.versions else 0)
 
 
 def test_a_listener_that_fails_is_told_again(tmp_path: Path) -> None:

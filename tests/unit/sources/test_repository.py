@@ -22,7 +22,7 @@ def names(repository: ModelRepository) -> list[str]:
 
 
 def test_sub_folders_with_versions_are_models(repository: ModelRepository, tmp_path: Path) -> None:
-    for path in ("b/1", "a/002", ".hidden/1", "no_version/x", "empty"):
+    for path in ("b/1", "a/002", ".hidden/1", "no_version/x", "empty", "c\n2026-01-01/1", "d\x1b[31m/1"):
         (tmp_path / path).mkdir(parents=True)
     (tmp_path / "7").write_text("a file")
     assert names(repository) == ["a", "b"]

@@ -86,3 +86,30 @@ def test_file_uri(tmp_path: Path) -> None:
 def test_unknown_scheme() -> None:
     with pytest.raises(ServingError, match="File system scheme 'gs' not implemented"):
         list_versions("m", "gs://bucket/m")
+
+
+@pytest.mark.parametrize(
+    ("base", "file", "hint"),
+    [
+        (
+            "m/1",
+            "saved_model.pb",
+            "It is itself a version, since it holds saved_model.pb: give its parent folder, {m}.",
+        ),
+        ("m/1/", "saved_model.pbtxt", "since it holds saved_model.pbtxt: give its parent folder, {m}."),
+        ("m/00000123", "saved_model.cpb", "since it holds saved_model.cpb: give its parent folder, {m}."),
+        ("m/1", "export.meta", "since it holds export.meta: give its parent folder, {m}."),
+        ("m/latest", "saved_model.pb", "move that into a folder with a number, such as {m}/latest/1."),
+        ("m", "saved_model.pb", "move that into a folder with a number, such as {m}/1."),
+        ("m/1", "readme", "Did you forget to name your leaf directory as a number (eg. '/1/')?"),
+        ("m/1", "xsaved_model.pb", "Did you forget to name your leaf directory as a number (eg. '/1/')?"),
+    ],
+)
+def test_a_base_path_that_is_a_version(base: str, file: str, hint: str, tmp_path: Path) -> None:
+    folder = tmp_path / base
+    folder.mkdir(parents=True)
+    (folder / file).touch()
+    base_path = f"{tmp_path}/{base}"
+    [warning] = list_versions("m", base_path).warnings
+    assert warning.startswith(f"No versions of servable m found under base path {base_path}. ")
+    assert warning.endswith(hint.format(m=tmp_path / "m"))

@@ -25,7 +25,7 @@ def test_selection(policy: VersionPolicy, present: set[int], chosen: set[int]) -
 def test_missing_specific_versions_are_named() -> None:
     assert selection_warnings("m", Specific((3, 1, 2)), {1}) == tuple(
         f"Version {version} of servable m, which was requested to be served as a 'specific' version in the servable's "
-        "version policy, was not found in the file system"
+        "version policy, was not found in the file system; it is loaded once it is there"
         for version in (2, 3)
     )
 

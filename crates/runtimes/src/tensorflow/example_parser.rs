@@ -4,7 +4,8 @@
 use tensorserve_protos::tensorflow::TensorShapeProto;
 use tensorserve_tensors::{DataType, ExampleWriter, FeatureKind};
 
-use super::reach::{Attribute, Node, Scope, node_name};
+use super::metagraph::{Attribute, Node, node_name};
+use super::reach::Scope;
 
 /// Features of more values than this are not made up.
 const MAX_VALUES: i64 = 1 << 20;
@@ -73,7 +74,7 @@ fn dense_keys(node: &Node, scope: &Scope<'_>) -> Option<Vec<Vec<u8>>> {
         let source = scope.get(node_name(input)).filter(|source| source.op == "Const")?;
         Some(source.attributes.get("value")?.tensor.as_ref()?.strings.clone())
     };
-    let count = |name| node.attributes.get(name).map_or(0, |attribute| attribute.integer as usize);
+    let count = |name| node.integer(name) as usize;
     match node.op.as_str() {
         // Inputs are serialized, names, sparse_keys, dense_keys, ...
         "ParseExampleV2" => constant(node.inputs.get(3)?),
@@ -99,7 +100,8 @@ mod tests {
         AttrValue, Example, GraphDef, MetaGraphDef, NodeDef, SignatureDef, TensorInfo, TensorProto,
     };
 
-    use super::super::reach::{Index, MetaGraph};
+    use super::super::metagraph::MetaGraph;
+    use super::super::reach::Index;
     use super::*;
 
     fn attribute(name: &str, value: Value) -> (String, AttrValue) {
@@ -136,7 +138,7 @@ mod tests {
         let bytes = MetaGraphDef { graph_def, ..Default::default() }.encode_to_vec();
         let info = TensorInfo { encoding: Some(Encoding::Name("y:0".to_owned())), ..Default::default() };
         let def = SignatureDef { outputs: [("y".to_owned(), info)].into(), ..Default::default() };
-        let graph = MetaGraph::decode(&*bytes).unwrap().graph.unwrap();
+        let graph = MetaGraph::read(&bytes).unwrap().graph.unwrap();
         made_up_example(&Index::new(&graph).needed(&def))
     }
 

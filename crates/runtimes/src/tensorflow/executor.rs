@@ -14,9 +14,8 @@ use tensorserve_protos::tensorflow::ConfigProto;
 use tensorserve_protos::tensorflow::config_proto::Experimental;
 use tensorserve_tensors::ServingError;
 
-use super::ops::{MetaGraph, SavedModel};
-use super::run_time;
-use super::version_directory;
+use super::metagraph::{MetaGraph, SavedModel};
+use super::{rehearsal, run_time, version_directory};
 use crate::{InterOp, IntraOp, RunOptions};
 
 /// The options of every run of a session with [`lean_options`]: nothing for TensorFlow to read, since the session runs in
@@ -98,7 +97,9 @@ fn is_small_and_simple(version_directory: &Path) -> bool {
 
 fn is_suitable(graph: &MetaGraph) -> bool {
     let suits = |op: &str| !UNSUITABLE_OPS.contains(&op) && !run_time::of_op(op).may_wait();
-    graph.ops().count() <= MAX_NODES && graph.ops().all(suits)
+    // Only a rehearsal tells for certain, so that all signatures must have one.
+    let rehearsed = graph.signature_def.keys().all(|name| rehearsal::is_for(name, &graph.signature_def));
+    rehearsed && graph.ops().count() <= MAX_NODES && graph.ops().all(suits)
 }
 
 fn read_small_model(path: &Path) -> Option<SavedModel> {

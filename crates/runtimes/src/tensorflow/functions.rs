@@ -8,6 +8,8 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 
 use libloading::os::unix::Library;
 
+use super::guard::GuardFunctions;
+
 macro_rules! opaque {
     ($($name:ident)*) => {
         $(
@@ -63,6 +65,8 @@ macro_rules! functions {
             /// `tensorflow::LocalDevice::use_global_threadpool_`, which is not of the C API and may be gone any day. It
             /// has been there since TensorFlow 1.
             pub(super) use_global_threadpool: Option<*mut bool>,
+            /// What guards need; absent if the library does not let ops be registered.
+            pub(super) guard: Option<GuardFunctions>,
         }
 
         // SAFETY: functions may be called from any thread; who uses the one variable sees to the order.
@@ -80,6 +84,7 @@ macro_rules! functions {
                         $($name: *library.get($symbol)?,)*
                         extend_session: library.get(c"TF_ExtendSession").ok().map(|symbol| *symbol),
                         use_global_threadpool: library.get(USE_GLOBAL_THREADPOOL).ok().map(|symbol| *symbol),
+                        guard: GuardFunctions::look_up(library),
                     })
                 }
             }
@@ -94,6 +99,7 @@ functions! {
     delete_status: c"TF_DeleteStatus" fn(*mut TfStatus);
     get_code: c"TF_GetCode" fn(*const TfStatus) -> c_int;
     message: c"TF_Message" fn(*const TfStatus) -> *const c_char;
+    set_status: c"TF_SetStatus" fn(*mut TfStatus, c_int, *const c_char);
 
     new_tensor: c"TF_NewTensor" fn(c_int, *const i64, c_int, *mut c_void, usize, Deallocator, *mut c_void) -> *mut TfTensor;
     delete_tensor: c"TF_DeleteTensor" fn(*mut TfTensor);
@@ -116,6 +122,7 @@ functions! {
     delete_graph: c"TF_DeleteGraph" fn(*mut TfGraph);
     graph_operation_by_name: c"TF_GraphOperationByName" fn(*mut TfGraph, *const c_char) -> *mut TfOperation;
     graph_next_operation: c"TF_GraphNextOperation" fn(*mut TfGraph, *mut usize) -> *mut TfOperation;
+    graph_tensor_rank: c"TF_GraphGetTensorNumDims" fn(*mut TfGraph, TfOutput, *mut TfStatus) -> c_int;
     operation_op_type: c"TF_OperationOpType" fn(*mut TfOperation) -> *const c_char;
     operation_num_outputs: c"TF_OperationNumOutputs" fn(*mut TfOperation) -> c_int;
     operation_output_type: c"TF_OperationOutputType" fn(TfOutput) -> c_int;
@@ -135,6 +142,7 @@ functions! {
         *mut *mut TfTensor, c_int, *const *const TfOperation, c_int, *mut TfBuffer, *mut TfStatus
     );
 
+    get_all_op_list: c"TF_GetAllOpList" fn() -> *mut TfBuffer;
     load_library: c"TF_LoadLibrary" fn(*const c_char, *mut TfStatus) -> *mut TfLibrary;
     delete_library_handle: c"TF_DeleteLibraryHandle" fn(*mut TfLibrary);
 }

@@ -11,7 +11,6 @@ use super::graph::{Graph, Port};
 use crate::TensorHandle;
 
 /// Grows when a new name is resolved; runs read it without a lock.
-#[derive(Default)]
 pub(super) struct Handles {
     ports: ArcSwap<Vec<Port>>,
     by_name: Mutex<HashMap<String, TensorHandle>>,
@@ -21,6 +20,20 @@ pub(super) struct Handles {
 pub(super) struct Snapshot(Guard<Arc<Vec<Port>>>);
 
 impl Handles {
+    /// With the tensors of these names, as far as the graph has them.
+    pub(super) fn new<'a>(graph: &Graph, tensor_names: impl Iterator<Item = &'a str>) -> Self {
+        let (mut ports, mut by_name) = (Vec::new(), HashMap::new());
+        for name in tensor_names {
+            if !by_name.contains_key(name)
+                && let Ok(port) = graph.port(name)
+            {
+                by_name.insert(name.to_owned(), TensorHandle(ports.len()));
+                ports.push(port);
+            }
+        }
+        Handles { ports: ArcSwap::from_pointee(ports), by_name: Mutex::new(by_name) }
+    }
+
     /// The handle of a tensor: the same for the same name. NOT_FOUND if the graph has none of this name.
     pub(super) fn resolve(&self, graph: &Graph, tensor_name: &str) -> Result<TensorHandle> {
         let mut by_name = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);

@@ -3,27 +3,24 @@
 
 use std::collections::BTreeMap;
 
-use prost::{DecodeError, Message};
-use tensorserve_protos::tensorflow::SignatureDef;
-
-use super::effects::have_effects;
+use super::effects;
 use super::example_parser::made_up_example;
-use super::reach::{Index, MetaGraph};
+use super::metagraph::MetaGraph;
+use super::op_registry::OpRegistry;
+use super::reach::Index;
 
 /// The signatures of a graph whose runs only compute, and for each a serialized example that it can parse (empty if it
 /// parses none), or `None` if that is not known.
 pub(super) type Harmless = BTreeMap<String, Option<Vec<u8>>>;
 
-/// Reads a serialized `tensorflow.MetaGraphDef`.
-pub(super) fn harmless(
-    meta_graph_def: &[u8],
-    signature_defs: &BTreeMap<String, SignatureDef>,
-) -> Result<Harmless, DecodeError> {
-    let graph = MetaGraph::decode(meta_graph_def)?.graph.unwrap_or_default();
-    let index = Index::new(&graph);
-    let known = |(key, def): (&String, &SignatureDef)| {
+/// Finds them.
+pub(super) fn harmless(meta_graph: &MetaGraph, registry: &OpRegistry) -> Harmless {
+    let Some(graph) = &meta_graph.graph else { return Harmless::new() };
+    let index = Index::new(graph);
+    let known = |(key, def)| {
         let scopes = index.needed(def);
-        (!have_effects(&scopes)).then(|| (key.clone(), made_up_example(&scopes)))
+        let computes = !effects::are_in(&scopes, &index, registry);
+        computes.then(|| (String::clone(key), made_up_example(&scopes)))
     };
-    Ok(signature_defs.iter().filter_map(known).collect())
+    meta_graph.signature_def.iter().filter_map(known).collect()
 }

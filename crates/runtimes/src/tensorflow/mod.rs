@@ -18,11 +18,12 @@ mod executor;
 mod explainer;
 mod functions;
 mod graph;
+mod guard;
 mod handles;
 mod library;
 mod made_up;
 mod metagraph;
-mod ops;
+mod op_registry;
 mod own_pools;
 mod reach;
 mod rehearsal;
@@ -31,9 +32,11 @@ mod run_time;
 mod session;
 mod shared_pools;
 mod status;
+mod status_text;
 mod strings;
 mod tensor;
 mod tensor_list;
+mod unset_variables;
 mod version_directory;
 
 /// TensorFlow, as installed on this machine.
@@ -64,6 +67,7 @@ impl TensorFlow {
         status.into_result()?;
         // SAFETY: the handle is live; deleting it frees the description of the ops, and leaves the library open.
         unsafe { (functions.delete_library_handle)(handle) }
+        op_registry::forget();
         Ok(())
     }
 }

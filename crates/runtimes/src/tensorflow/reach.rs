@@ -3,108 +3,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use prost::Message;
-use tensorserve_protos::tensorflow::tensor_info::Encoding;
-use tensorserve_protos::tensorflow::{SignatureDef, TensorInfo};
+use tensorserve_protos::tensorflow::SignatureDef;
 
-/// The parts of `tensorflow.MetaGraphDef` that say which op needs which; prost skips all others.
-#[derive(Message)]
-pub(super) struct MetaGraph {
-    #[prost(message, optional, tag = "2")]
-    pub(super) graph: Option<Graph>,
-}
-
-#[derive(Message)]
-pub(super) struct Graph {
-    #[prost(message, repeated, tag = "1")]
-    pub(super) nodes: Vec<Node>,
-    #[prost(message, optional, tag = "2")]
-    library: Option<Library>,
-}
-
-#[derive(Message)]
-struct Library {
-    #[prost(message, repeated, tag = "1")]
-    functions: Vec<Function>,
-}
-
-#[derive(Message)]
-struct Function {
-    #[prost(message, optional, tag = "1")]
-    signature: Option<Named>,
-    #[prost(message, repeated, tag = "3")]
-    nodes: Vec<Node>,
-}
-
-/// A message whose field 1 is its name: `OpDef` and `NameAttrList`.
-#[derive(PartialEq, Message)]
-pub(super) struct Named {
-    #[prost(string, tag = "1")]
-    name: String,
-}
-
-#[derive(Message)]
-pub(super) struct Node {
-    #[prost(string, tag = "1")]
-    pub(super) name: String,
-    #[prost(string, tag = "2")]
-    pub(super) op: String,
-    #[prost(string, repeated, tag = "3")]
-    pub(super) inputs: Vec<String>,
-    #[prost(map = "string, message", tag = "5")]
-    pub(super) attributes: HashMap<String, Attribute>,
-}
-
-/// `tensorflow.AttrValue`, without numbers that nobody here asks for.
-#[derive(PartialEq, Message)]
-pub(super) struct Attribute {
-    #[prost(message, optional, tag = "1")]
-    pub(super) list: Option<AttributeList>,
-    #[prost(int64, tag = "3")]
-    pub(super) integer: i64,
-    #[prost(message, optional, tag = "8")]
-    pub(super) tensor: Option<StringTensor>,
-    #[prost(message, optional, tag = "10")]
-    function: Option<Named>,
-}
-
-#[derive(PartialEq, Message)]
-pub(super) struct AttributeList {
-    #[prost(bytes = "vec", repeated, tag = "2")]
-    pub(super) strings: Vec<Vec<u8>>,
-    #[prost(int32, repeated, tag = "6")]
-    pub(super) types: Vec<i32>,
-    #[prost(message, repeated, tag = "7")]
-    pub(super) shapes: Vec<tensorserve_protos::tensorflow::TensorShapeProto>,
-    #[prost(message, repeated, tag = "9")]
-    functions: Vec<Named>,
-}
-
-/// The strings of a `tensorflow.TensorProto`.
-#[derive(PartialEq, Message)]
-pub(super) struct StringTensor {
-    #[prost(bytes = "vec", repeated, tag = "8")]
-    pub(super) strings: Vec<Vec<u8>>,
-}
-
-impl Graph {
-    /// The functions by name, with their nodes.
-    pub(super) fn functions(&self) -> impl Iterator<Item = (&str, &[Node])> {
-        let functions = self.library.iter().flat_map(|library| &library.functions);
-        functions.filter_map(|function| Some((function.signature.as_ref()?.name.as_str(), &function.nodes[..])))
-    }
-}
-
-impl Node {
-    /// The functions that it may call; an op may be one itself.
-    pub(super) fn functions(&self) -> impl Iterator<Item = &str> {
-        let called = self.attributes.values().flat_map(|attribute| {
-            let list = attribute.list.iter().flat_map(|list| &list.functions);
-            list.chain(&attribute.function)
-        });
-        called.map(|function| function.name.as_str()).chain(std::iter::once(self.op.as_str()))
-    }
-}
+use super::metagraph::{Function, Graph, Node, names_of, node_name};
 
 /// The nodes of a graph and its functions by name.
 pub(super) struct Index<'a> {
@@ -120,6 +21,11 @@ impl<'a> Index<'a> {
         let functions = graph.library.iter().flat_map(|library| &library.functions);
         let named = |function: &'a Function| Some((function.signature.as_ref()?.name.as_str(), function));
         Index { nodes: by_name(&graph.nodes), functions: functions.filter_map(named).collect() }
+    }
+
+    /// Whether an op is a function of the graph.
+    pub(super) fn is_function(&self, op: &str) -> bool {
+        self.functions.contains_key(op)
     }
 
     /// What a signature's outputs need, the graph's part first. A function runs as a whole.
@@ -139,7 +45,7 @@ impl<'a> Index<'a> {
     }
 
     fn needed_nodes(&self, def: &SignatureDef) -> Scope<'a> {
-        let mut ahead: Vec<&str> = def.outputs.values().map(|info| node_name(tensor_name(info))).collect();
+        let mut ahead: Vec<&str> = def.outputs.values().flat_map(names_of).map(node_name).collect();
         let mut found = Scope::new();
         while let Some(name) = ahead.pop() {
             if let Some((&name, &node)) = self.nodes.get_key_value(name)
@@ -154,17 +60,4 @@ impl<'a> Index<'a> {
 
 fn by_name(nodes: &[Node]) -> HashMap<&str, &Node> {
     nodes.iter().map(|node| (node.name.as_str(), node)).collect()
-}
-
-pub(super) fn tensor_name(info: &TensorInfo) -> &str {
-    match &info.encoding {
-        Some(Encoding::Name(name)) => name,
-        _ => "",
-    }
-}
-
-/// The node of an input: `^node` is an order, `node:1` and `node:output:0` are outputs.
-pub(super) fn node_name(input: &str) -> &str {
-    let input = input.strip_prefix('^').unwrap_or(input);
-    input.split_once(':').map_or(input, |(name, _)| name)
 }

@@ -5,6 +5,8 @@
 //! types of the values that are fed. A run with values of the wrong type therefore does all of the work that would make
 //! the first request slow, and ends before any op.
 
+use std::collections::BTreeMap;
+
 use tensorserve_protos::tensorflow::SignatureDef;
 use tensorserve_protos::tensorflow::tensor_info::Encoding;
 use tensorserve_tensors::{AlignedBuffer, DataType, Result, Shape, Tensor};
@@ -13,10 +15,16 @@ use super::executor;
 use super::session::SavedModelSession;
 use crate::{RunOptions, Session, TensorHandle};
 
-/// Prepares every signature that has inputs. Fails only if the executor of the session cannot run one of them; whatever
-/// else is wrong is for the requests to find out, as it is without a rehearsal.
+/// A model with more signatures has one prepared. TensorFlow goes through the whole graph for each, so that the time for
+/// all grows with the square of their number.
+const MOST: usize = 8;
+
+/// Prepares every signature that [`is_for`] it and has inputs. Fails only if the executor of the session cannot run one
+/// of them; whatever else is wrong is for the requests to find out, as it is without a rehearsal.
 pub(super) fn rehearse(session: &SavedModelSession) -> Result<()> {
-    for signature in session.signature_defs().values().filter(|signature| !signature.inputs.is_empty()) {
+    let defs = session.signature_defs();
+    let prepared = defs.iter().filter(|(name, def)| !def.inputs.is_empty() && is_for(name, defs));
+    for (_, signature) in prepared {
         let Ok((feeds, fetches)) = wrong_call(session, signature) else { continue };
         match session.run(&feeds, &fetches, &RunOptions::default()) {
             Err(error) if executor::is_unsuited(&error) => return Err(error),
@@ -25,6 +33,19 @@ pub(super) fn rehearse(session: &SavedModelSession) -> Result<()> {
     }
     Ok(())
 }
+
+/// Whether a signature of these is prepared at load: all of a few, of many the default one. The others are by their
+/// first request.
+pub(super) fn is_for(signature: &str, defs: &BTreeMap<String, SignatureDef>) -> bool {
+    let with_inputs = || defs.iter().filter(|(_, def)| !def.inputs.is_empty()).map(|(name, _)| name.as_str());
+    if with_inputs().take(MOST + 1).count() <= MOST {
+        return true;
+    }
+    let first = if defs.contains_key(DEFAULT_SIGNATURE) { Some(DEFAULT_SIGNATURE) } else { with_inputs().next() };
+    first == Some(signature)
+}
+
+const DEFAULT_SIGNATURE: &str = "serving_default";
 
 type Call = (Vec<(TensorHandle, Tensor)>, Vec<TensorHandle>);
 
@@ -37,8 +58,9 @@ fn wrong_call(session: &SavedModelSession, signature: &SignatureDef) -> Result<C
             if session.dtype_number(handle)? == DataType::Bool as i32 { DataType::Float } else { DataType::Bool };
         feeds.push((handle, Tensor::plain(wrong, Shape::scalar(), AlignedBuffer::zeroed(wrong.size()))));
     }
-    let fetches = signature.outputs.values().map(|info| resolve(session, info.encoding.as_ref()));
-    Ok((feeds, fetches.collect::<Result<_>>()?))
+    // A request cannot have those that cannot be fetched.
+    let fetches = signature.outputs.values().filter_map(|info| resolve(session, info.encoding.as_ref()).ok());
+    Ok((feeds, fetches.collect()))
 }
 
 fn resolve(session: &SavedModelSession, encoding: Option<&Encoding>) -> Result<TensorHandle> {
@@ -46,5 +68,30 @@ fn resolve(session: &SavedModelSession, encoding: Option<&Encoding>) -> Result<T
         Some(Encoding::Name(name)) => session.resolve(name),
         // No tensor has the empty name; what cannot be fed as one tensor is not rehearsed.
         _ => session.resolve(""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn defs(count: usize) -> BTreeMap<String, SignatureDef> {
+        let def = SignatureDef { inputs: [("x".to_owned(), Default::default())].into(), ..Default::default() };
+        let init = ("__saved_model_init_op".to_owned(), SignatureDef::default());
+        (0..count).map(|n| (format!("s{n:03}"), def.clone())).chain([init]).collect()
+    }
+
+    fn prepared(defs: &BTreeMap<String, SignatureDef>) -> Vec<&str> {
+        let with_inputs = defs.iter().filter(|(_, def)| !def.inputs.is_empty());
+        with_inputs.map(|(name, _)| name.as_str()).filter(|name| is_for(name, defs)).collect()
+    }
+
+    #[test]
+    fn all_of_few_signatures_are_prepared_and_one_of_many() {
+        assert_eq!(prepared(&defs(MOST)).len(), MOST);
+        let mut many = defs(400);
+        assert_eq!(prepared(&many), ["s000"]);
+        many.insert(DEFAULT_SIGNATURE.to_owned(), many["s001"].clone());
+        assert_eq!(prepared(&many), [DEFAULT_SIGNATURE]);
     }
 }

@@ -6,10 +6,9 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use prost::{DecodeError, Message};
 use tensorserve_protos::tensorflow::SignatureDef;
 
-use super::reach::{Graph, MetaGraph, Node, node_name, tensor_name};
+use super::metagraph::{Graph, MetaGraph, Node, names_of, node_name};
 use crate::RunTime;
 
 /// Ops that repeat others as often as values say, or that run what this cannot see.
@@ -147,22 +146,19 @@ pub(super) struct RunTimes {
 }
 
 impl RunTimes {
-    /// Reads a serialized `tensorflow.MetaGraphDef`.
-    pub(super) fn of(
-        meta_graph_def: &[u8],
-        signature_defs: &BTreeMap<String, SignatureDef>,
-    ) -> Result<Self, DecodeError> {
-        let graph = MetaGraph::decode(meta_graph_def)?.graph.unwrap_or_default();
-        let functions = of_functions(&graph);
+    pub(super) fn of(meta_graph: &MetaGraph) -> Self {
+        let Some(graph) = &meta_graph.graph else { return RunTimes::default() };
+        let functions = of_functions(graph);
         let scope = Scope::new(&graph.nodes);
         let reached = scope.run_times(&functions);
         let any = reached.iter().copied().max().unwrap_or(RunTime::InputSizes);
         let of_signature = |def: &SignatureDef| {
-            let outputs = def.outputs.values().filter_map(|info| scope.numbers.get(node_name(tensor_name(info))));
+            let tensors = def.outputs.values().flat_map(names_of);
+            let outputs = tensors.filter_map(|tensor| scope.numbers.get(node_name(tensor)));
             outputs.map(|&number| reached[number]).max().unwrap_or(RunTime::InputSizes)
         };
-        let signatures = signature_defs.iter().map(|(key, def)| (key.clone(), of_signature(def))).collect();
-        Ok(RunTimes { signatures, any })
+        let signatures = meta_graph.signature_def.iter().map(|(key, def)| (key.clone(), of_signature(def)));
+        RunTimes { signatures: signatures.collect(), any }
     }
 
     pub(super) fn get(&self, signature: Option<&str>) -> RunTime {
@@ -172,7 +168,10 @@ impl RunTimes {
 
 /// A function runs as a whole, with the functions that it calls.
 fn of_functions(graph: &Graph) -> HashMap<&str, RunTime> {
-    let bodies: HashMap<&str, &[Node]> = graph.functions().collect();
+    let functions = graph.library.iter().flat_map(|library| &library.functions);
+    let named =
+        functions.filter_map(|function| Some((function.signature.as_ref()?.name.as_str(), &function.nodes[..])));
+    let bodies: HashMap<&str, &[Node]> = named.collect();
     let none = HashMap::new();
     let own = |nodes| Scope::new(nodes).own_run_times(&none).into_iter().max().unwrap_or(RunTime::InputSizes);
     let mut found: HashMap<&str, RunTime> = bodies.iter().map(|(name, nodes)| (*name, own(nodes))).collect();
@@ -280,6 +279,7 @@ impl<'a> Scope<'a> {
 
 #[cfg(test)]
 mod tests {
+    use prost::Message;
     use tensorserve_protos::tensorflow::attr_value::Value;
     use tensorserve_protos::tensorflow::tensor_info::Encoding;
     use tensorserve_protos::tensorflow::{
@@ -309,8 +309,9 @@ mod tests {
         let def = SignatureDef { outputs: [("y".to_owned(), info)].into(), ..Default::default() };
         let library = Some(FunctionDefLibrary { function: functions, ..Default::default() });
         let graph_def = Some(GraphDef { node: nodes, library, ..Default::default() });
-        let meta_graph = MetaGraphDef { graph_def, ..Default::default() }.encode_to_vec();
-        let times = RunTimes::of(&meta_graph, &[("s".to_owned(), def)].into()).unwrap();
+        let signature_def = [("s".to_owned(), def)].into();
+        let meta_graph = MetaGraphDef { graph_def, signature_def, ..Default::default() }.encode_to_vec();
+        let times = RunTimes::of(&MetaGraph::read(&meta_graph).unwrap());
         (times.get(Some("s")), times.get(None))
     }
 

@@ -14,9 +14,11 @@ use super::executor;
 use super::explainer::{self, Explainer};
 use super::functions::{Functions, TfBuffer, TfOutput, TfSession, TfSessionOptions};
 use super::graph::Graph;
+use super::guard;
 use super::handles::Handles;
 use super::made_up::{self, Harmless};
-use super::metagraph;
+use super::metagraph::{self, MetaGraph};
+use super::op_registry::OpRegistry;
 use super::own_pools::{self, OwnPool};
 use super::rehearsal;
 use super::run_options::SerializedRunOptions;
@@ -24,7 +26,7 @@ use super::run_time::RunTimes;
 use super::status::Status;
 use super::tensor::{self, OwnedTensor};
 use super::tensor_list::{INLINE, TensorList};
-use super::version_directory;
+use super::{unset_variables, version_directory};
 use crate::memory::Reclaim;
 use crate::{InterOp, IntraOp, LoadRequest, RunOptions, RunTime, Session, TensorHandle, background};
 
@@ -38,6 +40,7 @@ pub(super) struct SavedModelSession {
     /// If it was asked to compute in the thread of each run, and does.
     own_pool: Option<OwnPool>,
     harmless: Harmless,
+    warnings: Vec<String>,
     /// Results must be copied, because a later run may write into their memory.
     copy_results: bool,
     /// Completes the error texts of the single-threaded executor.
@@ -75,19 +78,27 @@ impl SavedModelSession {
         intra_op: IntraOp,
     ) -> Result<Self> {
         let options = SessionOptions::new(functions, config_proto)?;
-        let graph = Graph::new(functions);
+        let mut graph = Graph::new(functions);
         let meta_graph_def = MetaGraphBuffer::new(functions);
         let load = || RunningSession::load(functions, request, &options, &graph, &meta_graph_def);
         let (running, own_pool) = own_pools::load(functions, intra_op == IntraOp::Caller, load);
         let running = running?;
-        let signature_defs = metagraph::signature_defs(meta_graph_def.bytes())?;
-        let handles = Handles::default();
-        for name in metagraph::tensor_names(&signature_defs) {
-            // A signature may name a tensor that is not there; whoever wants to use it is told so.
-            let _ = handles.resolve(&graph, name);
+        let meta_graph = MetaGraph::read(meta_graph_def.bytes())?;
+        let registry = OpRegistry::get(functions);
+        let mut warnings = unset_variables::warnings(&meta_graph);
+        match guard::place(functions, &graph, &meta_graph, meta_graph_def.bytes(), &registry).and_then(|nodes| {
+            running.settle()?;
+            Ok(nodes)
+        }) {
+            Ok(nodes) => graph.use_guarded(nodes),
+            Err(error) => warnings.push(format!("A request may end the process, for which there is no guard: {error}")),
         }
-        let run_times = RunTimes::of(meta_graph_def.bytes(), &signature_defs).unwrap_or_default();
-        let harmless = made_up::harmless(meta_graph_def.bytes(), &signature_defs).unwrap_or_default();
+        drop(meta_graph_def);
+        // A signature may name a tensor that is not there; whoever wants to use it is told so.
+        let handles = Handles::new(&graph, metagraph::tensor_names(&meta_graph.signature_def));
+        let run_times = RunTimes::of(&meta_graph);
+        let harmless = made_up::harmless(&meta_graph, &registry);
+        let signature_defs = meta_graph.signature_def;
         let copy_results = graph.changes_results();
         let explainer = None;
         let _reclaim = Reclaim { bytes: version_directory::file_bytes(&request.path) };
@@ -99,6 +110,7 @@ impl SavedModelSession {
             run_times,
             own_pool,
             harmless,
+            warnings,
             copy_results,
             explainer,
             _reclaim,
@@ -131,6 +143,18 @@ impl Session for SavedModelSession {
         &self.signature_defs
     }
 
+    fn check_feed(&self, handle: TensorHandle, value: &Tensor) -> Result<()> {
+        let port = self.handles.snapshot().get(handle)?;
+        match self.graph.computed_rank(port) {
+            Some(rank) if rank != value.shape().rank() => Err(ServingError::invalid_argument(format!(
+                "Tensor {} must be {rank}-dimensional, but is fed with the shape {}",
+                self.handles.name(handle).unwrap_or_default(),
+                value.shape()
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     fn run_time(&self, signature: Option<&str>) -> RunTime {
         self.run_times.get(signature)
     }
@@ -150,6 +174,14 @@ impl Session for SavedModelSession {
 
     fn made_up_example(&self, signature: &str) -> Option<&[u8]> {
         self.harmless.get(signature)?.as_deref()
+    }
+
+    fn is_prepared(&self, signature: &str) -> bool {
+        rehearsal::is_for(signature, &self.signature_defs)
+    }
+
+    fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     fn resolve(&self, tensor_name: &str) -> Result<TensorHandle> {

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The outcome of a call into TensorFlow.
 
-use std::ffi::CStr;
-
 use tensorserve_tensors::{Code, Result, ServingError};
 
 use super::functions::{Functions, TfStatus};
+use super::status_text;
 
 /// A status object; OK until a call records something else.
 pub(super) struct Status {
@@ -31,9 +30,9 @@ impl Status {
         if code == Code::Ok {
             return Ok(());
         }
-        // SAFETY: as above; the message is a C string that lives until the status changes.
-        let message = unsafe { CStr::from_ptr((self.functions.message)(self.pointer)) };
-        Err(ServingError::new(code, message.to_string_lossy()))
+        // SAFETY: as above; the status does not change any more.
+        let text = unsafe { status_text::text(self.functions, self.pointer) };
+        Err(ServingError::new(code, String::from_utf8_lossy(text)))
     }
 }
 

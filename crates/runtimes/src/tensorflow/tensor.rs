@@ -17,6 +17,8 @@ use super::strings::{FeedStrings, FetchedStrings};
 /// TensorFlow ends the process if a shape has more dimensions. It does so as well if their product is too large, but then
 /// there is no [`Shape`].
 const MAX_RANK: usize = 254;
+/// Kernels reserve memory by one dimension, and multiply dimensions in 32 bits. Elements bound those of other tensors.
+const MAX_EMPTY_DIM: i64 = 1 << 24;
 /// What the number of a reference type is above the number of its type.
 const REFERENCE_OFFSET: i32 = 100;
 
@@ -95,7 +97,7 @@ impl Drop for OwnedTensor {
 ///
 /// INVALID_ARGUMENT for types and shapes that TensorFlow cannot take, INTERNAL if the elements do not fit the shape.
 pub(super) fn feed(functions: &'static Functions, tensor: &Tensor) -> Result<OwnedTensor> {
-    check_rank(tensor.shape())?;
+    check_shape(tensor.shape())?;
     match (tensor.dtype(), tensor.data()) {
         (DataType::String, TensorData::Strings(elements)) => feed_strings(functions, tensor, &**elements),
         (dtype, TensorData::Plain(bytes)) if dtype.size() > 0 => feed_bytes(functions, tensor, bytes),
@@ -106,11 +108,16 @@ pub(super) fn feed(functions: &'static Functions, tensor: &Tensor) -> Result<Own
     }
 }
 
-fn check_rank(shape: &Shape) -> Result<()> {
-    if shape.rank() <= MAX_RANK {
-        return Ok(());
+fn check_shape(shape: &Shape) -> Result<()> {
+    if shape.rank() > MAX_RANK {
+        let text = format!("A tensor of {} dimensions cannot be fed", shape.rank());
+        return Err(ServingError::invalid_argument(text));
     }
-    Err(ServingError::invalid_argument(format!("A tensor of {} dimensions cannot be fed", shape.rank())))
+    if shape.num_elements() == 0 && shape.dims().iter().any(|&dim| dim > MAX_EMPTY_DIM) {
+        let text = format!("A tensor without elements cannot be fed with a dimension above {MAX_EMPTY_DIM}: {shape}");
+        return Err(ServingError::invalid_argument(text));
+    }
+    Ok(())
 }
 
 fn feed_bytes(functions: &'static Functions, tensor: &Tensor, bytes: &Bytes) -> Result<OwnedTensor> {

@@ -152,9 +152,17 @@ pub(crate) fn handles_are_stable_and_checked() {
     let feeds = [(x, floats(&[2], &[1.0, 2.0]))];
     let results = session.run(&feeds, &[short, long], &RunOptions::default()).expect("two results");
     assert_eq!((float_values(&results[0]), float_values(&results[1])), (vec![2.0, 1.0], vec![2.0, 1.0]));
-    for name in ["absent:0", "absent", "top:2", "top:-1", "top:x", "", ":0", "a\0b:0"] {
+    for name in ["absent:0", "absent", "top:x", "", ":0", "a\0b:0"] {
         let error = session.resolve(name).expect_err(name);
         assert_eq!(error.code, Code::NotFound, "{name}");
         assert!(error.message.contains(name), "{error}");
+    }
+    for name in ["top:2", "top:-1"] {
+        let error = session.resolve(name).expect_err(name);
+        assert_eq!(error.code, Code::OutOfRange, "{name}");
+        assert!(
+            error.message.starts_with("Node 'top' (type: 'TopKV2', num of outputs: 2) does not have output"),
+            "{error}"
+        );
     }
 }

@@ -17,6 +17,7 @@ mod fixture;
 
 mod concurrency;
 mod errors;
+mod guard;
 mod library;
 mod loading;
 mod strings;
@@ -46,6 +47,9 @@ fn main() -> ExitCode {
             a_missing_feed_keeps_code_and_text nothing_to_fetch_is_an_invalid_argument foreign_handles_are_refused
             shapes_that_would_end_the_process_are_refused resources_are_not_values
             elements_that_do_not_fit_are_refused;
+        guard: right_shapes_compute wrong_ranks_are_refused_wherever_the_kernel_stands
+            sizes_that_come_from_a_request_are_checked graphs_of_tensorflow_1_are_guarded
+            shapes_that_no_kernel_asks_for_are_answered;
         concurrency: runs_on_many_threads_do_not_mix names_may_be_resolved_while_running
             a_pool_run_ends_at_its_time_limit a_pool_run_within_its_time_limit_computes;
     };

@@ -16,7 +16,7 @@ use crate::batching::run_queue::{Kind, RunQueue};
 use crate::commissioning::batchability::{self, Batchability};
 use crate::execution::computation::Computation;
 use crate::execution::executor::{RunCost, default_threads, usable_cpus};
-use crate::table::signature::Signature;
+use crate::table::signature::{Endpoint, Signature};
 use crate::{Result, Servable};
 
 /// Combinations of inputs, shapes and outputs that have a queue; clients choose shapes, so there must be an end.
@@ -69,11 +69,11 @@ impl Batcher {
             if !may_batch {
                 continue;
             }
-            inputs.extend(signature.inputs.iter().map(|input| input.handle));
-            outputs.extend(signature.outputs.iter().map(|output| output.handle));
+            inputs.extend(signature.inputs.iter().filter_map(|input| input.handle().ok()));
+            outputs.extend(signature.fetchable().map(|(_, handle)| handle));
             for input in &signature.inputs {
-                if let Some(text) = batching.pad_values.get(&input.alias) {
-                    pad_values.insert(input.handle, pad_value(input, text)?);
+                if let (Some(text), Ok(handle)) = (batching.pad_values.get(&input.alias), input.handle()) {
+                    pad_values.insert(handle, pad_value(input, text)?);
                 }
             }
         }
@@ -167,8 +167,9 @@ impl Batcher {
 /// The names of the signatures that a run can be of.
 fn signatures_of(run: &Computation) -> Vec<String> {
     let suits = |signature: &&Arc<Signature>| {
-        run.feeds.iter().all(|(handle, _)| signature.inputs.iter().any(|input| input.handle == *handle))
-            && run.fetches.iter().all(|handle| signature.outputs.iter().any(|output| output.handle == *handle))
+        let is = |end: &Endpoint, tensor: TensorHandle| end.handle() == Ok(tensor);
+        run.feeds.iter().all(|(tensor, _)| signature.inputs.iter().any(|input| is(input, *tensor)))
+            && run.fetches.iter().all(|tensor| signature.outputs.iter().any(|output| is(output, *tensor)))
     };
     run.handle.servable().signatures().filter(suits).map(|signature| signature.name.clone()).collect()
 }

@@ -13,7 +13,7 @@ use tensorserve_tensors::{DataType, Tensor, TensorData};
 
 use crate::commissioning::synthetic::{self, Values};
 use crate::execution::computation::Feeds;
-use crate::table::signature::Signature;
+use crate::table::signature::{Endpoint, Signature};
 use crate::{Result, Servable};
 
 /// Rows that are compared.
@@ -67,14 +67,19 @@ pub(crate) fn examine(signature: &Signature, servable: &Servable, compare: bool)
     if servable.session().has_effects(&signature.name) {
         return Batchability::Not("its runs may do more than compute".to_owned());
     }
+    if !servable.session().is_prepared(&signature.name) {
+        return Batchability::Not(
+            "the model has many signatures, of which the others are not tried at load".to_owned(),
+        );
+    }
     let Some(together) = synthetic::inputs(servable, signature, ROWS, Values::Varied) else {
         return Batchability::Declared("its inputs could not be made up".to_owned());
     };
-    let fetches: Vec<TensorHandle> = signature.outputs.iter().map(|output| output.handle).collect();
+    let (outputs, fetches): (Vec<&Endpoint>, Vec<TensorHandle>) = signature.fetchable().unzip();
     match first_difference(servable.session(), &together, &fetches) {
         Ok(None) => Batchability::Seen,
         Ok(Some(at)) => {
-            let alias = signature.outputs.get(at).map_or("", |output| output.alias.as_str());
+            let alias = outputs.get(at).map_or("", |output| output.alias.as_str());
             Batchability::Not(format!("rows of output {alias} are not the same together and apart"))
         }
         Err(error) => Batchability::Declared(error.message),

@@ -55,7 +55,7 @@ fn is_near(alone: &Times, shared: &Times) -> bool {
 
 /// The times of each signature that can be run unasked with made-up inputs.
 fn measure(servable: &Servable) -> Vec<Times> {
-    let harmless = servable.signatures().filter(|signature| !servable.session().has_effects(&signature.name));
+    let harmless = servable.signatures().filter(|signature| servable.may_run_unasked(signature));
     harmless.filter_map(|signature| times(servable, signature)).collect()
 }
 

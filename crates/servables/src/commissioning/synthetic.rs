@@ -52,8 +52,8 @@ impl<'a> SyntheticRun<'a> {
     /// Of this number of `rows`; `None` if there are no such [`inputs`].
     pub(crate) fn new(servable: &'a Servable, signature: &Signature, rows: usize, values: Values) -> Option<Self> {
         let feeds = inputs(servable, signature, rows, values)?;
-        let fetches = signature.outputs.iter().map(|output| output.handle).collect();
-        Some(SyntheticRun { servable, feeds, fetches })
+        let fetches: Vec<_> = signature.fetchable().map(|(_, handle)| handle).collect();
+        (!fetches.is_empty()).then_some(SyntheticRun { servable, feeds, fetches })
     }
 
     /// What it takes once. Errors of the engine keep their code; nobody needs to understand them.
@@ -80,7 +80,7 @@ pub(crate) fn inputs(servable: &Servable, signature: &Signature, rows: usize, va
             Some(default) if !is_open(info) => default.clone(),
             _ => tensor(input, shape(info, rows)?, &Fill { values, example: &example, seed: number }, &mut bytes_left)?,
         };
-        feeds.push((input.handle, tensor));
+        feeds.push((input.handle().ok()?, tensor));
     }
     Some(feeds)
 }

@@ -58,6 +58,9 @@ pub(crate) fn obstacle(servable: &Servable, signature: &Signature) -> Option<&'s
     if servable.session().has_effects(&signature.name) {
         return Some("its runs may do more than compute");
     }
+    if !servable.session().is_prepared(&signature.name) {
+        return Some("it is one of many signatures");
+    }
     let has_strings = signature.inputs.iter().any(|input| input.dtype == Some(DataType::String));
     let lacks_example = has_strings && servable.session().made_up_example(&signature.name).is_none();
     lacks_example.then_some("it parses examples of unknown features")

@@ -14,6 +14,9 @@ use crate::table::signature::Signature;
 use crate::table::signature_text::list_signatures;
 use crate::{Result, ServingError};
 
+/// What TensorFlow notes the initialization of a model by; its output is an op that gives no tensor.
+const INIT_SIGNATURE: &str = "__saved_model_init_op";
+
 /// A loaded model: its session, and its signatures resolved for requests.
 pub struct Servable {
     session: Arc<dyn Session>,
@@ -25,14 +28,11 @@ pub struct Servable {
 }
 
 impl Servable {
-    /// Resolves every signature of the session's model. Signatures whose tensors are not in the graph, or have types that
-    /// cannot be fed or fetched (such as TensorFlow's own `__saved_model_init_op`), appear in metadata only.
+    /// Resolves every signature of the session's model.
     pub fn new(session: Arc<dyn Session>) -> Self {
-        let signatures = session
-            .signature_defs()
-            .iter()
-            .filter_map(|(name, def)| Some((name.clone(), Arc::new(Signature::resolve(name, def, &*session).ok()?))))
-            .collect();
+        let resolve =
+            |(name, def): (&String, &SignatureDef)| (name.clone(), Arc::new(Signature::resolve(name, def, &*session)));
+        let signatures = session.signature_defs().iter().map(resolve).collect();
         let multi_inference_cost = RunCost::new(session.run_time(None));
         let long_runs = InterOp::Pool;
         Servable { session, signatures, multi_inference_cost, long_runs, batcher: OnceLock::new() }
@@ -53,7 +53,15 @@ impl Servable {
         &*self.session
     }
 
-    /// The signature of this name, if requests can use it.
+    /// What is wrong with the model though it could be loaded, each in one line for the log.
+    pub fn warnings(&self) -> Vec<String> {
+        let defs = self.session.signature_defs();
+        let public = self.signatures.values().filter(|signature| signature.name != INIT_SIGNATURE);
+        let of = |signature: &Arc<Signature>| defs.get(&signature.name).map(|def| signature.warnings(def));
+        public.filter_map(of).flatten().chain(self.session.warnings().iter().cloned()).collect()
+    }
+
+    /// The signature of this name.
     pub fn signature(&self, name: &str) -> Option<&Arc<Signature>> {
         self.signatures.get(name)
     }
@@ -67,6 +75,11 @@ impl Servable {
     pub fn enable_batching(&self, batching: Batching) -> Result<()> {
         let batcher = Batcher::new(batching, self)?;
         self.batcher.set(batcher).map_err(|_| ServingError::failed_precondition("batching is set up already"))
+    }
+
+    /// Whether the signature may be run when nobody asked for it: that only computes, and takes no longer than it must.
+    pub(crate) fn may_run_unasked(&self, signature: &Signature) -> bool {
+        !self.session.has_effects(&signature.name) && self.session.is_prepared(&signature.name)
     }
 
     pub(crate) fn batcher(&self) -> Option<&Batcher> {

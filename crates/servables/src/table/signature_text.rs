@@ -64,8 +64,8 @@ pub(crate) fn list_tensors(infos: &BTreeMap<String, TensorInfo>) -> String {
 /// ` (the model has: a, b)`, with the signatures that requests can use.
 pub fn list_signatures(handle: &ServableHandle) -> String {
     let servable = handle.servable();
-    let names = servable.signature_defs().keys().map(String::as_str);
-    let usable: Vec<&str> = names.filter(|name| servable.signature(name).is_some()).collect();
+    let usable = servable.signatures().filter(|signature| signature.is_usable());
+    let usable: Vec<&str> = usable.map(|signature| signature.name.as_str()).collect();
     format!(" (the model has: {})", if usable.is_empty() { "none".to_owned() } else { usable.join(", ") })
 }
 

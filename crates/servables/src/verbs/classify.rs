@@ -7,6 +7,7 @@ use tensorserve_tensors::{DataType, Tensor, TensorData};
 
 use crate::execution::computation::Fetched;
 use crate::metrics::Api;
+use crate::table::signature::Endpoint;
 use crate::table::signature_text::{debug_text, list_tensors};
 use crate::verbs::head::{Declared, Head, INPUTS, check_count, missing_output};
 use crate::{Result, ServingError};
@@ -60,7 +61,7 @@ impl Head for Classifier {
             let text = debug_text(def);
             ServingError::invalid_argument(format!("No classification inputs found in SignatureDef: {text}"))
         })?;
-        let output = |alias| signature.output(alias).map(|output| output.handle);
+        let output = |alias| signature.output(alias).map(Endpoint::handle);
         let (classes, scores) = (output(CLASSES), output(SCORES));
         if classes.is_none() && scores.is_none() {
             return Err(ServingError::invalid_argument(format!(
@@ -69,7 +70,7 @@ impl Head for Classifier {
                 debug_text(def)
             )));
         }
-        Ok(Classifier { input: input.handle, classes, scores })
+        Ok(Classifier { input: input.handle()?, classes: classes.transpose()?, scores: scores.transpose()? })
     }
 
     fn read(&self, fetched: &Fetched, examples: usize) -> Result<Classification> {

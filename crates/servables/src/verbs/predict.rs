@@ -4,13 +4,14 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::Instant;
 
 use smallvec::SmallVec;
 use tensorserve_tensors::proto::{MAX_FILLED_BYTES, TensorView};
 use tensorserve_tensors::{Code, Result, ServingError, Tensor};
 
-use crate::execution::computation::{Computation, Feeds};
-use crate::execution::executor::{LaneLoad, Urgency};
+use crate::execution::computation::{Computation, explained, input_bytes};
+use crate::execution::executor::{LaneLoad, Urgency, guarded};
 use crate::metrics::Api;
 use crate::table::input_text::{Fed, explain_inputs};
 use crate::table::signature::{Endpoint, Signature};
@@ -60,11 +61,13 @@ pub fn prepare(
     inputs: Inputs<'_>,
     output_filter: &[std::borrow::Cow<'_, str>],
 ) -> Result<Prepared> {
-    let feeds = check_input_count(&signature, &inputs)
-        .and_then(|()| feeds(&signature, &inputs))
+    let values = check_input_count(&signature, &inputs)
+        .and_then(|()| values(&signature, &inputs))
         .map_err(|error| explain_inputs(error, &signature, &inputs))?;
     let fetched = select_outputs(&signature, output_filter)?;
-    let fetches = fetched.iter().map(|&at| signature.outputs[usize::from(at)].handle).collect();
+    let fed = |(input, value): (&Endpoint, Tensor)| Ok((input.handle()?, value));
+    let feeds = signature.inputs.iter().zip(values).map(fed).collect::<Result<_>>()?;
+    let fetches = fetched.iter().map(|&at| signature.outputs[usize::from(at)].handle()).collect::<Result<_>>()?;
     Ok(Prepared { run: Computation { handle, feeds, fetches, api: Some(Api::Predict) }, signature, fetched })
 }
 
@@ -80,6 +83,25 @@ impl Prepared {
     /// How many outputs the answer will have.
     pub fn output_count(&self) -> usize {
         self.fetched.len()
+    }
+
+    /// Computes the outputs in this thread, beside whatever else runs: for callers that have threads of their own, and
+    /// neither deadlines nor batches.
+    pub fn run_here(self) -> Result<Answer> {
+        let Prepared { run: Computation { handle, feeds, fetches, .. }, signature, fetched } = self;
+        let (bytes, fed) = (input_bytes(&feeds), Fed::of(&feeds));
+        let options = signature.cost.options(bytes, None, handle.servable().long_runs());
+        let start = Instant::now();
+        let tensors = guarded(|| handle.servable().session().run(&feeds, &fetches, &options));
+        signature.cost.record(bytes, start.elapsed());
+        let failed = |error| explained(&handle, &feeds, &fetches, (error, start.elapsed()));
+        let tensors = tensors.map_err(|error| fed.explain(failed(error), &signature))?;
+        Ok(Answer { handle, fetched, tensors, signature })
+    }
+
+    /// Computes the outputs on the threads of `executor`, in a batch if the model is batched, whenever its turn comes.
+    pub async fn run_in_turn(self, executor: &Executor) -> Result<Answer> {
+        self.run(executor, LaneLoad::Others, Urgency::default()).await
     }
 
     /// Computes the outputs. Errors of the engine keep their code and text.
@@ -115,8 +137,9 @@ fn check_input_count(signature: &Signature, inputs: &Inputs<'_>) -> Result<()> {
     Err(ServingError::invalid_argument(message))
 }
 
-fn feeds(signature: &Signature, inputs: &Inputs<'_>) -> Result<Feeds> {
-    let mut feeds = Feeds::with_capacity(signature.inputs.len());
+/// A value for each input of the signature.
+fn values(signature: &Signature, inputs: &Inputs<'_>) -> Result<SmallVec<[Tensor; 2]>> {
+    let mut values = SmallVec::with_capacity(signature.inputs.len());
     let (mut used, mut left) = (0, MAX_FILLED_BYTES);
     for input in &signature.inputs {
         let tensor = match inputs.iter().find(|(alias, _)| *alias == input.alias) {
@@ -126,7 +149,7 @@ fn feeds(signature: &Signature, inputs: &Inputs<'_>) -> Result<Feeds> {
             }
             None => default_for(signature, input, inputs)?,
         };
-        feeds.push((input.handle, tensor));
+        values.push(tensor);
     }
     if used < inputs.len() {
         let given: BTreeSet<&str> = inputs.iter().map(|(alias, _)| &**alias).collect();
@@ -137,7 +160,7 @@ fn feeds(signature: &Signature, inputs: &Inputs<'_>) -> Result<Feeds> {
             join(&given)
         )));
     }
-    Ok(feeds)
+    Ok(values)
 }
 
 /// The tensor of an input. What is filled up is taken from the bytes that are `left` for the whole request.

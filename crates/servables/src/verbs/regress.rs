@@ -55,7 +55,7 @@ impl Head for Regressor {
         let Some(output) = signature.output(OUTPUTS) else {
             return invalid(format!("No regression outputs found in SignatureDef: {}", debug_text(def)));
         };
-        Ok(Regressor { input: input.handle, output: output.handle })
+        Ok(Regressor { input: input.handle()?, output: output.handle()? })
     }
 
     fn read(&self, fetched: &Fetched, examples: usize) -> Result<Regression> {

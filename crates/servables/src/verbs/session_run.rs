@@ -11,7 +11,7 @@ use tensorserve_tensors::{Code, Result, ServingError, Tensor};
 use crate::execution::computation::Computation;
 use crate::execution::executor::{LaneLoad, RunCost, RunTime, Urgency};
 use crate::table::signature::Signature;
-use crate::verbs::predict::{Inputs, to_tensor};
+use crate::verbs::predict::{InputValue, Inputs, to_tensor};
 use crate::{Executor, ModelSpec, Resolve, ServableHandle};
 
 /// What is asked for.
@@ -50,8 +50,12 @@ pub fn prepare(servables: &impl Resolve, spec: &ModelSpec<'_>, request: &Request
     };
     let names = Names { handle: &handle, signature: signature.as_deref() };
     let mut left = MAX_FILLED_BYTES;
-    let feeds = request.feeds.iter().map(|(name, value)| Ok((names.fed(name)?, to_tensor(name, value, &mut left)?)));
-    let feeds = feeds.collect::<Result<_>>()?;
+    let feed = |(name, value): &(Cow<'_, str>, InputValue<'_>)| {
+        let (tensor, value) = (names.fed(name)?, to_tensor(name, value, &mut left)?);
+        handle.servable().session().check_feed(tensor, &value)?;
+        Ok((tensor, value))
+    };
+    let feeds = request.feeds.iter().map(feed).collect::<Result<_>>()?;
     let fetches = request.fetches.iter().map(|name| names.fetched(name)).collect::<Result<_>>()?;
     Ok(Prepared(Computation { handle, feeds, fetches, api: None }))
 }
@@ -78,7 +82,7 @@ impl Names<'_> {
         match self.signature {
             None => self.in_graph(name),
             Some(signature) => match signature.input(name) {
-                Some(endpoint) => Ok(endpoint.handle),
+                Some(endpoint) => endpoint.handle(),
                 None => Err(not_an_alias("input", name, signature, signature.inputs.iter().map(|e| e.alias.as_str()))),
             },
         }
@@ -88,7 +92,7 @@ impl Names<'_> {
         match self.signature {
             None => self.in_graph(name),
             Some(signature) => match signature.output(name) {
-                Some(endpoint) => Ok(endpoint.handle),
+                Some(endpoint) => endpoint.handle(),
                 None => {
                     Err(not_an_alias("output", name, signature, signature.outputs.iter().map(|e| e.alias.as_str())))
                 }

@@ -19,6 +19,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::stream::{self, Method};
 use super::{call as grpc_call, lifetime, message, protocol, reload_config, status};
+use crate::control::Peer;
 use crate::lane::{CallInFlight, Lane};
 use crate::listener::Connection;
 use crate::preface::{Replayed, Version, detect};
@@ -37,8 +38,14 @@ const MAX_ROUND: usize = 64;
 
 type Call = (Request<RecvStream>, SendResponse<Bytes>, CallInFlight);
 
+/// The calls of one client that were taken and not begun yet.
+struct Calls {
+    peer: Peer,
+    taken: Vec<Call>,
+}
+
 /// Serves one client until it leaves or the server stops and its calls are done.
-pub(crate) async fn serve(stream: impl Connection, lane: &Arc<Lane>, mut stop: ShutdownWatch) {
+pub(crate) async fn serve(stream: impl Connection, peer: Peer, lane: &Arc<Lane>, mut stop: ShutdownWatch) {
     let options = &lane.serving.options.grpc;
     let mut builder = Builder::new();
     builder
@@ -62,7 +69,7 @@ pub(crate) async fn serve(stream: impl Connection, lane: &Arc<Lane>, mut stop: S
     // A client that does not speak HTTP/2 is dropped; there is no call to answer.
     let Ok(mut connection) = builder.handshake(stream).await else { return };
     let mut lost = pin!(lifetime::lost(connection.ping_pong(), options));
-    let mut calls = Vec::new();
+    let mut calls = Calls { peer, taken: Vec::new() };
     let flag = stop.clone();
     let is_old = {
         let (mut told, mut aged) = (pin!(stop.told()), pin!(lifetime::aged(options)));
@@ -114,16 +121,17 @@ async fn answer_http1(mut stream: Replayed<impl Connection>) {
 fn poll_calls(
     connection: &mut H2Connection<impl Connection, Bytes>,
     lane: &Arc<Lane>,
-    calls: &mut Vec<Call>,
+    calls: &mut Calls,
     cx: &mut Context<'_>,
 ) -> Poll<()> {
     loop {
         let ended = take_calls(connection, lane, calls, cx);
-        if calls.is_empty() {
+        if calls.taken.is_empty() {
             return if ended { Poll::Ready(()) } else { Poll::Pending };
         }
-        for call in calls.drain(..) {
-            start(call, cx);
+        let peer = calls.peer;
+        for call in calls.taken.drain(..) {
+            start(call, peer, cx);
         }
     }
 }
@@ -132,12 +140,12 @@ fn poll_calls(
 fn take_calls(
     connection: &mut H2Connection<impl Connection, Bytes>,
     lane: &Arc<Lane>,
-    calls: &mut Vec<Call>,
+    calls: &mut Calls,
     cx: &mut Context<'_>,
 ) -> bool {
-    while calls.len() < MAX_ROUND {
+    while calls.taken.len() < MAX_ROUND {
         match connection.poll_accept(cx) {
-            Poll::Ready(Some(Ok((request, respond)))) => calls.push((request, respond, lane.take_call())),
+            Poll::Ready(Some(Ok((request, respond)))) => calls.taken.push((request, respond, lane.take_call())),
             Poll::Ready(Some(Err(_)) | None) => return true,
             Poll::Pending => return false,
         }
@@ -146,15 +154,15 @@ fn take_calls(
 }
 
 /// Works on a call right here as far as that goes; what is left becomes a task.
-fn start((request, respond, call): Call, cx: &mut Context<'_>) {
-    let mut work: Pin<Box<_>> = Box::pin(answer(request, respond, call));
+fn start((request, respond, call): Call, peer: Peer, cx: &mut Context<'_>) {
+    let mut work: Pin<Box<_>> = Box::pin(answer(request, respond, call, peer));
     if work.as_mut().poll(cx).is_pending() {
         tokio::spawn(work);
     }
 }
 
 /// Answers one call. A panic in it becomes INTERNAL for this call only.
-async fn answer(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, call: CallInFlight) {
+async fn answer(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, call: CallInFlight, peer: Peer) {
     let (head, body) = request.into_parts();
     if let Some((status, text)) = protocol::refusal(&head) {
         // A failure to send means that the client has left.
@@ -170,7 +178,7 @@ async fn answer(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, 
     if head.uri.path() == reload_config::PATH {
         let lane = Arc::clone(call.lane());
         drop(call);
-        return Box::pin(answer_reload(head, body, respond, lane)).await;
+        return Box::pin(answer_reload(head, peer, body, respond, lane)).await;
     }
     let mut account = grpc_call::account(&head, &call.lane().serving.table);
     let reply = guarded(grpc_call::reply(&head, body, call.lane(), &mut account));
@@ -216,8 +224,8 @@ async fn answer_stream(
 }
 
 /// Answers one call that waits for models to load; meanwhile it does not count as work of the lane.
-async fn answer_reload(head: Parts, body: RecvStream, mut respond: SendResponse<Bytes>, lane: Arc<Lane>) {
-    let reply = guarded(reload_config::reply(&head, body, &mut respond, &lane.serving)).await;
+async fn answer_reload(head: Parts, peer: Peer, body: RecvStream, mut respond: SendResponse<Bytes>, lane: Arc<Lane>) {
+    let reply = guarded(reload_config::reply(&head, peer, body, &mut respond, &lane.serving)).await;
     // A failure to send means that the client has left.
     let _ = match reply {
         Ok(message) => status::send_message(&mut respond, message),

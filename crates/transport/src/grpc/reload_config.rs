@@ -15,13 +15,14 @@ use tensorserve_servables::{Code, Result, ServingError};
 use super::call::deadline;
 use super::message::{self, joined};
 use crate::Serving;
-use crate::control::{answered, no_control_plane};
+use crate::control::{Peer, ReloadRequest, answered, deciding_headers, no_control_plane};
 
 pub(super) const PATH: &str = "/tensorflow.serving.ModelService/HandleReloadConfigRequest";
 
 /// The framed reply.
 pub(super) async fn reply(
     head: &Parts,
+    peer: Peer,
     body: RecvStream,
     respond: &mut SendResponse<Bytes>,
     serving: &Serving,
@@ -29,7 +30,8 @@ pub(super) async fn reply(
     let deadline = deadline(head)?;
     let control = serving.control.get().ok_or_else(no_control_plane)?;
     let request = message::read(head, body, serving.options.grpc.max_receive_bytes).await?;
-    let answer = control.reload_config(joined(&request));
+    let request = ReloadRequest { headers: deciding_headers(head), peer, body: joined(&request) };
+    let answer = control.reload_config(request);
     let reply = tokio::select! {
         answer = answered(answer, serving) => answer?,
         () = passed(deadline) => return Err(ServingError::new(Code::DeadlineExceeded, "Deadline Exceeded")),

@@ -78,7 +78,10 @@ fn component_key(index: usize, version: &ServableHandle) -> String {
 /// The signatures that a Predict request over REST can use, by name.
 fn usable_signatures(servable: &Servable) -> Vec<(&str, &SignatureDef)> {
     let defs = servable.signature_defs().iter().map(|(name, def)| (name.as_str(), def));
-    defs.filter(|(name, def)| servable.signature(name).is_some() && !def.inputs.is_empty()).collect()
+    defs.filter(|(name, def)| {
+        !def.inputs.is_empty() && servable.signature(name).is_some_and(|signature| signature.is_usable())
+    })
+    .collect()
 }
 
 /// `bodies` says which verbs a version has.

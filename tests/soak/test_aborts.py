@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""No request ends the process by a kernel of TensorFlow.
+
+`make soak SUITE=aborts` hunts through the product for SOAK_SECONDS, and fails for each death.
+`python -m tests.soak.abort_hunt SECONDS` hunts in TensorFlow alone, for what there is to be guarded against.
+"""
+
+import os
+import random
+
+from tests.soak import abort_hunt
+
+FAMILIES = 40
+ENDLESS = "TIMEOUT"
+"""A run that takes long is no death: an op may be asked for more numbers than it can compute in seconds."""
+
+
+def test_nothing_ends_the_process() -> None:
+    seconds = float(os.environ.get("SOAK_SECONDS", "900"))
+    seed = int(os.environ.get("SOAK_SEED", str(random.randrange(1 << 31))))
+    findings = abort_hunt.hunt(seconds, seed)
+    print(f"\nseed {seed}: {findings.summary()}")
+    deaths = [death for death in findings.deaths if death.signal != ENDLESS]
+    assert deaths == []
+    assert findings.requests > seconds
+    if seconds >= 900:
+        assert len(findings.families) >= FAMILIES, findings.families
