@@ -69,7 +69,7 @@ pub(crate) fn examine(signature: &Signature, servable: &Servable, compare: bool)
     }
     if !servable.session().is_prepared(&signature.name) {
         return Batchability::Not(
-            "the model has many signatures, of which the others are not tried at load".to_owned(),
+            "the model has many signatures; this one is not among those that are tried at load".to_owned(),
         );
     }
     let Some(together) = synthetic::inputs(servable, signature, ROWS, Values::Varied) else {
