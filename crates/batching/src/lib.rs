@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Requests that wait together run together: queues, the threads that serve them, merging and splitting of tensors.
 //!
-//! May depend on `tensors` only; knows no model and no protocol. Called by `servables`. Read [`parameters`] (what can be
+//! May depend on `tensors` and `log` only; knows no model and no protocol. Called by `servables`. Read [`parameters`] (what can be
 //! set), [`queue`] (who runs with whom), [`pool`] (who runs next) and [`merge`] in this order.
 
 mod baseline;

@@ -102,8 +102,19 @@ fn look(pool: &Arc<Shared>) {
             return;
         }
         if share < UNUSED {
-            state.stalls.extra = state.stalls.long_jobs(now).min(MOST_EXTRA);
+            let (before, long) = (state.stalls.extra, state.stalls.long_jobs(now));
+            state.stalls.extra = long.min(MOST_EXTRA);
             pool.start_threads(&mut state);
+            drop(state);
+            if before == 0 && long > 0 {
+                tensorserve_log::warning!(
+                    "{}: {long} runs hold their threads for more than {} ms while the process uses {:.0} % of its processors: they wait \
+                     for memory, a disk or another process. Up to {MOST_EXTRA} further threads stand in for them.",
+                    pool.name(),
+                    LONG.as_millis(),
+                    100.0 * share
+                );
+            }
         }
     }
 }

@@ -78,6 +78,8 @@ pub(crate) struct Auto {
     pub(crate) cost: BatchCost,
     /// Within which time answers shall be given.
     objective: Option<Duration>,
+    /// What is batched, in the log.
+    name: String,
 }
 
 /// Rows that are counted as in flight until this is dropped.
@@ -97,18 +99,18 @@ impl Drop for InFlight<'_> {
 impl Auto {
     /// Up to `at_once` batches, or `threads` requests on their own, can run at once. With an `objective` batches stay small
     /// enough for it.
-    pub(crate) fn new(at_once: usize, threads: usize, objective: Option<Duration>) -> Self {
+    pub(crate) fn new(at_once: usize, threads: usize, objective: Option<Duration>, name: String) -> Self {
         let ways = ways(at_once.max(1));
         let tuner = Mutex::new(Tuner::new(ways.len()));
         let [way, in_flight, peak] = [const { AtomicUsize::new(0) }; 3];
         let (done, cost) = (AtomicU64::new(0), BatchCost::default());
-        Auto { ways, way, threads, in_flight, peak, done, tuner, cost, objective }
+        Auto { ways, way, threads, in_flight, peak, done, tuner, cost, objective, name }
     }
 
     /// One that keeps to this way, up to four batches at once.
     #[cfg(test)]
     pub(crate) fn in_way(way: usize) -> Self {
-        let auto = Auto::new(4, 4, None);
+        let auto = Auto::new(4, 4, None, String::new());
         auto.way.store(way, Ordering::Relaxed);
         auto
     }
@@ -221,9 +223,29 @@ impl Auto {
             if let Some(row) = self.cost.estimate(1) {
                 tuner.set_ceiling(0, self.threads as f64 / row.as_secs_f64());
             }
+            let before = tuner.best();
             let way = tuner.report(Report { now: Instant::now(), rows, in_flight });
             self.way.store(way, Ordering::Relaxed);
+            let (best, gain) = (tuner.best(), tuner.share_of_best(before));
+            if best != before {
+                drop(tuner);
+                self.log_change(self.ways[best], gain);
+            }
         }
+    }
+
+    /// Says that another way is in use from now on, and the part of its rows that the one before was seen to do.
+    #[cold]
+    fn log_change(&self, Way { at_once, parts, lingers }: Way, before: Option<RangeInclusive<f64>>) {
+        let evidence = before.map_or_else(String::new, |part| {
+            format!("; the strategy before did {:.2} to {:.2} times as many rows", part.start(), part.end())
+        });
+        let lingering = if lingers { ", lingering" } else { "" };
+        let strategy = match at_once {
+            0 => "each request on its own".to_owned(),
+            at_once => format!("{at_once} batches at once of 1/{parts} of the rows in flight{lingering}"),
+        };
+        tensorserve_log::info!("Batching of {}: {strategy}{evidence}", self.name);
     }
 
     /// What is known of each way, and which is the best.
@@ -254,7 +276,7 @@ mod tests {
     use super::*;
 
     fn learned(objective: Option<Duration>) -> Auto {
-        let auto = Auto::new(4, 4, objective);
+        let auto = Auto::new(4, 4, objective, String::new());
         for (rows, millis) in [(1, 1), (8, 4), (64, 16)] {
             auto.cost.record(rows, Duration::from_millis(millis));
         }

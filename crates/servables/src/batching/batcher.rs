@@ -150,7 +150,8 @@ impl Batcher {
             let auto = |auto: AutoBatching| {
                 // Batches compute; more of them than CPUs would only be in the way of urgent ones.
                 let at_once = auto.threads.unwrap_or_else(usable_cpus);
-                Auto::new(at_once, auto.threads.unwrap_or_else(default_threads), auto.latency_objective)
+                let name = format!("{} ({})", run.handle.model(), signatures.join(", "));
+                Auto::new(at_once, auto.threads.unwrap_or_else(default_threads), auto.latency_objective, name)
             };
             let auto = self.batching.auto.map(auto);
             let parameters = self.batching.parameters.clone();

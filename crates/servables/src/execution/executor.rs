@@ -89,13 +89,15 @@ impl RunCost {
         class.store(next.max(1), Ordering::Relaxed);
     }
 
-    /// Takes a run into account that was expected to be short; trust is lost for a while if it was not.
-    pub fn record_expected_short(&self, input_bytes: usize, took: Duration) {
+    /// Takes a run into account that was expected to be short; trust is lost for a while if it was not. Gives whether it is.
+    pub fn record_expected_short(&self, input_bytes: usize, took: Duration) -> bool {
         self.record(input_bytes, took);
-        if took > SURPRISE {
+        let surprises = took > SURPRISE;
+        if surprises {
             let doublings = self.surprises.fetch_add(1, Ordering::Relaxed).min(16);
             self.distrusted.store(RUNS_AFTER_SURPRISE << doublings, Ordering::Relaxed);
         }
+        surprises
     }
 
     /// Takes a run into account that happened on an execution thread.
@@ -226,7 +228,14 @@ impl Executor {
             let start = Instant::now();
             let result = guarded(|| job(&options));
             let took = start.elapsed();
-            cost.record_expected_short(input_bytes, took);
+            if cost.record_expected_short(input_bytes, took) {
+                tensorserve_log::warning!(
+                    "A run of model {} held up an I/O thread for {} ms, where short ones were seen before: the next runs of its \
+                     signature happen on execution threads.",
+                    request.group,
+                    took.as_millis()
+                );
+            }
             return result.map(|result| (result, took));
         }
         let (result, took) = self.run_on_thread(request, job).await?;
@@ -312,7 +321,11 @@ pub(crate) async fn await_reply<R>(answer: oneshot::Receiver<R>, deadline: Optio
 
 /// Turns a panic of one run into an error of its request.
 pub(crate) fn guarded<R>(job: impl FnOnce() -> Result<R>) -> Result<R> {
-    catch_unwind(AssertUnwindSafe(job)).unwrap_or_else(|_| Err(ServingError::internal("the run failed unexpectedly")))
+    catch_unwind(AssertUnwindSafe(job)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+        tensorserve_log::error!("A run failed unexpectedly: {}", text.unwrap_or("a panic without a text"));
+        Err(ServingError::internal("the run failed unexpectedly"))
+    })
 }
 
 pub(crate) fn timeout_left(deadline: Option<Instant>) -> Result<Option<Duration>> {
