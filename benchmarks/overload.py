@@ -306,6 +306,6 @@ def _batch(server: ServerProcess) -> tuple[int, float]:
     way = next(way for way in queue["ways"] if way["chosen"])
     if not way["batches_at_once"]:
         raise InvalidRunError("the server has made no batch")
-    rows = round(LOW.in_flight * ROWS * way["part_of_rows_in_hand"])
+    rows = round(LOW.in_flight * ROWS * way["part_of_rows_in_flight"])
     nearest = min(queue["cost"], key=lambda entry: abs(entry["rows"] - rows))
     return rows, round(rows * nearest["micros_per_row"] / 1e3, 3)

@@ -70,7 +70,7 @@ class GrpcClient:
     def predict(self, model: str, inputs: Mapping[str, Any], **options: Any) -> Any:
         return self.send(predict_request(model, inputs, **options))
 
-    def send(self, request: Any, timeout: float = DEADLINE_SECONDS) -> Any:
+    def send(self, request: Any, timeout: float | None = DEADLINE_SECONDS) -> Any:
         return self.prediction.Predict(request, timeout)
 
     def metadata(self, model: str, fields: Sequence[str] = ("signature_def",), **spec: Any) -> Any:

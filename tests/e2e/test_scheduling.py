@@ -291,7 +291,7 @@ def test_the_latency_objective_refuses_what_it_cannot_answer_in_time(
             assert same(future.result(), expected)
         else:
             assert re.fullmatch(
-                r"\d+ rows are in hand, which makes about \d+ ms for this request; "
+                r"\d+ rows are in flight, which makes about \d+ ms for this request; "
                 r"the latency objective is 20 ms\. Try again later or elsewhere\.",
                 future.details(),
             )
@@ -340,7 +340,7 @@ def test_the_report_explains_the_decision(entries: dict[str, Path], serve_models
 
     wait_until(chosen, 60)
     queue = report("wide_mlp")["queues"][0]
-    assert queue["decision"].startswith("Requests that come while others are in hand are merged")
+    assert queue["decision"].startswith("Requests that come while others are in flight are merged")
     assert queue["batch_rows"]["p99"] > 1
     assert queue["signatures"] == ["serving_default"]
     places = {name: report(name)["computes_in"] for name in served}

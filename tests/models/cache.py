@@ -41,6 +41,7 @@ RUNTIME = ModelSet("runtime-models", ("runtime_models.py",), (str(SOURCES / "run
 BATCHING = ModelSet("batching-models", ("batching_models.py",), (str(SOURCES / "batching_models.py"),))
 ODD = ModelSet("odd-models", ("odd_models.py",), (str(SOURCES / "odd_models.py"),))
 MOBILENET = ModelSet("mobilenet", ("mobilenet.py",), (str(SOURCES / "mobilenet.py"),))
+WAITING = ModelSet("waiting-models", ("waiting_models.py",), (str(SOURCES / "waiting_models.py"),))
 LARGE = ModelSet("large-model", ("large_model.py",), (str(SOURCES / "large_model.py"),))
 
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Whether the load is still the one under which ways were compared, by what the way in use does.
 
-/// If the way in use does so many times more or less than it did, there is another load.
+/// If the way in use does this many times more or less than it did, there is another load.
 const CHANGE: f64 = 1.6;
 /// If it does so over a longer time, the load has drifted.
 const DRIFT: f64 = 1.2;
-/// Neither is said more often than after so many windows: on a busy machine everything changes all the time.
+/// Neither is said again before this number of windows: on a busy machine everything changes all the time.
 const SETTLED: u64 = 200;
 /// The part of a new window in the mean of recent ones, and in that over a longer time.
 const RECENT: f64 = 1.0 / 4.0;
@@ -15,7 +15,7 @@ const LONGER: f64 = 1.0 / 32.0;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Load {
     Same,
-    /// What came close before may be better now.
+    /// Ways that were close before may be better now.
     Drifted,
     /// Nothing is known of it.
     Other,
@@ -65,7 +65,7 @@ fn differ(one: f64, other: f64, times: f64) -> bool {
 mod tests {
     use super::*;
 
-    /// What is said of so many windows at each of these rates, without what stays the same.
+    /// What is said of phases, each a rate and a number of windows, without what stays the same.
     fn said(phases: &[(f64, u64)]) -> Vec<Load> {
         let (mut baseline, mut now) = (Baseline::new(phases[0].0, 0), 0);
         let mut said = Vec::new();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What runs of so many rows take, learned as they happen.
+//! What runs take by their number of rows, learned as they happen.
 //!
 //! A table by powers of two and no line `a + b n`: matrix kernels have steps, and a few rows can take longer for each
 //! than one alone.
@@ -26,7 +26,7 @@ impl BatchCost {
         class.store(new.max(1), Ordering::Relaxed);
     }
 
-    /// What a run of so many rows takes; by the nearest smaller size if it was never measured.
+    /// What a run of `rows` takes; by the nearest smaller size if it was never measured.
     pub fn estimate(&self, rows: usize) -> Option<Duration> {
         let known = (0..=class(rows)).rev().map(|class| self.by_size[class].load(Ordering::Relaxed));
         let row = known.into_iter().find(|&nanos| nanos > 0)?;

@@ -4,7 +4,7 @@
 //! Gains are natural logarithms of ratios, so that they add up: what B gains on A, and C on B, is what C gains on A. Time is
 //! counted in measurements, so that it suits slow models as well as fast ones.
 
-/// After so many measurements of anything evidence counts for half.
+/// After this number of measurements of anything evidence counts for half.
 const HALF_LIFE: u64 = 1600;
 
 /// A mean rests on no more pairs than this: loads change without a sign.
@@ -53,7 +53,7 @@ pub(crate) struct Evidence {
 }
 
 impl Evidence {
-    /// Takes a pair into account, of which the new one did so many times what the old one did.
+    /// Takes a pair into account; the new one did `ratio` times what the old one did.
     pub(crate) fn learn(&mut self, ratio: f64, now: u64, noise: &mut Noise) {
         let gain = ratio.max(f64::MIN_POSITIVE).ln().clamp(-MOST_GAIN, MOST_GAIN);
         let pairs = self.pairs_at(now);
@@ -80,14 +80,14 @@ impl Evidence {
         (noise.variance / pairs).sqrt() + ODD_PAIR / pairs
     }
 
-    /// What is known of a way against another, of which `other` is known.
+    /// What is known of a way against another, if `other` is known of that one.
     pub(crate) fn against(&self, other: &Evidence, now: u64) -> Evidence {
         let (pairs, others) = (self.pairs_at(now), other.pairs_at(now));
         let both = if pairs > 0.0 && others > 0.0 { 1.0 / (1.0 / pairs + 1.0 / others) } else { 0.0 };
         Evidence { gain: self.gain - other.gain, pairs: both, as_of: now }
     }
 
-    /// The same, resting on no more than so many pairs.
+    /// The same, resting on `most_pairs` at most.
     pub(crate) fn doubted(&self, most_pairs: f64) -> Evidence {
         Evidence { pairs: self.pairs.min(most_pairs), ..*self }
     }

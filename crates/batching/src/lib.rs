@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Requests that wait together run together: queues, the threads that serve them, merging and splitting of tensors.
 //!
-//! May depend on `tensors` only; knows no model and no protocol. Called by `servables`. Read [`parameters`] (what can be
+//! May depend on `tensors` and `log` only; knows no model and no protocol. Called by `servables`. Read [`parameters`] (what can be
 //! set), [`queue`] (who runs with whom), [`pool`] (who runs next) and [`merge`] in this order.
 
 mod baseline;
@@ -12,14 +12,18 @@ pub mod parameters;
 pub mod pool;
 pub mod priority;
 pub mod queue;
+mod shares;
+pub mod source;
 pub mod split;
+mod stalls;
 pub mod stats;
 pub mod tuner;
 
 pub use cost::BatchCost;
 pub use parameters::Parameters;
-pub use pool::{Pool, Submitter};
+pub use pool::{Pool, WakeLater};
 pub use priority::Priority;
 pub use queue::{Cut, Limits, Queue, Taken, Task};
+pub use source::{Entry, Next, Source};
 pub use stats::Stats;
 pub use tuner::Tuner;

@@ -1,32 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Threads that run jobs of several groups (models), a bounded number at once, each group in proportion to its weight.
+//! Threads that pull work of several groups (models), a bounded number at once, each group in proportion to its weight.
 //!
-//! The groups' shares are of measured run time: each has a clock that runs at the time its jobs took divided by its
-//! weight, and the one furthest behind goes next. Unlike rounds with a quantum (deficit round robin) that needs no idea
-//! of how long a job will take, and a group that was idle for long has nothing saved up.
+//! A thread that is free takes the next item of the neediest group: a job, or a source of batches that it asks for one.
+//! Who is neediest is the matter of [`Shares`].
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::Priority;
-use crate::priority::Turns;
-
-/// Something to run once.
-pub type Job = Box<dyn FnOnce() + Send>;
-
-/// Who submits a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Submitter {
-    Anyone,
-    /// A job of the same pool, as the last thing that it does: its thread looks for work next, so no other is woken.
-    EndingJob,
-}
-
-/// Idle groups are forgotten once there are more than this.
-const REMEMBERED_GROUPS: usize = 256;
+use crate::shares::{Item, Shares, Turn};
+use crate::source::{Entry, Job, Next};
+use crate::stalls::{self, MOST_EXTRA, Stalls};
 
 /// A pool of threads, started as they are needed. Dropping the last clone ends them and drops the jobs that wait.
 #[derive(Clone)]
@@ -34,23 +21,17 @@ pub struct Pool(Arc<Owner>);
 
 struct Owner(Arc<Shared>);
 
-struct Shared {
+pub(crate) struct Shared {
     name: String,
     limit: usize,
     weights: HashMap<Arc<str>, f64>,
     state: Mutex<State>,
 }
 
-#[derive(Default)]
-struct State {
-    groups: HashMap<Arc<str>, Group>,
-    /// Jobs that wait, by priority.
-    waiting: [usize; 3],
+pub(crate) struct State {
+    shares: Shares,
     timers: BinaryHeap<Reverse<Timer>>,
     timers_set: u64,
-    turns: Turns,
-    /// The clock of the group that was last served: where one that was idle joins.
-    clock: f64,
     threads: usize,
     idle: usize,
     /// Idle threads that nobody woke, by number. The first one is woken, so that as few as will do take turns: each has
@@ -58,24 +39,15 @@ struct State {
     sleeping: BTreeMap<usize, Arc<Condvar>>,
     /// One idle thread waits for the next timer, so that not all of them wake for it.
     timekeeper: Option<usize>,
+    pub(crate) stalls: Stalls,
     stopping: bool,
-}
-
-struct Group {
-    jobs: [VecDeque<Job>; 3],
-    clock: f64,
-    weight: f64,
-    running: usize,
-    /// Seconds that its jobs took lately.
-    usual: f64,
 }
 
 struct Timer {
     time: Instant,
     number: u64,
-    group: Arc<str>,
+    entry: Arc<Entry>,
     priority: Priority,
-    job: Job,
 }
 
 impl PartialEq for Timer {
@@ -98,56 +70,68 @@ impl Ord for Timer {
     }
 }
 
-/// A job that was taken out to be run.
-struct Turn {
-    group: Arc<str>,
-    priority: Priority,
-    /// What the group was charged in advance.
-    charged: f64,
-    job: Job,
-}
-
 impl Pool {
     /// At most `limit` (at least one) jobs run at once, on threads of this name. Groups without a weight have 1.
     pub fn new(name: impl Into<String>, limit: usize, weights: HashMap<Arc<str>, f64>) -> Self {
-        let shared = Shared { name: name.into(), limit: limit.max(1), weights, state: Mutex::default() };
-        Pool(Arc::new(Owner(Arc::new(shared))))
+        Pool::make(name.into(), limit, limit.saturating_add(MOST_EXTRA / 2), weights)
     }
 
-    /// How many jobs run at once at most.
+    /// The same; at most `group_limit` jobs of each group run at once.
+    #[must_use]
+    pub fn with_group_limit(self, group_limit: usize) -> Self {
+        let Shared { name, limit, weights, .. } = &*self.0.0;
+        Pool::make(name.clone(), *limit, group_limit, weights.clone())
+    }
+
+    fn make(name: String, limit: usize, group_limit: usize, weights: HashMap<Arc<str>, f64>) -> Self {
+        let state = Mutex::new(State::new(Shares::new(weights.clone(), group_limit)));
+        Pool(Arc::new(Owner(Arc::new(Shared { name, limit: limit.max(1), weights, state }))))
+    }
+
+    /// How many jobs run at once at most, while none of them stalls.
     pub fn limit(&self) -> usize {
         self.0.0.limit
     }
 
-    /// Runs a job as soon as it is its group's turn. A pool that was stopped drops it.
-    pub fn submit(&self, by: Submitter, group: &Arc<str>, priority: Priority, job: Job) {
-        let shared = &self.0.0;
-        let mut state = shared.lock();
-        let refused = state.push(shared, group, priority, job);
-        if by == Submitter::Anyone {
-            shared.rouse(&mut state);
-        }
-        drop(state);
+    /// Runs a job as soon as it is its group's turn, in order of arrival within its priority. A pool that was stopped
+    /// drops it.
+    pub fn submit(&self, group: &Arc<str>, priority: Priority, job: Job) {
         // Jobs may own what uses this pool.
-        drop(refused);
+        drop(self.0.0.push_and_rouse(group, priority, Item::Run(job)));
     }
 
-    /// The same, from `time` on.
-    pub fn submit_at(&self, time: Instant, by: Submitter, group: &Arc<str>, priority: Priority, job: Job) {
+    /// Lets a thread ask a source for this priority as soon as it is its group's turn.
+    pub fn wake(&self, entry: &Arc<Entry>, priority: Priority) {
+        if entry.ask(priority) {
+            self.wake_asked(entry, priority);
+        }
+    }
+
+    /// The same, once it was decided by [`Entry::ask`].
+    fn wake_asked(&self, entry: &Arc<Entry>, priority: Priority) {
+        if self.0.0.push_and_rouse(&entry.group, priority, Item::Ask(Arc::clone(entry))).is_some() {
+            stop(entry);
+        }
+    }
+
+    /// The same, when what this gives is dropped.
+    pub fn wake_later(&self, entry: &Arc<Entry>, priority: Priority) -> Option<WakeLater> {
+        entry.ask(priority).then(|| WakeLater { pool: self.clone(), entry: Arc::clone(entry), priority })
+    }
+
+    /// Lets a thread ask a source for this priority from `time` on.
+    pub fn wake_at(&self, entry: &Arc<Entry>, priority: Priority, time: Instant) {
+        if !entry.ask_at(priority, time) {
+            return;
+        }
         let shared = &self.0.0;
         let mut state = shared.lock();
         if state.stopping {
-            // As above.
             drop(state);
-            drop(job);
+            stop(entry);
             return;
         }
-        state.timers_set += 1;
-        let number = state.timers_set;
-        let is_next = state.timers.peek().is_none_or(|Reverse(next)| time < next.time);
-        state.timers.push(Reverse(Timer { time, number, group: Arc::clone(group), priority, job }));
-        if is_next && (by == Submitter::Anyone || state.timekeeper.is_some()) {
-            // Whoever waits for another timer has to look again.
+        if state.set_timer(entry, priority, time) {
             state.wake_timekeeper();
         }
         if state.threads == 0 {
@@ -160,15 +144,27 @@ impl Pool {
         self.0.0.stop();
     }
 
-    /// Jobs that wait for a thread.
+    /// Jobs, and sources with something to run, that wait for a thread.
     pub fn waiting(&self) -> usize {
-        self.0.0.lock().waiting.iter().sum()
+        self.0.0.lock().shares.waiting()
     }
 
-    /// Whether a job would start at once.
-    pub fn has_free_thread(&self) -> bool {
-        let state = self.0.0.lock();
-        state.waiting.iter().sum::<usize>() < state.idle + (self.0.0.limit - state.threads)
+    /// Jobs that were seen to wait for something else than a processor; others run in their place.
+    pub fn stalled(&self) -> usize {
+        self.0.0.lock().stalls.extra()
+    }
+}
+
+/// Lets a thread ask a source when it is dropped, so that the question is not lost with an event loop that ends.
+pub struct WakeLater {
+    pool: Pool,
+    entry: Arc<Entry>,
+    priority: Priority,
+}
+
+impl Drop for WakeLater {
+    fn drop(&mut self) {
+        self.pool.wake_asked(&self.entry, self.priority);
     }
 }
 
@@ -178,70 +174,181 @@ impl Drop for Owner {
     }
 }
 
+/// Tells a source that no thread will ask it.
+fn stop(entry: &Entry) {
+    Priority::ALL.into_iter().for_each(|priority| entry.asks(priority));
+    if let Some(source) = entry.source.upgrade() {
+        source.stopped();
+    }
+}
+
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn stop(&self) {
         let mut state = self.lock();
         state.stopping = true;
-        let (groups, timers) = (std::mem::take(&mut state.groups), std::mem::take(&mut state.timers));
-        state.waiting = [0; 3];
+        let (items, timers) = (state.shares.clear(), std::mem::take(&mut state.timers));
         state.sleeping.values().for_each(|thread| thread.notify_one());
         drop(state);
         // Jobs may own what uses this pool.
-        drop((groups, timers));
+        let asked = items.into_iter().filter_map(|item| match item {
+            Item::Run(_) => None,
+            Item::Ask(entry) => Some(entry),
+        });
+        asked.chain(timers.into_iter().map(|Reverse(timer)| timer.entry)).for_each(|entry| stop(&entry));
     }
 
-    /// Sees to it that a thread looks for jobs.
-    fn rouse(self: &Arc<Self>, state: &mut State) {
-        let waiting: usize = state.waiting.iter().sum();
+    /// Takes an item in and sees to it that a thread looks for it; gives it back if no more are taken.
+    fn push_and_rouse(self: &Arc<Self>, group: &Arc<str>, priority: Priority, item: Item) -> Option<Item> {
+        let mut state = self.lock();
+        if state.stopping {
+            return Some(item);
+        }
+        state.shares.push(group, priority, item);
+        self.rouse(&mut state, group);
+        None
+    }
+
+    /// Sees to it that a thread looks for the new work of this group.
+    fn rouse(self: &Arc<Self>, state: &mut State, group: &Arc<str>) {
+        if !state.shares.has_room(group) {
+            return;
+        }
         if state.idle > 0 {
             state.wake_one();
         }
         // Threads that were woken count as idle until they run.
-        if waiting > state.idle && state.threads < self.limit {
-            self.start_thread(state);
+        if state.shares.waiting() > state.idle {
+            if state.threads < self.limit + state.stalls.extra() {
+                self.start_thread(state);
+            } else {
+                stalls::watch(self, state);
+            }
         }
+    }
+
+    /// Starts as many threads as there are items that wait and places.
+    pub(crate) fn start_threads(self: &Arc<Self>, state: &mut State) {
+        let places = (self.limit + state.stalls.extra()).saturating_sub(state.threads);
+        let waiting = state.shares.waiting().saturating_sub(state.idle);
+        (0..places.min(waiting)).for_each(|_| self.start_thread(state));
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     fn start_thread(self: &Arc<Self>, state: &mut State) {
         let shared = Arc::clone(self);
-        let number = state.threads;
+        let number = state.stalls.new_number();
         let name = format!("{}{number}", self.name);
         // If the system gives no further thread, those that there are do the work.
         if std::thread::Builder::new().name(name).spawn(move || shared.work(number)).is_ok() {
             state.threads += 1;
+        } else {
+            state.stalls.ended(number);
         }
     }
 
-    fn work(&self, number: usize) {
+    fn work(self: &Arc<Self>, number: usize) {
         let wake = Arc::new(Condvar::new());
         let mut state = self.lock();
         loop {
             let now = Instant::now();
-            state.fire_timers(self, now);
-            if let Some(turn) = state.next(now) {
-                if state.idle > 0 && (state.waiting != [0; 3] || state.timekeeper.is_none() && !state.timers.is_empty())
-                {
+            state.fire_timers(now);
+            if let Some(turn) = state.shares.next(now) {
+                state.stalls.began(number, now);
+                let unseen_timers = state.timekeeper.is_none() && !state.timers.is_empty();
+                let wakes = state.idle > 0 && (state.shares.waiting() > 0 || unseen_timers);
+                if wakes && matches!(turn.item, Item::Run(_)) {
                     state.wake_one();
                 }
                 drop(state);
-                let start = Instant::now();
-                // A job answers for its own failures; the thread goes on.
-                let _ = catch_unwind(AssertUnwindSafe(turn.job));
-                let took = start.elapsed();
-                state = self.lock();
-                state.turns.had(turn.priority, took);
-                state.charge(&turn.group, turn.charged, took);
+                state = self.take_turn(turn, wakes, number, now);
                 continue;
             }
-            if state.stopping {
+            if state.stopping || state.threads > self.limit + state.stalls.extra() {
+                state.stalls.ended(number);
+                state.threads -= 1;
                 return;
             }
             state = wait(state, number, &wake);
         }
+    }
+
+    /// Runs what was taken, or what its source has; gives the pool back in its lock. With `wakes` another thread is woken
+    /// once the source has answered: one that asked it for less urgent work first would take the place of this.
+    fn take_turn(self: &Arc<Self>, turn: Turn, wakes: bool, number: usize, now: Instant) -> MutexGuard<'_, State> {
+        let Turn { group, priority, charged, item } = turn;
+        let (job, entry) = match item {
+            Item::Run(job) => (job, None),
+            Item::Ask(entry) => {
+                entry.asks(priority);
+                let next = || entry.source.upgrade().map_or(Next::Idle, |source| source.next(priority, now));
+                match catch_unwind(AssertUnwindSafe(next)).unwrap_or(Next::Idle) {
+                    Next::Run { job, more } => {
+                        if more && entry.ask(priority) {
+                            self.push_and_rouse(&group, priority, Item::Ask(Arc::clone(&entry)));
+                        } else if wakes {
+                            self.lock().wake_one();
+                        }
+                        (job, Some(entry))
+                    }
+                    Next::Idle => return self.give_back(&group, number, charged),
+                    Next::Busy => {
+                        let mut state = self.give_back(&group, number, charged);
+                        state.shares.set_busy(&entry, priority);
+                        return state;
+                    }
+                    Next::At(time) => {
+                        let mut state = self.give_back(&group, number, charged);
+                        if state.stopping {
+                            drop(state);
+                            stop(&entry);
+                            return self.lock();
+                        }
+                        if entry.ask_at(priority, time) {
+                            state.set_timer(&entry, priority, time);
+                        }
+                        return state;
+                    }
+                }
+            }
+        };
+        let start = Instant::now();
+        // A job answers for its own failures; the thread goes on.
+        let _ = catch_unwind(AssertUnwindSafe(job));
+        let end = Instant::now();
+        // The last holder of a source frees it, so it is let go before the lock is taken.
+        let ready = entry.as_ref().and_then(|entry| Some(entry.source.upgrade()?.ready(end)));
+        let mut state = self.lock();
+        state.stalls.done(number, end);
+        state.shares.charge(&group, priority, charged, end - start);
+        if let (Some(entry), Some(ready)) = (entry, ready) {
+            if state.stopping {
+                drop(state);
+                stop(&entry);
+                return self.lock();
+            }
+            // This thread looks for work next, so that no other one need be woken.
+            for priority in Priority::ALL.into_iter().filter(|&priority| ready[priority as usize]) {
+                if entry.ask(priority) {
+                    state.shares.push(&entry.group, priority, Item::Ask(Arc::clone(&entry)));
+                }
+            }
+        }
+        state
+    }
+
+    /// A source had nothing to run.
+    fn give_back(&self, group: &Arc<str>, number: usize, charged: f64) -> MutexGuard<'_, State> {
+        let mut state = self.lock();
+        state.stalls.done(number, Instant::now());
+        state.shares.refund(group, charged);
+        state
     }
 }
 
@@ -265,6 +372,25 @@ fn wait<'a>(mut state: MutexGuard<'a, State>, number: usize, wake: &Arc<Condvar>
 }
 
 impl State {
+    fn new(shares: Shares) -> Self {
+        State {
+            shares,
+            timers: BinaryHeap::new(),
+            timers_set: 0,
+            threads: 0,
+            idle: 0,
+            sleeping: BTreeMap::new(),
+            timekeeper: None,
+            stalls: Stalls::default(),
+            stopping: false,
+        }
+    }
+
+    /// Whether work waits that would run if there were further threads.
+    pub(crate) fn is_short_of_threads(&self) -> bool {
+        self.shares.waiting() > self.idle && self.shares.has_work()
+    }
+
     fn wake_one(&mut self) {
         if let Some((_, thread)) = self.sleeping.pop_first() {
             thread.notify_one();
@@ -279,79 +405,23 @@ impl State {
         thread.inspect(|thread| thread.notify_one());
     }
 
-    /// Takes a job in; gives it back if no more are taken.
-    fn push(&mut self, shared: &Shared, group: &Arc<str>, priority: Priority, job: Job) -> Option<Job> {
-        if self.stopping {
-            return Some(job);
-        }
-        let clock = self.clock;
-        let group = match self.groups.get_mut(group) {
-            Some(group) => group,
-            None => self.groups.entry(Arc::clone(group)).or_insert_with(|| Group::new(shared.weight(group))),
-        };
-        if group.running == 0 && group.jobs.iter().all(VecDeque::is_empty) {
-            group.clock = group.clock.max(clock);
-        }
-        group.jobs[priority as usize].push_back(job);
-        self.waiting[priority as usize] += 1;
-        None
+    /// Whether it is the next one of all timers.
+    fn set_timer(&mut self, entry: &Arc<Entry>, priority: Priority, time: Instant) -> bool {
+        self.timers_set += 1;
+        let number = self.timers_set;
+        let is_next = self.timers.peek().is_none_or(|Reverse(next)| time < next.time);
+        self.timers.push(Reverse(Timer { time, number, entry: Arc::clone(entry), priority }));
+        is_next
     }
 
-    fn fire_timers(&mut self, shared: &Shared, now: Instant) {
+    fn fire_timers(&mut self, now: Instant) {
         while self.timers.peek().is_some_and(|Reverse(timer)| timer.time <= now) {
-            if let Some(Reverse(timer)) = self.timers.pop() {
-                // Never refused: a pool that stops has no timers.
-                let _ = self.push(shared, &timer.group, timer.priority, timer.job);
+            let Some(Reverse(Timer { time, entry, priority, .. })) = self.timers.pop() else { break };
+            entry.is_due(priority, time);
+            if entry.ask(priority) {
+                self.shares.push(&entry.group, priority, Item::Ask(Arc::clone(&entry)));
             }
         }
-    }
-
-    /// The next job: of the most urgent priority that waits, of the group that is furthest behind.
-    fn next(&mut self, now: Instant) -> Option<Turn> {
-        if self.waiting == [0; 3] {
-            return None;
-        }
-        let order = self.turns.order(self.waiting.map(|jobs| jobs > 0), now);
-        let priority = order.into_iter().find(|&priority| self.waiting[priority as usize] > 0)?;
-        let level = priority as usize;
-        let waits = self.groups.iter_mut().filter(|(_, group)| !group.jobs[level].is_empty());
-        let (name, group) = waits.min_by(|(_, a), (_, b)| a.clock.total_cmp(&b.clock))?;
-        let job = group.jobs[level].pop_front()?;
-        self.waiting[level] -= 1;
-        self.clock = group.clock;
-        let charged = group.usual / group.weight;
-        group.clock += charged;
-        group.running += 1;
-        Some(Turn { group: Arc::clone(name), priority, charged, job })
-    }
-
-    /// Replaces what a group was charged in advance by what its job took.
-    fn charge(&mut self, name: &Arc<str>, charged: f64, took: Duration) {
-        let Some(group) = self.groups.get_mut(name) else { return };
-        let took = took.as_secs_f64();
-        group.clock += took / group.weight - charged;
-        group.usual += (took - group.usual) / 8.0;
-        group.running -= 1;
-        if self.groups.len() > REMEMBERED_GROUPS {
-            let clock = self.clock;
-            self.groups.retain(|_, group| !group.is_idle() || group.clock > clock);
-        }
-    }
-}
-
-impl Shared {
-    fn weight(&self, group: &str) -> f64 {
-        self.weights.get(group).copied().filter(|weight| *weight > 0.0).unwrap_or(1.0)
-    }
-}
-
-impl Group {
-    fn new(weight: f64) -> Self {
-        Group { jobs: Default::default(), clock: 0.0, weight, running: 0, usual: 0.0 }
-    }
-
-    fn is_idle(&self) -> bool {
-        self.running == 0 && self.jobs.iter().all(VecDeque::is_empty)
     }
 }
 
@@ -359,20 +429,23 @@ impl Group {
 mod tests {
     use std::sync::{Barrier, mpsc};
     use std::thread;
+    use std::time::Duration;
 
     use super::*;
+    use crate::source::Source;
 
     const LIMIT: usize = 4;
+    const PATIENCE: Duration = Duration::from_secs(60);
 
-    fn submit(pool: &Pool, by: Submitter, job: impl FnOnce() + Send + 'static) {
-        pool.submit(by, &Arc::from("model"), Priority::Default, Box::new(job));
+    fn submit(pool: &Pool, job: impl FnOnce() + Send + 'static) {
+        pool.submit(&Arc::from("model"), Priority::Default, Box::new(job));
     }
 
     fn with_all_threads() -> Pool {
         let (pool, all_at_once) = (Pool::new("test", LIMIT, HashMap::new()), Arc::new(Barrier::new(LIMIT + 1)));
         for _ in 0..LIMIT {
             let all_at_once = Arc::clone(&all_at_once);
-            submit(&pool, Submitter::Anyone, move || {
+            submit(&pool, move || {
                 all_at_once.wait();
             });
         }
@@ -392,40 +465,110 @@ mod tests {
         for _ in 0..40 {
             wait_until_all_sleep(&pool);
             let send = send.clone();
-            submit(&pool, Submitter::Anyone, move || send.send(thread::current().name().unwrap().to_owned()).unwrap());
+            submit(&pool, move || send.send(thread::current().name().unwrap().to_owned()).unwrap());
             assert_eq!(names.recv().unwrap(), "test0");
         }
     }
 
+    /// Has this many jobs, one after the other. Each tells its thread and how many others sleep.
+    struct Countdown(Mutex<usize>, Pool, mpsc::Sender<(thread::ThreadId, usize)>);
+
+    impl Source for Countdown {
+        fn next(self: Arc<Self>, _: Priority, _: Instant) -> Next {
+            let mut left = self.0.lock().unwrap();
+            if *left == 0 {
+                return Next::Idle;
+            }
+            *left -= 1;
+            let source = Arc::clone(&self);
+            let job = Box::new(move || {
+                let sleeping = source.1.0.0.lock().sleeping.len();
+                source.2.send((thread::current().id(), sleeping)).unwrap();
+            });
+            Next::Run { job, more: false }
+        }
+
+        fn ready(&self, _: Instant) -> [bool; 3] {
+            [false, *self.0.lock().unwrap() > 0, false]
+        }
+
+        fn stopped(&self) {}
+    }
+
     #[test]
-    fn what_an_ending_job_submits_is_run_by_its_thread_and_wakes_no_other() {
+    fn the_thread_of_a_job_asks_its_source_next_and_wakes_no_other() {
         let (pool, (send, asleep)) = (with_all_threads(), mpsc::channel());
         for _ in 0..40 {
             wait_until_all_sleep(&pool);
-            let (submits, send) = (pool.clone(), send.clone());
-            submit(&pool, Submitter::Anyone, move || {
-                let (first, again) = (thread::current().id(), submits.clone());
-                submit(&submits, Submitter::EndingJob, move || {
-                    let sleeping = again.0.0.lock().sleeping.len();
-                    send.send((first == thread::current().id(), sleeping)).unwrap();
-                });
-            });
-            assert_eq!(asleep.recv().unwrap(), (true, LIMIT - 1));
+            let source = Arc::new(Countdown(Mutex::new(3), pool.clone(), send.clone()));
+            let weak = Arc::downgrade(&source) as std::sync::Weak<dyn Source>;
+            pool.wake(&Entry::new(weak, Arc::from("model")), Priority::Default);
+            let seen: Vec<_> = asleep.iter().take(3).collect();
+            assert!(seen.iter().all(|&(thread, sleeping)| (thread, sleeping) == (seen[0].0, LIMIT - 1)), "{seen:?}");
+        }
+    }
+
+    /// Has nothing before a time.
+    struct Later(Instant, mpsc::Sender<bool>);
+
+    impl Source for Later {
+        fn next(self: Arc<Self>, _: Priority, now: Instant) -> Next {
+            if now < self.0 {
+                return Next::At(self.0);
+            }
+            self.1.send(true).unwrap();
+            Next::Idle
+        }
+
+        fn ready(&self, _: Instant) -> [bool; 3] {
+            [false; 3]
+        }
+
+        fn stopped(&self) {
+            self.1.send(false).unwrap();
         }
     }
 
     #[test]
-    fn a_timer_that_an_ending_job_sets_fires() {
+    fn a_source_is_asked_again_when_its_time_has_come() {
         let (pool, (send, fired)) = (with_all_threads(), mpsc::channel());
-        for millis in [1, 3, 2] {
+        for (number, millis) in [1, 3, 2].into_iter().enumerate() {
             wait_until_all_sleep(&pool);
-            let (submits, send) = (pool.clone(), send.clone());
-            submit(&pool, Submitter::Anyone, move || {
-                let time = Instant::now() + Duration::from_millis(millis);
-                let job = Box::new(move || send.send(Instant::now() >= time).unwrap());
-                submits.submit_at(time, Submitter::EndingJob, &Arc::from("model"), Priority::Default, job);
+            let time = Instant::now() + Duration::from_millis(millis);
+            let source: Arc<dyn Source> = Arc::new(Later(time, send.clone()));
+            let entry = Entry::new(Arc::downgrade(&source), Arc::from("model"));
+            match number {
+                0 => pool.wake(&entry, Priority::Default),
+                _ => pool.wake_at(&entry, Priority::Default, time),
+            }
+            assert_eq!(fired.recv_timeout(PATIENCE), Ok(true));
+        }
+        let hour = Instant::now() + Duration::from_secs(3600);
+        let source: Arc<dyn Source> = Arc::new(Later(hour, send));
+        let entry = Entry::new(Arc::downgrade(&source), Arc::from("model"));
+        pool.wake_at(&entry, Priority::Default, hour);
+        pool.stop();
+        assert_eq!(fired.recv_timeout(PATIENCE), Ok(false));
+        pool.wake(&entry, Priority::Low);
+        assert_eq!(fired.recv_timeout(PATIENCE), Ok(false));
+    }
+
+    #[test]
+    fn jobs_that_wait_for_no_processor_are_not_the_end_of_service() {
+        let (pool, (open, gate), (send, done)) =
+            (Pool::new("test", 2, HashMap::new()), mpsc::channel::<()>(), mpsc::channel());
+        let gate = Arc::new(Mutex::new(gate));
+        for _ in 0..6 {
+            let gate = Arc::clone(&gate);
+            submit(&pool, move || {
+                let _ = gate.lock().unwrap().recv();
             });
         }
-        assert_eq!(fired.iter().take(3).collect::<Vec<_>>(), [true; 3]);
+        submit(&pool, move || send.send(()).unwrap());
+        assert_eq!(done.recv_timeout(PATIENCE), Ok(()));
+        drop(open);
+        while pool.0.0.lock().threads > 2 {
+            thread::yield_now();
+        }
     }
 }

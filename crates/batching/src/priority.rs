@@ -27,7 +27,7 @@ impl Priority {
     }
 }
 
-/// What is less urgent goes first once it was passed over for so many times as long as its own turns take, which leaves
+/// A lower priority goes first once it was passed over for this many times as long as its own turns take, which leaves
 /// it a sixteenth of the time at worst.
 const PATIENCE: u32 = 16;
 /// Or for so long, if its turns take no time.

@@ -13,7 +13,6 @@ use tensorserve_tensors::{Code, ServingError};
 
 use crate::Priority;
 use crate::parameters::Parameters;
-use crate::priority::Turns;
 
 /// A request, or a piece of one.
 #[derive(Debug)]
@@ -150,13 +149,12 @@ impl<T> Level<T> {
 pub struct Queue<T> {
     limits: Limits,
     levels: [Level<T>; 3],
-    turns: Turns,
     rows: usize,
 }
 
 impl<T: Abandon> Queue<T> {
     pub fn new(limits: Limits) -> Self {
-        Queue { limits, levels: Default::default(), turns: Turns::default(), rows: 0 }
+        Queue { limits, levels: Default::default(), rows: 0 }
     }
 
     pub fn limits(&self) -> &Limits {
@@ -247,52 +245,32 @@ impl<T: Abandon> Queue<T> {
         levels.into_iter().flat_map(|level| level.tasks).map(|(_, task)| task).collect()
     }
 
-    /// When the first batch may run.
-    pub fn ready(&self) -> Ready {
-        let mut earliest = Ready::Never;
-        for level in &self.levels {
-            match (level.ready(&self.limits), earliest) {
-                (Ready::Now, _) => return Ready::Now,
-                (Ready::At(time), Ready::At(other)) => earliest = Ready::At(time.min(other)),
-                (Ready::At(time), _) => earliest = Ready::At(time),
-                (Ready::Never, _) => {}
-            }
-        }
-        earliest
+    /// When the first batch of a priority may run.
+    pub fn ready(&self, priority: Priority) -> Ready {
+        self.levels[priority as usize].ready(&self.limits)
     }
 
-    /// The task that came first of the most urgent ones.
-    pub fn peek(&self) -> Option<&Task<T>> {
-        self.levels.iter().find_map(|level| level.tasks.front()).map(|(_, task)| task)
+    /// The task of a priority that came first.
+    pub fn peek(&self, priority: Priority) -> Option<&Task<T>> {
+        self.levels[priority as usize].tasks.front().map(|(_, task)| task)
     }
 
-    /// The most urgent priority that waits.
-    pub fn priority(&self) -> Option<Priority> {
-        Priority::ALL.into_iter().find(|&priority| !self.levels[priority as usize].tasks.is_empty())
-    }
-
-    /// Takes out what runs next, of the first priority that `may_begin`. Tasks whose deadline has passed come apart; those
-    /// that were given up are dropped.
-    pub fn take(&mut self, cut: Cut, now: Instant, may_begin: impl Fn(Priority) -> bool) -> Taken<T> {
-        let waiting = [0, 1, 2].map(|level: usize| !self.levels[level].tasks.is_empty());
-        let order = self.turns.order(waiting, now);
+    /// Takes out what runs next, beginning with tasks of this priority; a batch is filled up with others, the most urgent
+    /// first. Tasks whose deadline has passed come apart; those that were given up are dropped.
+    pub fn take(&mut self, priority: Priority, cut: Cut, now: Instant) -> Taken<T> {
         let mut taken = Taken::default();
-        for priority in order {
-            if taken.tasks.is_empty() && !may_begin(priority) {
-                continue;
-            }
-            match cut {
-                Cut::Batch => self.take_batch(priority, now, &mut taken),
-                Cut::Rows(rows) if taken.tasks.is_empty() => self.take_rows(priority, rows, now, &mut taken),
-                Cut::Rows(_) => {}
+        match cut {
+            Cut::Rows(rows) => self.take_rows(priority, rows, now, &mut taken),
+            Cut::Batch => {
+                self.take_batch(priority, now, &mut taken);
+                for other in Priority::ALL {
+                    if !taken.tasks.is_empty() && other != priority {
+                        self.take_batch(other, now, &mut taken);
+                    }
+                }
             }
         }
         taken
-    }
-
-    /// Takes into account how long a run took that began with tasks of this priority.
-    pub fn ran(&mut self, priority: Priority, took: Duration) {
-        self.turns.had(priority, took);
     }
 
     /// The first batch, if there is none yet; else tasks that fit the room that is left in it.

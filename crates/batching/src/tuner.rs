@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use crate::baseline::{Baseline, Load};
 use crate::evidence::{Evidence, Noise};
 
-/// A window is at least this long, and long enough for so many reports of work done.
+/// A window is at least this long, and long enough for this number of reports of work done.
 const WINDOW: Duration = Duration::from_millis(25);
 const REPORTS: u32 = 4;
 /// Of work that takes long, fewer reports are enough after this: there would be too few windows.
@@ -40,10 +40,10 @@ const WORTH_A_CHANGE: f64 = 1.01;
 const PREFERENCE: f64 = 1.03;
 /// A way that does so little is given up in the middle of its trial.
 const HOPELESS: f64 = 0.5;
-/// After a drift of the load findings count for no more than so many pairs: ways that came close are put to the test again.
+/// After a drift of the load findings count for no more than this number of pairs: ways that came close are put to the test again.
 const DOUBTED_PAIRS: f64 = 2.0;
-/// Rows in hand, on average, from which on it matters how they are run.
-const CROWD: f64 = 1.5;
+/// Rows in flight, on average, from which on it matters how they are run.
+const BUSY_ROWS: f64 = 1.5;
 
 /// The fewest and the most windows of a trial, of the new way and the one in use in turns.
 const FEWEST_WINDOWS: u64 = 4;
@@ -60,8 +60,8 @@ pub struct Report {
     pub now: Instant,
     /// Rows done since the start.
     pub rows: u64,
-    /// Rows in hand now.
-    pub in_hand: usize,
+    /// Rows in flight now.
+    pub in_flight: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -69,7 +69,7 @@ struct Window {
     start: Instant,
     rows: u64,
     reports: u32,
-    crowd: f64,
+    in_flight: f64,
     /// Rows that were begun in another way and have to be done first.
     unsettled: u64,
 }
@@ -117,7 +117,7 @@ pub struct Tuner {
     /// Trials since the load changed, and when the next one may begin.
     trials: u64,
     next_trial: u64,
-    /// The load under which evidence was gathered.
+    /// The load that the evidence is of.
     baseline: Option<Baseline>,
 }
 
@@ -180,7 +180,7 @@ impl Tuner {
             return before;
         };
         window.reports += 1;
-        window.crowd += report.in_hand as f64;
+        window.in_flight += report.in_flight as f64;
         if window.unsettled > 0 {
             if report.rows.saturating_sub(window.rows) >= window.unsettled {
                 self.open_window(report, 0);
@@ -195,8 +195,8 @@ impl Tuner {
         if elapsed > IDLE {
             self.rest(report);
         } else if is_long_enough(elapsed, window.reports, rows) || self.is_hopeless(elapsed, rate) {
-            let crowd = window.crowd / f64::from(window.reports);
-            self.close_window(report, rate, crowd);
+            let in_flight = window.in_flight / f64::from(window.reports);
+            self.close_window(report, rate, in_flight);
         }
         self.way()
     }
@@ -210,7 +210,7 @@ impl Tuner {
 
     fn open_window(&mut self, report: Report, unsettled: u64) {
         let Report { now, rows, .. } = report;
-        self.window = Some(Window { start: now, rows, reports: 0, crowd: 0.0, unsettled });
+        self.window = Some(Window { start: now, rows, reports: 0, in_flight: 0.0, unsettled });
     }
 
     /// Whether the way on trial has shown enough already.
@@ -227,16 +227,16 @@ impl Tuner {
         self.open_window(report, 0);
     }
 
-    fn close_window(&mut self, report: Report, rate: f64, crowd: f64) {
+    fn close_window(&mut self, report: Report, rate: f64, in_flight: f64) {
         let before = self.way();
         self.windows += 1;
         let lately = self.ways[before].rate.get_or_insert(rate);
         *lately += (rate - *lately) / 4.0;
         match self.trial.take() {
             Some(trial) => self.go_on(trial, rate),
-            None => self.after_rest(rate, crowd),
+            None => self.after_rest(rate, in_flight),
         }
-        let unsettled = if self.way() == before { 0 } else { report.in_hand as u64 };
+        let unsettled = if self.way() == before { 0 } else { report.in_flight as u64 };
         self.open_window(report, unsettled);
     }
 
@@ -297,10 +297,10 @@ impl Tuner {
         self.baseline = None;
     }
 
-    fn after_rest(&mut self, rate: f64, crowd: f64) {
+    fn after_rest(&mut self, rate: f64, in_flight: f64) {
         let now = self.windows;
         self.follow(rate);
-        if crowd >= CROWD && now >= self.next_trial {
+        if in_flight >= BUSY_ROWS && now >= self.next_trial {
             let next = self.most_promising(rate);
             self.trial = next.map(|way| Trial { way, windows: 0, first: 0.0 });
         }
@@ -319,7 +319,7 @@ impl Tuner {
         self.ways.iter_mut().for_each(|way| way.evidence = doubted(&way.evidence));
     }
 
-    /// The way that may gain the most on the one in use, which does so many rows a second.
+    /// The way that may gain the most on the one in use, which does `rate` rows a second.
     fn most_promising(&self, rate: f64) -> Option<usize> {
         let others = self.ways.iter().enumerate().filter(|&(number, way)| number != self.best && way.ceiling > rate);
         let promises =
@@ -339,7 +339,7 @@ fn is_long_enough(elapsed: Duration, reports: u32, rows: u64) -> bool {
 mod tests {
     use super::*;
 
-    /// Clients that keep `in_hand` rows waiting; each way does a row in so many microseconds, give or take the noise.
+    /// Clients that keep `in_flight` rows waiting; each way does a row in its own time, give or take the noise.
     struct Simulation {
         tuner: Tuner,
         now: Instant,
@@ -356,7 +356,7 @@ mod tests {
             Simulation { tuner, now, rows: 0, time_by_way, noise: 0.0, chance: 0x9e37_79b9 }
         }
 
-        fn run(&mut self, time: Duration, in_hand: usize) {
+        fn run(&mut self, time: Duration, in_flight: usize) {
             let end = self.now + time;
             while self.now < end {
                 self.rows += 8;
@@ -365,7 +365,7 @@ mod tests {
                 self.chance ^= self.chance << 17;
                 let noise = 1.0 + self.noise * (self.chance % 2001) as f64 / 1000.0 - self.noise;
                 self.now += (8 * self.time_by_way[self.tuner.way()]).mul_f64(noise);
-                self.tuner.report(Report { now: self.now, rows: self.rows, in_hand });
+                self.tuner.report(Report { now: self.now, rows: self.rows, in_flight });
             }
         }
     }
@@ -446,9 +446,9 @@ mod tests {
     #[test]
     fn a_report_that_comes_late_is_not_a_rate() {
         let (start, mut tuner) = (Instant::now(), Tuner::new(2));
-        tuner.report(Report { now: start, rows: 116, in_hand: 1 });
+        tuner.report(Report { now: start, rows: 116, in_flight: 1 });
         for late in 1..=5 {
-            tuner.report(Report { now: start + late * WINDOW, rows: 100, in_hand: 1 });
+            tuner.report(Report { now: start + late * WINDOW, rows: 100, in_flight: 1 });
         }
         assert!(tuner.rate(0).is_none_or(|rate| rate < 1e6), "{:?}", tuner.rate(0));
     }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tensorserve_batching::{Pool, Priority, Submitter};
+use tensorserve_batching::{Entry, Next, Pool, Priority, Source};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -37,16 +37,7 @@ fn many_threads_submit_and_every_job_runs_once() {
                     });
                     let priority = Priority::ALL[at % 3];
                     let group = group(&format!("model{}", at % 5));
-                    match at % 7 {
-                        0 => pool.submit_at(
-                            Instant::now() + Duration::from_micros(at as u64 % 300),
-                            Submitter::Anyone,
-                            &group,
-                            priority,
-                            job,
-                        ),
-                        _ => pool.submit(Submitter::Anyone, &group, priority, job),
-                    }
+                    pool.submit(&group, priority, job);
                 }
             });
         }
@@ -64,7 +55,7 @@ fn groups_get_time_by_their_weights_whatever_their_jobs_take() {
     let pool = Pool::new("test", 1, weights);
     let (start, started) = mpsc::channel::<()>();
     // Holds the only thread until all jobs wait.
-    pool.submit(Submitter::Anyone, &group("gate"), Priority::High, Box::new(move || started.recv().unwrap()));
+    pool.submit(&group("gate"), Priority::High, Box::new(move || started.recv().unwrap()));
     let order = Arc::new(Mutex::new(Vec::new()));
     let (send, done) = mpsc::channel();
     let submit = |name: &'static str, millis: u64, jobs: usize| {
@@ -78,7 +69,7 @@ fn groups_get_time_by_their_weights_whatever_their_jobs_take() {
                 order.lock().unwrap().push((name, begin.elapsed()));
                 send.send(()).unwrap();
             });
-            pool.submit(Submitter::Anyone, &group(name), Priority::Default, job);
+            pool.submit(&group(name), Priority::Default, job);
         }
     };
     submit("heavy", 1, 150);
@@ -93,13 +84,60 @@ fn groups_get_time_by_their_weights_whatever_their_jobs_take() {
     assert!((1.5..6.0).contains(&ratio), "heavy got {ratio} times what light got; 3 was asked for");
 }
 
+/// Always has work of two priorities; one job runs at a time.
+struct Steady {
+    running: AtomicUsize,
+    times: Mutex<[Duration; 3]>,
+}
+
+impl Source for Steady {
+    fn next(self: Arc<Self>, priority: Priority, _: Instant) -> Next {
+        if self.running.fetch_max(1, Ordering::SeqCst) == 1 {
+            return Next::Busy;
+        }
+        let job = move || {
+            let begin = Instant::now();
+            while begin.elapsed() < Duration::from_millis(2) {
+                std::hint::spin_loop();
+            }
+            self.times.lock().unwrap()[priority as usize] += begin.elapsed();
+            self.running.store(0, Ordering::SeqCst);
+        };
+        Next::Run { job: Box::new(job), more: false }
+    }
+
+    fn ready(&self, _: Instant) -> [bool; 3] {
+        [true, false, true]
+    }
+
+    fn stopped(&self) {}
+}
+
+#[test]
+fn the_patient_get_a_part_of_the_time_even_where_one_job_runs_at_a_time() {
+    let pool = Pool::new("test", 4, HashMap::new());
+    let steady = Arc::new(Steady { running: AtomicUsize::new(0), times: Mutex::default() });
+    let source: Arc<dyn Source> = Arc::clone(&steady) as _;
+    let entry = Entry::new(Arc::downgrade(&source), group("m"));
+    [Priority::High, Priority::Low].into_iter().for_each(|priority| pool.wake(&entry, priority));
+    let end = Instant::now() + PATIENCE;
+    while steady.times.lock().unwrap()[0] < Duration::from_secs(1) {
+        assert!(Instant::now() < end);
+        thread::sleep(Duration::from_millis(10));
+    }
+    pool.stop();
+    let times = *steady.times.lock().unwrap();
+    let share = times[2].as_secs_f64() / times[0].as_secs_f64();
+    assert!((0.01..0.3).contains(&share), "{times:?}");
+}
+
 #[test]
 fn a_panic_ends_its_job_only_and_a_stop_drops_those_that_wait() {
     let pool = Pool::new("test", 1, HashMap::new());
     let (send, done) = mpsc::channel();
-    pool.submit(Submitter::Anyone, &group("m"), Priority::Default, Box::new(|| panic!("on purpose")));
+    pool.submit(&group("m"), Priority::Default, Box::new(|| panic!("on purpose")));
     let after = send.clone();
-    pool.submit(Submitter::Anyone, &group("m"), Priority::Default, Box::new(move || after.send(1).unwrap()));
+    pool.submit(&group("m"), Priority::Default, Box::new(move || after.send(1).unwrap()));
     assert_eq!(done.recv_timeout(PATIENCE), Ok(1));
     let (open, gate) = mpsc::channel::<()>();
     let (begin, begun) = mpsc::channel();
@@ -107,8 +145,8 @@ fn a_panic_ends_its_job_only_and_a_stop_drops_those_that_wait() {
         begin.send(()).unwrap();
         gate.recv().unwrap();
     };
-    pool.submit(Submitter::Anyone, &group("m"), Priority::Default, Box::new(waits));
-    pool.submit(Submitter::Anyone, &group("m"), Priority::Default, Box::new(move || send.send(2).unwrap()));
+    pool.submit(&group("m"), Priority::Default, Box::new(waits));
+    pool.submit(&group("m"), Priority::Default, Box::new(move || send.send(2).unwrap()));
     begun.recv_timeout(PATIENCE).unwrap();
     pool.stop();
     // Its sender was dropped with it.
@@ -133,20 +171,8 @@ fn a_pool_that_stopped_drops_jobs_without_holding_itself_up() {
     let job = |asks: AsksWhenDropped| Box::new(move || drop(asks));
     let submits = pool.clone();
     thread::spawn(move || {
-        submits.submit(
-            Submitter::Anyone,
-            &group("a"),
-            Priority::Default,
-            job(AsksWhenDropped(submits.clone(), send.clone())),
-        );
-        let later = Instant::now() + PATIENCE;
-        submits.submit_at(
-            later,
-            Submitter::Anyone,
-            &group("a"),
-            Priority::Default,
-            job(AsksWhenDropped(submits.clone(), send)),
-        );
+        submits.submit(&group("a"), Priority::Default, job(AsksWhenDropped(submits.clone(), send.clone())));
+        submits.submit(&group("a"), Priority::Low, job(AsksWhenDropped(submits.clone(), send)));
     });
     assert_eq!([dropped.recv_timeout(PATIENCE).unwrap(), dropped.recv_timeout(PATIENCE).unwrap()], [0, 0]);
 }

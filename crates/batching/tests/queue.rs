@@ -29,7 +29,7 @@ enum Action {
     Push { rows: usize, priority: usize, deadline: Option<u64> },
     Leave(usize),
     Wait(u64),
-    Take(Option<usize>),
+    Take(usize, Option<usize>),
 }
 
 fn action() -> impl Strategy<Value = Action> {
@@ -38,7 +38,7 @@ fn action() -> impl Strategy<Value = Action> {
             .prop_map(|(rows, priority, deadline)| Action::Push { rows, priority, deadline }),
         1 => (0usize..50).prop_map(Action::Leave),
         2 => (0u64..15).prop_map(Action::Wait),
-        2 => proptest::option::of(1usize..20).prop_map(Action::Take),
+        2 => (0usize..3, proptest::option::of(1usize..20)).prop_map(|(priority, rows)| Action::Take(priority, rows)),
     ]
 }
 
@@ -92,9 +92,9 @@ impl World {
         }
     }
 
-    fn take(&mut self, cut: Cut) {
-        let ready = self.queue.ready();
-        let taken = self.queue.take(cut, self.now, |_| true);
+    fn take(&mut self, priority: Priority, cut: Cut) {
+        let ready = self.queue.ready(priority);
+        let taken = self.queue.take(priority, cut, self.now);
         let may_run = match ready {
             Ready::Now => true,
             Ready::At(time) => time <= self.now,
@@ -139,15 +139,16 @@ proptest! {
                     }
                 }
                 Action::Wait(ms) => world.now += Duration::from_millis(ms),
-                Action::Take(rows) => world.take(rows.map_or(Cut::Batch, Cut::Rows)),
+                Action::Take(priority, rows) => world.take(Priority::ALL[priority], rows.map_or(Cut::Batch, Cut::Rows)),
             }
         }
         world.now += Duration::from_secs(1);
-        for _ in 0..1000 {
-            world.take(Cut::Batch);
+        for at in 0..3000 {
+            world.take(Priority::ALL[at % 3], Cut::Batch);
         }
         prop_assert!(world.queue.is_empty());
-        prop_assert_eq!((world.queue.rows(), world.queue.batches(), world.queue.ready()), (0, 0, Ready::Never));
+        prop_assert_eq!((world.queue.rows(), world.queue.batches()), (0, 0));
+        prop_assert_eq!(Priority::ALL.map(|priority| world.queue.ready(priority)), [Ready::Never; 3]);
         for ((rows, left), out) in world.tasks.iter().zip(&world.rows_out) {
             prop_assert!(out == rows || left.get());
         }
@@ -199,7 +200,12 @@ fn a_large_task_is_split_over_the_room_that_is_left() {
     let mut batches = Vec::new();
     while !queue.is_empty() {
         batches.push(
-            queue.take(Cut::Batch, Instant::now(), |_| true).tasks.iter().map(|task| task.rows).collect::<Vec<_>>(),
+            queue
+                .take(Priority::Default, Cut::Batch, Instant::now())
+                .tasks
+                .iter()
+                .map(|task| task.rows)
+                .collect::<Vec<_>>(),
         );
     }
     assert_eq!(batches, [vec![3, 1], vec![4], vec![4], vec![1]]);
@@ -214,50 +220,27 @@ fn a_large_task_is_split_over_the_room_that_is_left() {
 }
 
 #[test]
-fn urgent_tasks_go_first_and_others_get_a_turn_now_and_then() {
-    for cut in [Cut::Batch, Cut::Rows(1)] {
-        let parameters = Parameters { max_batch_size: 1, max_enqueued_batches: 10_000, ..Parameters::default() };
-        let (mut queue, mut now) = (queue(&parameters), Instant::now());
-        for _ in 0..1000 {
-            queue.push(task(1, Priority::Low), |_| Stays).unwrap();
-            queue.push(task(1, Priority::High), |_| Stays).unwrap();
-        }
-        let turn = |_| {
-            let priority = queue.take(cut, now, |_| true).priority().unwrap();
-            now += Duration::from_millis(5);
-            queue.ran(priority, Duration::from_millis(5));
-            priority
-        };
-        let order: Vec<_> = (0..1000).map(turn).collect();
-        let low = order.iter().filter(|&&priority| priority == Priority::Low).count();
-        assert!(order[0] == Priority::High && (1000 / 20..1000 / 12).contains(&low), "{low}");
-    }
-}
-
-#[test]
-fn who_may_not_begin_lets_others_go_first_but_may_join_a_batch() {
+fn a_batch_of_rows_is_of_one_priority_and_a_full_one_takes_others_in() {
     let mut queue = queue(&Parameters { max_batch_size: 4, ..Parameters::default() });
-    for priority in [Priority::Low, Priority::High, Priority::Default] {
+    for priority in [Priority::Low, Priority::High, Priority::Default, Priority::Default] {
         queue.push(task(1, priority), |_| Stays).unwrap();
     }
-    let not_high = |priority| priority != Priority::High;
-    let taken = queue.take(Cut::Rows(4), Instant::now(), not_high);
+    let taken = queue.take(Priority::Default, Cut::Rows(1), Instant::now());
     assert_eq!(taken.tasks.iter().map(|task| task.priority).collect::<Vec<_>>(), [Priority::Default]);
-    assert!(queue.take(Cut::Batch, Instant::now(), |_| false).tasks.is_empty());
-    let taken = queue.take(Cut::Batch, Instant::now(), |priority| priority == Priority::High);
-    assert_eq!((taken.rows, taken.priority(), queue.len()), (2, Some(Priority::High), 0));
+    let taken = queue.take(Priority::Low, Cut::Batch, Instant::now());
+    assert_eq!((taken.rows, taken.priority(), queue.len()), (3, Some(Priority::High), 0));
 }
 
 #[test]
-fn a_batch_waits_for_company_as_long_as_it_was_told() {
+fn a_batch_waits_for_others_as_long_as_it_was_told() {
     let parameters = Parameters { batch_timeout_micros: 1000, max_batch_size: 2, ..Parameters::default() };
     let mut queue = queue(&parameters);
     let first = task(1, Priority::Default);
     let at = first.enqueued + Duration::from_millis(1);
     queue.push(first, |_| Stays).unwrap();
-    assert_eq!(queue.ready(), Ready::At(at));
-    assert!(queue.take(Cut::Batch, at - Duration::from_nanos(1), |_| true).tasks.is_empty());
+    assert_eq!(queue.ready(Priority::Default), Ready::At(at));
+    assert!(queue.take(Priority::Default, Cut::Batch, at - Duration::from_nanos(1)).tasks.is_empty());
     queue.push(task(1, Priority::Default), |_| Stays).unwrap();
-    assert_eq!(queue.ready(), Ready::Now);
-    assert_eq!(queue.take(Cut::Batch, at - Duration::from_nanos(1), |_| true).rows, 2);
+    assert_eq!(queue.ready(Priority::Default), Ready::Now);
+    assert_eq!(queue.take(Priority::Default, Cut::Batch, at - Duration::from_nanos(1)).rows, 2);
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use tensorserve_runtimes::tensorflow::TensorFlow;
-use tensorserve_runtimes::{Compute, LoadRequest, Runtime, Threading};
-use tensorserve_servables::commissioning::{compute_choice, inter_op_choice};
+use tensorserve_runtimes::{InterOp, IntraOp, LoadRequest, Runtime};
+use tensorserve_servables::commissioning::{inter_op_choice, intra_op_choice};
 
 use crate::error::to_python;
 use crate::servable::Servable;
@@ -45,10 +45,10 @@ impl TensorFlowRuntime {
         niceness: i32,
         inter_op: &str,
     ) -> PyResult<Servable> {
-        let long_runs = threading(inter_op)?;
-        let request = LoadRequest { path, tags, config_proto, niceness, compute: Compute::SharedPool };
+        let long_runs = inter_op_of(inter_op)?;
+        let request = LoadRequest { path, tags, config_proto, niceness, intra_op: IntraOp::SharedPool };
         let load = || {
-            let servable = compute_choice::load(&*self.runtime, &request)?;
+            let servable = intra_op_choice::load(&*self.runtime, &request)?;
             Ok(inter_op_choice::choose(servable, long_runs, &request.config_proto))
         };
         let servable = py.detach(load).map_err(to_python)?;
@@ -57,11 +57,11 @@ impl TensorFlowRuntime {
 }
 
 /// The thread for long runs that is asked for; `None` if it is to be measured.
-fn threading(inter_op: &str) -> PyResult<Option<Threading>> {
+fn inter_op_of(inter_op: &str) -> PyResult<Option<InterOp>> {
     match inter_op {
         "auto" => Ok(None),
-        "caller" => Ok(Some(Threading::Caller)),
-        "pool" => Ok(Some(Threading::Pool)),
+        "caller" => Ok(Some(InterOp::Caller)),
+        "pool" => Ok(Some(InterOp::Pool)),
         _ => Err(PyValueError::new_err(format!("inter_op must be auto, caller or pool, not {inter_op:?}"))),
     }
 }

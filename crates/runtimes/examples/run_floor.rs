@@ -15,11 +15,11 @@ use std::time::Instant;
 use tensorserve_protos::tensorflow::TensorInfo;
 use tensorserve_protos::tensorflow::tensor_info::Encoding;
 use tensorserve_runtimes::tensorflow::TensorFlow;
-use tensorserve_runtimes::{Compute, LoadRequest, RunOptions, Runtime, Session, TensorHandle, Threading};
+use tensorserve_runtimes::{InterOp, IntraOp, LoadRequest, RunOptions, Runtime, Session, TensorHandle};
 use tensorserve_tensors::{AlignedBuffer, DataType, Shape, Tensor};
 
 const USAGE: &str = "usage: run_floor LIBRARY MODEL SIGNATURE ITERATIONS [SHAPE, such as 8,784]";
-const OPTIONS: RunOptions = RunOptions { timeout: None, threading: Threading::Caller };
+const OPTIONS: RunOptions = RunOptions { timeout: None, inter_op: InterOp::Caller };
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         tags: vec!["serve".to_owned()],
         config_proto: Vec::new(),
         niceness: 0,
-        compute: Compute::SharedPool,
+        intra_op: IntraOp::SharedPool,
     })?;
     let signature = session.signature_defs().get(signature).ok_or("the model has no such signature")?;
     let feeds = signature.inputs.values().map(|info| feed(&*session, info, shape.as_ref()));

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tensorserve_protos::tensorflow::SignatureDef;
-use tensorserve_tensors::{Result, Tensor};
+use tensorserve_tensors::{Result, ServingError, Tensor};
 
 mod background;
 mod descriptor;
@@ -33,16 +33,16 @@ pub struct LoadRequest {
     /// How much lower than requests' the priority of loading and freeing the model is: from 0, the same, to 19.
     pub niceness: i32,
     /// Where runs compute, unless `config_proto` says it.
-    pub compute: Compute,
+    pub intra_op: IntraOp,
 }
 
 /// Where the parts of one operation are computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Compute {
+pub enum IntraOp {
     /// In the engine's pool, which all models share: a single run is fastest, but runs are in each other's way.
     #[default]
     SharedPool,
-    /// All of a run in the thread that runs it, if the engine can do so for this model. See [`Session::compute`].
+    /// All of a run in the thread that runs it, if the engine can do so for this model. See [`Session::intra_op`].
     Caller,
 }
 
@@ -64,7 +64,7 @@ pub struct TensorHandle(pub usize);
 
 /// Which thread computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Threading {
+pub enum InterOp {
     /// The graph runs in the calling thread: fastest for small graphs. Such a run cannot be interrupted.
     #[default]
     Caller,
@@ -75,9 +75,33 @@ pub enum Threading {
 /// Options of one run.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RunOptions {
-    /// Time left for the run; honoured by [`Threading::Pool`] runs only.
+    /// Time left for the run. In [`InterOp::Pool`] it interrupts the run between any two operations; with
+    /// [`InterOp::Caller`] only operations that wait without holding their thread.
     pub timeout: Option<Duration>,
-    pub threading: Threading,
+    pub inter_op: InterOp,
+}
+
+/// What the time of a run follows from, as far as its graph says. Later ones say less.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum RunTime {
+    /// The sizes of its inputs: past runs tell how long the next one takes.
+    InputSizes,
+    /// The same, but for tensors whose sizes are values of the inputs: few bytes of input can ask for any memory.
+    AllocatesByValue,
+    /// The values of its inputs, as it has loops.
+    #[default]
+    InputValues,
+    /// Other runs, for which it may wait, as a dequeue from an empty queue does. A timeout interrupts the waiting.
+    Waits,
+    /// The same, in an operation that holds its thread and that nothing interrupts, such as `Unstage`.
+    Blocks,
+}
+
+impl RunTime {
+    /// Whether a run may wait for others.
+    pub fn may_wait(self) -> bool {
+        self >= RunTime::Waits
+    }
 }
 
 /// A loaded model. Runs may happen on many threads at once. Dropping it frees the model.
@@ -89,7 +113,7 @@ pub trait Session: Send + Sync {
     fn resolve(&self, tensor_name: &str) -> Result<TensorHandle>;
 
     /// Computes `fetches` (in that order) from `feeds`. The leading dimension of a feed is the batch dimension wherever
-    /// [`Session::may_batch`] says so. Errors of the engine keep their code and message.
+    /// [`Session::may_batch`] says so. Errors of the engine keep their code and message; see [`Session::explain`].
     fn run(
         &self,
         feeds: &[(TensorHandle, Tensor)],
@@ -103,19 +127,18 @@ pub trait Session: Send + Sync {
         Ok(())
     }
 
-    /// Whether the time of a run follows from the sizes of its inputs: no loops, nothing that waits. Only then do the
-    /// times of past runs say how long the next one will take.
-    fn is_bounded(&self) -> bool {
-        false
+    /// What the time of a run of the signature with this key follows from, or of a run of any part of the graph.
+    fn run_time(&self, _signature: Option<&str>) -> RunTime {
+        RunTime::InputValues
     }
 
     /// Where runs compute.
-    fn compute(&self) -> Compute {
-        Compute::SharedPool
+    fn intra_op(&self) -> IntraOp {
+        IntraOp::SharedPool
     }
 
-    /// The only [`Threading`] there is, whatever runs ask for.
-    fn fixed_threading(&self) -> Option<Threading> {
+    /// The only [`InterOp`] there is, whatever runs ask for.
+    fn fixed_inter_op(&self) -> Option<InterOp> {
         None
     }
 
@@ -142,14 +165,15 @@ pub trait Session: Send + Sync {
         &[]
     }
 
-    /// As [`Session::run`], for runs whose errors nobody needs to understand: an engine need not spend anything on them.
-    fn run_unexplained(
-        &self,
-        feeds: &[(TensorHandle, Tensor)],
-        fetches: &[TensorHandle],
-        options: &RunOptions,
-    ) -> Result<Vec<Tensor>> {
-        self.run(feeds, fetches, options)
+    /// Whether [`Session::explain`] has more to say on this error of a run.
+    fn can_explain(&self, _error: &ServingError) -> bool {
+        false
+    }
+
+    /// The same error with more text, such as the name of the failing node. It may take several times as long as the run
+    /// that failed.
+    fn explain(&self, error: ServingError, _: &[(TensorHandle, Tensor)], _: &[TensorHandle]) -> ServingError {
+        error
     }
 
     /// Whether requests for this signature may be merged along dimension 0: every input and output declares a known

@@ -14,8 +14,8 @@ use smallvec::smallvec;
 use tensorserve_protos::tensorflow::tensor_info::Encoding;
 use tensorserve_protos::tensorflow::tensor_shape_proto::Dim;
 use tensorserve_protos::tensorflow::{SignatureDef, TensorInfo, TensorShapeProto};
-use tensorserve_runtimes::{RunOptions, Session, TensorHandle};
-use tensorserve_servables::execution::executor::Company;
+use tensorserve_runtimes::{RunOptions, RunTime, Session, TensorHandle};
+use tensorserve_servables::execution::executor::LaneLoad;
 use tensorserve_servables::verbs::predict::{InputValue, prepare};
 use tensorserve_servables::{
     AutoBatching, Batching, DEFAULT_SIGNATURE, Executor, ModelSpec, Parameters, Pool, Result, Servable, ServableTable,
@@ -42,8 +42,8 @@ impl Session for Idle {
         Ok(vec![feeds[0].1.clone()])
     }
 
-    fn is_bounded(&self) -> bool {
-        true
+    fn run_time(&self, _: Option<&str>) -> RunTime {
+        RunTime::InputSizes
     }
 }
 
@@ -115,7 +115,7 @@ async fn ask(table: &ServableTable, executor: &Executor) {
     let signature = handle.predict_signature(DEFAULT_SIGNATURE).expect("it has one");
     let x = Tensor::plain(DataType::Float, Shape::new(&[1, 8]).expect("a shape"), AlignedBuffer::zeroed(32));
     let prepared = prepare(handle, signature, smallvec![(Cow::Borrowed("x"), InputValue::Tensor(x))], &[]);
-    let answer = prepared.expect("a good request").run(executor, Company::Others, Urgency::default()).await;
+    let answer = prepared.expect("a good request").run(executor, LaneLoad::Others, Urgency::default()).await;
     assert_eq!(answer.expect("an answer").outputs().count(), 1);
 }
 

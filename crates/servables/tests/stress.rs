@@ -23,8 +23,8 @@ use smallvec::smallvec;
 use tensorserve_protos::tensorflow::tensor_info::Encoding;
 use tensorserve_protos::tensorflow::tensor_shape_proto::Dim;
 use tensorserve_protos::tensorflow::{SignatureDef, TensorInfo, TensorShapeProto};
-use tensorserve_runtimes::{RunOptions, Session, TensorHandle};
-use tensorserve_servables::execution::executor::Company;
+use tensorserve_runtimes::{RunOptions, RunTime, Session, TensorHandle};
+use tensorserve_servables::execution::executor::LaneLoad;
 use tensorserve_servables::verbs::predict::{InputValue, prepare};
 use tensorserve_servables::{
     AutoBatching, Batching, Code, DEFAULT_SIGNATURE, Executor, ModelSpec, Parameters, Pool, Priority, Result, Servable,
@@ -81,9 +81,9 @@ impl Session for Echo {
         Ok(vec![feeds[0].1.clone()])
     }
 
-    fn is_bounded(&self) -> bool {
+    fn run_time(&self, _: Option<&str>) -> RunTime {
         // Runs on threads, never at once: the hand-over is what is tested.
-        false
+        RunTime::InputValues
     }
 
     fn has_effects(&self, _: &str) -> bool {
@@ -244,9 +244,9 @@ impl Round {
         let prepared = prepare(handle, signature, inputs, &[]).unwrap();
         let deadline = if let Act::Deadline(time) = act { Some(Instant::now() + time) } else { None };
         let priority = Priority::ALL[chance.below(3) as usize];
-        let company = if chance.below(4) == 0 { Company::Alone } else { Company::Others };
+        let load = if chance.below(4) == 0 { LaneLoad::Alone } else { LaneLoad::Others };
         Counts::add(&self.counts.sent);
-        let answer = prepared.run(&self.executor, company, Urgency { deadline, priority });
+        let answer = prepared.run(&self.executor, load, Urgency { deadline, priority });
         if let Act::Leave(looks) = act {
             let looking = async {
                 for _ in 0..looks {

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
 use rustls::ServerConfig;
-use tensorserve_servables::execution::executor::Company;
+use tensorserve_servables::execution::executor::LaneLoad;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
@@ -32,31 +32,31 @@ pub struct Lane {
 }
 
 /// Counts a call as work of its lane until it is dropped.
-pub(crate) struct CallInHand(Arc<Lane>);
+pub(crate) struct CallInFlight(Arc<Lane>);
 
 /// Counts a connection of a lane until it is dropped.
 struct OpenConnection(Arc<Lane>);
 
 impl Lane {
     /// Counts a call that has arrived.
-    pub(crate) fn take_call(self: &Arc<Self>) -> CallInHand {
+    pub(crate) fn take_call(self: &Arc<Self>) -> CallInFlight {
         self.calls.fetch_add(1, Ordering::Relaxed);
-        CallInHand(Arc::clone(self))
+        CallInFlight(Arc::clone(self))
     }
 
     /// Whether further calls wait for this lane's thread.
-    pub(crate) fn company(&self) -> Company {
-        if self.calls.load(Ordering::Relaxed) > 1 { Company::Others } else { Company::Alone }
+    pub(crate) fn load(&self) -> LaneLoad {
+        if self.calls.load(Ordering::Relaxed) > 1 { LaneLoad::Others } else { LaneLoad::Alone }
     }
 }
 
-impl CallInHand {
+impl CallInFlight {
     pub(crate) fn lane(&self) -> &Arc<Lane> {
         &self.0
     }
 }
 
-impl Drop for CallInHand {
+impl Drop for CallInFlight {
     fn drop(&mut self) {
         self.0.calls.fetch_sub(1, Ordering::Relaxed);
     }

@@ -15,12 +15,12 @@ use tensorserve_protos::tensorflow::config_proto::Experimental;
 use tensorserve_tensors::ServingError;
 
 use super::metagraph::{MetaGraph, SavedModel};
-use super::{rehearsal, version_directory};
-use crate::{Compute, RunOptions, Threading};
+use super::{rehearsal, run_time, version_directory};
+use crate::{InterOp, IntraOp, RunOptions};
 
 /// The options of every run of a session with [`lean_options`]: nothing for TensorFlow to read, since the session runs in
 /// the calling thread anyway.
-pub(super) const LEAN_RUN: RunOptions = RunOptions { timeout: None, threading: Threading::Pool };
+pub(super) const LEAN_RUN: RunOptions = RunOptions { timeout: None, inter_op: InterOp::Pool };
 
 const SINGLE_THREADED: &str = "SINGLE_THREADED_EXECUTOR";
 
@@ -32,9 +32,8 @@ const MAX_NODES: usize = 256;
 const MAX_VARIABLE_BYTES: u64 = 16 << 20;
 
 /// Ops that the single-threaded executor cannot run, that are turned into such ones, or that run other graphs in ways
-/// that could.
-const UNSUITABLE_OPS: [&str; 22] = [
-    "BatchFunction",
+/// that could. Ops that wait are no better there: runs without a time limit cannot be interrupted.
+const UNSUITABLE_OPS: [&str; 21] = [
     "Case",
     "Enter",
     "Exit",
@@ -61,13 +60,13 @@ const UNSUITABLE_OPS: [&str; 22] = [
 /// The session options with which a model is tried first, if it is small and simple; `None` if only the given ones will
 /// do, among them options that already choose an executor.
 ///
-/// With [`Compute::Caller`] all of a run happens in one thread, which is said by the second result; not if the options
+/// With [`IntraOp::Caller`] all of a run happens in one thread, which is said by the second result; not if the options
 /// choose a number of threads.
 pub(super) fn lean_options(
     version_directory: &Path,
     config_proto: &[u8],
-    compute: Compute,
-) -> Option<(Vec<u8>, Compute)> {
+    intra_op: IntraOp,
+) -> Option<(Vec<u8>, IntraOp)> {
     let mut config = ConfigProto::decode(config_proto).ok()?;
     let experimental = config.experimental.get_or_insert_with(Experimental::default);
     if !experimental.executor_type.is_empty() || !is_small_and_simple(version_directory) {
@@ -76,11 +75,11 @@ pub(super) fn lean_options(
     experimental.executor_type = SINGLE_THREADED.to_owned();
     // Runs happen in the calling thread without each having to ask for it.
     config.inter_op_parallelism_threads = -1;
-    let compute = if config.intra_op_parallelism_threads == 0 { compute } else { Compute::SharedPool };
-    if compute == Compute::Caller {
+    let intra_op = if config.intra_op_parallelism_threads == 0 { intra_op } else { IntraOp::SharedPool };
+    if intra_op == IntraOp::Caller {
         config.intra_op_parallelism_threads = 1;
     }
-    Some((config.encode_to_vec(), compute))
+    Some((config.encode_to_vec(), intra_op))
 }
 
 /// Whether `error` says that a graph cannot be run by the single-threaded executor.
@@ -97,9 +96,10 @@ fn is_small_and_simple(version_directory: &Path) -> bool {
 }
 
 fn is_suitable(graph: &MetaGraph) -> bool {
+    let suits = |op: &str| !UNSUITABLE_OPS.contains(&op) && !run_time::of_op(op).may_wait();
     // Only a rehearsal tells for certain, so that all signatures must have one.
     let rehearsed = graph.signature_def.keys().all(|name| rehearsal::is_for(name, &graph.signature_def));
-    rehearsed && graph.ops().count() <= MAX_NODES && graph.ops().all(|op| !UNSUITABLE_OPS.contains(&op))
+    rehearsed && graph.ops().count() <= MAX_NODES && graph.ops().all(suits)
 }
 
 fn read_small_model(path: &Path) -> Option<SavedModel> {
@@ -121,7 +121,7 @@ mod tests {
     use tensorserve_tensors::Code;
 
     use super::{
-        Compute, ConfigProto, Experimental, File, MAX_NODES, MAX_VARIABLE_BYTES, Message, Path, SINGLE_THREADED,
+        ConfigProto, Experimental, File, IntraOp, MAX_NODES, MAX_VARIABLE_BYTES, Message, Path, SINGLE_THREADED,
     };
     use super::{ServingError, is_unsuited, lean_options};
 
@@ -144,14 +144,14 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("tensorserve-executor-{name}-{}", std::process::id()));
         fs::create_dir_all(&folder).expect("a folder");
         fs::write(folder.join("saved_model.pb"), model.encode_to_vec()).expect("a file");
-        let options = lean_options(&folder, &config.encode_to_vec(), Compute::SharedPool);
-        let single = lean_options(&folder, &config.encode_to_vec(), Compute::Caller);
+        let options = lean_options(&folder, &config.encode_to_vec(), IntraOp::SharedPool);
+        let single = lean_options(&folder, &config.encode_to_vec(), IntraOp::Caller);
         fs::remove_dir_all(&folder).expect("the folder is ours");
-        let decoded = |(bytes, _): (Vec<u8>, Compute)| ConfigProto::decode(&*bytes).expect("a message");
-        if let Some((bytes, compute)) = single {
+        let decoded = |(bytes, _): (Vec<u8>, IntraOp)| ConfigProto::decode(&*bytes).expect("a message");
+        if let Some((bytes, intra_op)) = single {
             let chosen = config.intra_op_parallelism_threads;
-            let expected = if chosen == 0 { (1, Compute::Caller) } else { (chosen, Compute::SharedPool) };
-            assert_eq!((decoded((bytes, compute)).intra_op_parallelism_threads, compute), expected);
+            let expected = if chosen == 0 { (1, IntraOp::Caller) } else { (chosen, IntraOp::SharedPool) };
+            assert_eq!((decoded((bytes, intra_op)).intra_op_parallelism_threads, intra_op), expected);
         }
         options.map(decoded)
     }
@@ -171,7 +171,7 @@ mod tests {
         assert!(options_for("switch", vec![node("Switch")], vec![], &config).is_none());
         assert!(options_for("while", vec![], vec![node("While")], &config).is_none());
         assert!(options_for("large", vec![node("Mul"); MAX_NODES + 1], vec![], &config).is_none());
-        assert!(lean_options(Path::new("/nowhere"), &[], Compute::Caller).is_none());
+        assert!(lean_options(Path::new("/nowhere"), &[], IntraOp::Caller).is_none());
     }
 
     #[test]
@@ -180,9 +180,9 @@ mod tests {
         fs::create_dir_all(folder.join("variables")).expect("a folder");
         let shard = File::create(folder.join("variables/shard")).expect("a file");
         fs::write(folder.join("saved_model.pb"), SavedModel::default().encode_to_vec()).expect("a file");
-        assert!(lean_options(&folder, &[], Compute::Caller).is_some());
+        assert!(lean_options(&folder, &[], IntraOp::Caller).is_some());
         shard.set_len(MAX_VARIABLE_BYTES + 1).expect("a sparse file");
-        let options = lean_options(&folder, &[], Compute::Caller);
+        let options = lean_options(&folder, &[], IntraOp::Caller);
         fs::remove_dir_all(&folder).expect("the folder is ours");
         assert!(options.is_none());
     }

@@ -6,11 +6,11 @@
 
 use std::sync::OnceLock;
 
-use tensorserve_tensors::{Result, ServingError, Tensor};
+use tensorserve_tensors::{Code, Result, ServingError, Tensor};
 
 use super::functions::Functions;
 use super::session::SavedModelSession;
-use crate::{Compute, LoadRequest, RunOptions, Session, TensorHandle};
+use crate::{IntraOp, LoadRequest, RunOptions, Session, TensorHandle};
 
 /// A second session of the same model, loaded when it is first needed.
 pub(super) struct Explainer {
@@ -25,28 +25,17 @@ impl Explainer {
     }
 
     /// The error of the same call on the default executor, if it is the same error with more to say.
-    pub(super) fn explain(
-        &self,
-        error: ServingError,
-        feeds: &[(String, Tensor)],
-        fetches: &[String],
-        options: &RunOptions,
-    ) -> ServingError {
-        match self.run_again(feeds, fetches, options) {
+    pub(super) fn explain(&self, error: ServingError, feeds: &[(String, Tensor)], fetches: &[String]) -> ServingError {
+        match self.run_again(feeds, fetches) {
             Some(Err(longer)) if longer.code == error.code && longer.message.starts_with(&error.message) => longer,
             _ => error,
         }
     }
 
-    fn run_again(
-        &self,
-        feeds: &[(String, Tensor)],
-        fetches: &[String],
-        options: &RunOptions,
-    ) -> Option<Result<Vec<Tensor>>> {
+    fn run_again(&self, feeds: &[(String, Tensor)], fetches: &[String]) -> Option<Result<Vec<Tensor>>> {
         let load = || {
             let config = &self.request.config_proto;
-            SavedModelSession::load_with(self.functions, &self.request, config, Compute::SharedPool).ok()
+            SavedModelSession::load_with(self.functions, &self.request, config, IntraOp::SharedPool).ok()
         };
         let session = self.session.get_or_init(load).as_ref()?;
         let feeds: Vec<_> = feeds
@@ -55,11 +44,13 @@ impl Explainer {
             .collect::<Option<_>>()?;
         let fetches: Vec<TensorHandle> =
             fetches.iter().map(|name| session.resolve(name).ok()).collect::<Option<_>>()?;
-        Some(session.run(&feeds, &fetches, options))
+        Some(session.run(&feeds, &fetches, &RunOptions::default()))
     }
 }
 
-/// Whether the error arose in a node that it does not name.
+/// Whether the error arose in a node that it does not name. Where memory was lacking, another run would ask for it again.
 pub(super) fn lacks_node(error: &ServingError) -> bool {
-    !error.message.contains("[[{{node ") && !error.message.starts_with("Expects arg[")
+    error.code != Code::ResourceExhausted
+        && !error.message.contains("[[{{node ")
+        && !error.message.starts_with("Expects arg[")
 }

@@ -40,7 +40,16 @@ pub(super) fn open(path: &Path) -> Result<Library> {
     Ok(library)
 }
 
+/// TensorFlow's oneDNN allocator keeps a lock while it waits 10 s for memory that is not there, which stops every large
+/// tensor of the process. The C library's allocator refuses at once, and is as quick or quicker.
+const SYSTEM_ALLOCATOR: &str = "TF_ONEDNN_USE_SYSTEM_ALLOCATOR";
+
 fn open_uncached(path: &Path) -> Result<Library> {
+    if std::env::var_os(SYSTEM_ALLOCATOR).is_none() {
+        // SAFETY: Rust's own readers of the environment share a lock with this. The C library's `getenv` in other threads
+        // could race with it: Python calls this once, before models are loaded, while nothing of ours reads it.
+        unsafe { std::env::set_var(SYSTEM_ALLOCATOR, "1") }
+    }
     // RTLD_LOCAL: with global symbols a later `import tensorflow` in this process crashes.
     // SAFETY: opening runs the library's initializers. The caller names a TensorFlow library, whose initializers need
     // nothing of the program.

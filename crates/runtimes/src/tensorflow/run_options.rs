@@ -6,15 +6,15 @@ use std::time::Duration;
 use prost::encoding::{int32, int64};
 
 use super::functions::TfBuffer;
-use crate::{RunOptions, Threading};
+use crate::{InterOp, RunOptions};
 
 const TIMEOUT_IN_MS: u32 = 2;
 const INTER_OP_THREAD_POOL: u32 = 3;
 /// The pool number that stands for the calling thread.
 const CALLING_THREAD: i32 = -1;
 
-/// One field: a byte for its number and the longest integer.
-const CAPACITY: usize = 11;
+/// Two fields: for each a byte for its number and the longest integer.
+const CAPACITY: usize = 22;
 
 /// The serialized options of one run, made without an allocation.
 pub(super) struct SerializedRunOptions {
@@ -25,18 +25,18 @@ pub(super) struct SerializedRunOptions {
 impl SerializedRunOptions {
     /// `None` if TensorFlow's defaults apply.
     ///
-    /// A time limit is rounded up to milliseconds and to at least one, because 0 stands for no limit. A run in the
-    /// calling thread gets none, because it cannot be interrupted.
+    /// A time limit is rounded up to milliseconds and to at least one, because 0 stands for no limit.
     pub(super) fn new(options: &RunOptions) -> Option<Self> {
         let mut bytes = [0; CAPACITY];
         let mut rest = &mut bytes[..];
-        match (options.threading, options.timeout) {
-            (Threading::Caller, _) => int32::encode(INTER_OP_THREAD_POOL, &CALLING_THREAD, &mut rest),
-            (Threading::Pool, Some(timeout)) => int64::encode(TIMEOUT_IN_MS, &timeout_millis(timeout), &mut rest),
-            (Threading::Pool, None) => return None,
+        if let Some(timeout) = options.timeout {
+            int64::encode(TIMEOUT_IN_MS, &timeout_millis(timeout), &mut rest);
+        }
+        if options.inter_op == InterOp::Caller {
+            int32::encode(INTER_OP_THREAD_POOL, &CALLING_THREAD, &mut rest);
         }
         let len = CAPACITY - rest.len();
-        Some(SerializedRunOptions { bytes, len })
+        (len > 0).then_some(SerializedRunOptions { bytes, len })
     }
 
     /// A buffer to pass to TensorFlow, over bytes that live as long as `self`.
@@ -58,21 +58,22 @@ mod tests {
 
     use super::*;
 
-    fn decoded(threading: Threading, timeout: Option<Duration>) -> tensorflow::RunOptions {
-        let serialized = SerializedRunOptions::new(&RunOptions { timeout, threading }).expect("options");
+    fn decoded(inter_op: InterOp, timeout: Option<Duration>) -> tensorflow::RunOptions {
+        let serialized = SerializedRunOptions::new(&RunOptions { timeout, inter_op }).expect("options");
         tensorflow::RunOptions::decode(&serialized.bytes[..serialized.len]).expect("a valid message")
     }
 
     #[test]
-    fn the_calling_thread_is_pool_minus_one_without_a_time_limit() {
+    fn the_calling_thread_is_pool_minus_one() {
         let expected = tensorflow::RunOptions { inter_op_thread_pool: -1, ..Default::default() };
-        assert_eq!(decoded(Threading::Caller, None), expected);
-        assert_eq!(decoded(Threading::Caller, Some(Duration::from_secs(1))), expected);
+        assert_eq!(decoded(InterOp::Caller, None), expected);
+        let expected = tensorflow::RunOptions { timeout_in_ms: i64::MAX / 1_000_000, ..expected };
+        assert_eq!(decoded(InterOp::Caller, Some(Duration::MAX)), expected);
     }
 
     #[test]
     fn the_pool_without_a_time_limit_is_the_default() {
-        assert!(SerializedRunOptions::new(&RunOptions { timeout: None, threading: Threading::Pool }).is_none());
+        assert!(SerializedRunOptions::new(&RunOptions { timeout: None, inter_op: InterOp::Pool }).is_none());
     }
 
     #[test]
@@ -84,7 +85,7 @@ mod tests {
             (Duration::from_micros(20_001), 21),
             (Duration::MAX, i64::MAX / 1_000_000),
         ] {
-            assert_eq!(decoded(Threading::Pool, Some(timeout)).timeout_in_ms, expected, "{timeout:?}");
+            assert_eq!(decoded(InterOp::Pool, Some(timeout)).timeout_in_ms, expected, "{timeout:?}");
         }
     }
 }

@@ -19,16 +19,16 @@ use super::handles::Handles;
 use super::made_up::{self, Harmless};
 use super::metagraph::{self, MetaGraph};
 use super::op_registry::OpRegistry;
-use super::ops;
 use super::own_pools::{self, OwnPool};
 use super::rehearsal;
 use super::run_options::SerializedRunOptions;
+use super::run_time::RunTimes;
 use super::status::Status;
 use super::tensor::{self, OwnedTensor};
 use super::tensor_list::{INLINE, TensorList};
 use super::{unset_variables, version_directory};
 use crate::memory::Reclaim;
-use crate::{Compute, LoadRequest, RunOptions, Session, TensorHandle, Threading, background};
+use crate::{InterOp, IntraOp, LoadRequest, RunOptions, RunTime, Session, TensorHandle, background};
 
 /// A session over the graph of a SavedModel.
 pub(super) struct SavedModelSession {
@@ -36,8 +36,7 @@ pub(super) struct SavedModelSession {
     graph: Graph,
     handles: Handles,
     signature_defs: BTreeMap<String, SignatureDef>,
-    /// The time of a run may depend on values.
-    unbounded: bool,
+    run_times: RunTimes,
     /// If it was asked to compute in the thread of each run, and does.
     own_pool: Option<OwnPool>,
     harmless: Harmless,
@@ -54,9 +53,9 @@ impl SavedModelSession {
     /// Loads a model, restores its variables, runs its initialization, and prepares its signatures. Errors are
     /// TensorFlow's.
     pub(super) fn load(functions: &'static Functions, request: &LoadRequest) -> Result<Self> {
-        let compute = if own_pools::are_possible(functions) { request.compute } else { Compute::SharedPool };
-        if let Some((lean, compute)) = executor::lean_options(&request.path, &request.config_proto, compute) {
-            let tried = Self::load_with(functions, request, &lean, compute).and_then(|session| {
+        let intra_op = if own_pools::are_possible(functions) { request.intra_op } else { IntraOp::SharedPool };
+        if let Some((lean, intra_op)) = executor::lean_options(&request.path, &request.config_proto, intra_op) {
+            let tried = Self::load_with(functions, request, &lean, intra_op).and_then(|session| {
                 rehearsal::rehearse(&session)?;
                 let explainer = Some(Box::new(Explainer::new(functions, request.clone())));
                 Ok(SavedModelSession { explainer, ..session })
@@ -65,24 +64,24 @@ impl SavedModelSession {
                 return tried;
             }
         }
-        let session = Self::load_with(functions, request, &request.config_proto, Compute::SharedPool)?;
+        let session = Self::load_with(functions, request, &request.config_proto, IntraOp::SharedPool)?;
         rehearsal::rehearse(&session)?;
         Ok(session)
     }
 
     /// Loads a model with these session options, and no more. They say how many threads compute; for
-    /// [`Compute::Caller`] they ask for one, which the session gets for itself.
+    /// [`IntraOp::Caller`] they ask for one, which the session gets for itself.
     pub(super) fn load_with(
         functions: &'static Functions,
         request: &LoadRequest,
         config_proto: &[u8],
-        compute: Compute,
+        intra_op: IntraOp,
     ) -> Result<Self> {
         let options = SessionOptions::new(functions, config_proto)?;
         let mut graph = Graph::new(functions);
         let meta_graph_def = MetaGraphBuffer::new(functions);
         let load = || RunningSession::load(functions, request, &options, &graph, &meta_graph_def);
-        let (running, own_pool) = own_pools::load(functions, compute == Compute::Caller, load);
+        let (running, own_pool) = own_pools::load(functions, intra_op == IntraOp::Caller, load);
         let running = running?;
         let meta_graph = MetaGraph::read(meta_graph_def.bytes())?;
         let registry = OpRegistry::get(functions);
@@ -97,7 +96,7 @@ impl SavedModelSession {
         drop(meta_graph_def);
         // A signature may name a tensor that is not there; whoever wants to use it is told so.
         let handles = Handles::new(&graph, metagraph::tensor_names(&meta_graph.signature_def));
-        let unbounded = ops::is_unbounded(&meta_graph);
+        let run_times = RunTimes::of(&meta_graph);
         let harmless = made_up::harmless(&meta_graph, &registry);
         let signature_defs = meta_graph.signature_def;
         let copy_results = graph.changes_results();
@@ -108,7 +107,7 @@ impl SavedModelSession {
             graph,
             handles,
             signature_defs,
-            unbounded,
+            run_times,
             own_pool,
             harmless,
             warnings,
@@ -131,24 +130,6 @@ impl SavedModelSession {
             tensor::fetched(result, self.copy_results)
         };
         results.drain().map(value).collect()
-    }
-
-    #[cold]
-    fn explained(
-        &self,
-        error: ServingError,
-        feeds: &[(TensorHandle, Tensor)],
-        fetches: &[TensorHandle],
-        options: &RunOptions,
-    ) -> ServingError {
-        let Some(explainer) = self.explainer.as_ref().filter(|_| explainer::lacks_node(&error)) else { return error };
-        let named = |(handle, value): &(TensorHandle, Tensor)| Some((self.handles.name(*handle)?, value.clone()));
-        let feeds = feeds.iter().map(named).collect::<Option<Vec<_>>>();
-        let fetches = fetches.iter().map(|handle| self.handles.name(*handle)).collect::<Option<Vec<_>>>();
-        match (feeds, fetches) {
-            (Some(feeds), Some(fetches)) => explainer.explain(error, &feeds, &fetches, options),
-            _ => error,
-        }
     }
 
     /// The number of the element type that the graph takes or gives at `handle`.
@@ -174,17 +155,17 @@ impl Session for SavedModelSession {
         }
     }
 
-    fn is_bounded(&self) -> bool {
-        !self.unbounded
+    fn run_time(&self, signature: Option<&str>) -> RunTime {
+        self.run_times.get(signature)
     }
 
-    fn compute(&self) -> Compute {
-        if self.own_pool.is_some() { Compute::Caller } else { Compute::SharedPool }
+    fn intra_op(&self) -> IntraOp {
+        if self.own_pool.is_some() { IntraOp::Caller } else { IntraOp::SharedPool }
     }
 
-    fn fixed_threading(&self) -> Option<Threading> {
+    fn fixed_inter_op(&self) -> Option<InterOp> {
         // Lean runs do not ask.
-        self.explainer.is_some().then_some(Threading::Caller)
+        self.explainer.is_some().then_some(InterOp::Caller)
     }
 
     fn has_effects(&self, signature: &str) -> bool {
@@ -213,18 +194,23 @@ impl Session for SavedModelSession {
         fetches: &[TensorHandle],
         options: &RunOptions,
     ) -> Result<Vec<Tensor>> {
-        let call = self.prepare(feeds, fetches)?;
-        let results = self.run_call(&call, options);
-        self.values(results.map_err(|error| self.explained(error, feeds, fetches, options))?)
+        self.values(self.run_call(&self.prepare(feeds, fetches)?, options)?)
     }
 
-    fn run_unexplained(
-        &self,
-        feeds: &[(TensorHandle, Tensor)],
-        fetches: &[TensorHandle],
-        options: &RunOptions,
-    ) -> Result<Vec<Tensor>> {
-        self.values(self.run_call(&self.prepare(feeds, fetches)?, options)?)
+    fn can_explain(&self, error: &ServingError) -> bool {
+        self.explainer.is_some() && explainer::lacks_node(error)
+    }
+
+    #[cold]
+    fn explain(&self, error: ServingError, feeds: &[(TensorHandle, Tensor)], fetches: &[TensorHandle]) -> ServingError {
+        let Some(explainer) = self.explainer.as_ref().filter(|_| explainer::lacks_node(&error)) else { return error };
+        let named = |(handle, value): &(TensorHandle, Tensor)| Some((self.handles.name(*handle)?, value.clone()));
+        let feeds = feeds.iter().map(named).collect::<Option<Vec<_>>>();
+        let fetches = fetches.iter().map(|handle| self.handles.name(*handle)).collect::<Option<Vec<_>>>();
+        match (feeds, fetches) {
+            (Some(feeds), Some(fetches)) => explainer.explain(error, &feeds, &fetches),
+            _ => error,
+        }
     }
 }
 

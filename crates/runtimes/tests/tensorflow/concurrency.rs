@@ -4,7 +4,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tensorserve_runtimes::{RunOptions, Session, Threading};
+use tensorserve_runtimes::{InterOp, RunOptions, Session};
 use tensorserve_tensors::{Code, Result, Tensor};
 
 use crate::fixture::{float_values, floats, int64_values, int64s, load, run_one, run_with, string_values, strings};
@@ -50,7 +50,7 @@ pub(crate) fn names_may_be_resolved_while_running() {
 }
 
 fn count_to(session: &dyn Session, n: i64, timeout: Duration) -> Result<Vec<Tensor>> {
-    let options = RunOptions { timeout: Some(timeout), threading: Threading::Pool };
+    let options = RunOptions { timeout: Some(timeout), inter_op: InterOp::Pool };
     run_with(session, "serving_default", &[("n", int64s(&[], &[n]))], &["count"], &options)
 }
 

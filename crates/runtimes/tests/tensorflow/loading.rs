@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread;
 
 use tensorserve_protos::tensorflow::tensor_info::Encoding;
-use tensorserve_runtimes::{Compute, LoadRequest, RunOptions, Runtime, Session};
+use tensorserve_runtimes::{IntraOp, LoadRequest, RunOptions, Runtime, Session};
 use tensorserve_tensors::{Code, ServingError};
 
 use crate::fixture::{
@@ -76,13 +76,13 @@ pub(crate) fn missing_variable_files_are_not_found() {
     assert!(error.message.contains("variables.data-00000-of-00001"), "{error}");
 }
 
-fn load_for(compute: Compute, config_proto: &[u8]) -> Arc<dyn Session> {
+fn load_for(intra_op: IntraOp, config_proto: &[u8]) -> Arc<dyn Session> {
     let request = LoadRequest {
         path: models().join("half_plus_two"),
         tags: vec!["serve".to_owned()],
         config_proto: config_proto.to_vec(),
         niceness: 0,
-        compute,
+        intra_op,
     };
     tensorflow().load(&request).expect("a model")
 }
@@ -91,10 +91,10 @@ pub(crate) fn small_models_compute_where_they_are_asked_to_also_beside_each_othe
     thread::scope(|scope| {
         for number in 0..8 {
             scope.spawn(move || {
-                let wanted = if number % 2 == 0 { Compute::Caller } else { Compute::SharedPool };
+                let wanted = if number % 2 == 0 { IntraOp::Caller } else { IntraOp::SharedPool };
                 for _ in 0..5 {
                     let session = load_for(wanted, &[]);
-                    assert_eq!(session.compute(), wanted);
+                    assert_eq!(session.intra_op(), wanted);
                     let y = run_one(&*session, "serving_default", &[("x", floats(&[1], &[4.0]))], "y");
                     assert_eq!(float_values(&y), [4.0]);
                 }
@@ -105,7 +105,7 @@ pub(crate) fn small_models_compute_where_they_are_asked_to_also_beside_each_othe
 
 pub(crate) fn a_chosen_number_of_threads_stays() {
     // intra_op_parallelism_threads = 2
-    assert_eq!(load_for(Compute::Caller, &[0x10, 2]).compute(), Compute::SharedPool);
+    assert_eq!(load_for(IntraOp::Caller, &[0x10, 2]).intra_op(), IntraOp::SharedPool);
 }
 
 fn load_with_config(config_proto: &[u8]) -> Result<(), ServingError> {
@@ -114,7 +114,7 @@ fn load_with_config(config_proto: &[u8]) -> Result<(), ServingError> {
         tags: vec!["serve".to_owned()],
         config_proto: config_proto.to_vec(),
         niceness: 0,
-        compute: Compute::SharedPool,
+        intra_op: IntraOp::SharedPool,
     };
     tensorflow().load(&request).map(|_| ())
 }

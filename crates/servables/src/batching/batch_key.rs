@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What runs must have in common to run together: the tensors that are fed, of which types and shapes, and those that
+//! What runs must have in common to run together: the tensors that are fed, their types and shapes, and those that
 //! are fetched.
 
 use smallvec::SmallVec;

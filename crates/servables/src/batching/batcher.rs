@@ -145,15 +145,16 @@ impl Batcher {
         }
         let make = || {
             let pad_values = run.feeds.iter().map(|(handle, _)| self.pad_values.get(handle).cloned()).collect();
-            let cost = RunCost::new(run.handle.servable().session().is_bounded());
+            let signatures = signatures_of(run);
+            let cost = RunCost::new(run.handle.servable().session().run_time(signatures.first().map(String::as_str)));
             let auto = |auto: AutoBatching| {
                 // Batches compute; more of them than CPUs would only be in the way of urgent ones.
                 let at_once = auto.threads.unwrap_or_else(usable_cpus);
-                Auto::new(at_once, auto.threads.unwrap_or_else(default_threads), auto.latency_objective)
+                let name = format!("{} ({})", run.handle.model(), signatures.join(", "));
+                Auto::new(at_once, auto.threads.unwrap_or_else(default_threads), auto.latency_objective, name)
             };
             let auto = self.batching.auto.map(auto);
             let parameters = self.batching.parameters.clone();
-            let signatures = signatures_of(run);
             Arc::new(RunQueue::new(
                 Kind { signatures, parameters, fetches: key.fetches.clone(), pad_values },
                 cost,

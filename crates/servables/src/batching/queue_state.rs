@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What waits in a queue and what of it runs: when the threads are asked for a turn, and what a turn takes.
+//! What waits in a queue and what of it runs: when its next batch may begin, and what that takes.
 //!
-//! At most one turn is asked for at a time, but one for each priority; a turn that begins asks for the next. A request
-//! does not wait for less urgent batches that run: its own runs beside them.
+//! A request does not wait for less urgent batches that run: its own runs beside them.
 
 use std::ops::Range;
 use std::time::Instant;
@@ -11,7 +10,7 @@ use tensorserve_batching::queue::{Abandon, Ready};
 use tensorserve_batching::{Cut, Limits, Priority, Queue, Taken, Task};
 
 use crate::Result;
-use crate::batching::auto::{Auto, Gathering};
+use crate::batching::auto::{Auto, Linger};
 
 /// A payload of a task.
 pub(crate) trait HasInputs {
@@ -19,21 +18,9 @@ pub(crate) trait HasInputs {
     fn input_bytes(&self) -> usize;
 }
 
-/// What the threads shall be asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wish {
-    Nothing,
-    Turn(Priority),
-    TurnAt(Instant, Priority),
-}
-
 /// The part of a queue that is kept behind its lock.
 pub(crate) struct QueueState<T> {
     queue: Queue<T>,
-    /// Turns that were asked for and have not begun, by priority.
-    turns: [bool; 3],
-    /// The earliest timer that is set.
-    timer: Option<Instant>,
     /// Batches that run, by the priority of the most urgent request in them, and their rows.
     running: [usize; 3],
     running_rows: usize,
@@ -44,7 +31,7 @@ pub(crate) struct QueueState<T> {
 impl<T: Abandon + HasInputs> QueueState<T> {
     pub(crate) fn new(limits: Limits) -> Self {
         let queue = Queue::new(limits);
-        QueueState { queue, turns: [false; 3], timer: None, running: [0; 3], running_rows: 0, ended: [None; 3] }
+        QueueState { queue, running: [0; 3], running_rows: 0, ended: [None; 3] }
     }
 
     pub(crate) fn queue(&self) -> &Queue<T> {
@@ -61,18 +48,42 @@ impl<T: Abandon + HasInputs> QueueState<T> {
         self.queue.push(task, piece)
     }
 
-    /// Takes out all that waits: no turn will come any more.
+    /// Takes out all that waits: no thread will ask for it.
     pub(crate) fn give_up(&mut self) -> Vec<Task<T>> {
-        self.turns = [false; 3];
-        self.timer = None;
         self.queue.clear()
     }
 
-    /// Begins a turn that was asked for with this priority: what it takes, and the priority of that if it is a batch.
+    /// When the next batch that begins with this priority may run. An urgent one waits for nobody. Others linger from when
+    /// the last one like them ended: those who were just answered have to come back, or batches would stay as small as they
+    /// once were.
+    pub(crate) fn ready(&self, priority: Priority, auto: Option<&Auto>) -> Ready {
+        let Some(first) = self.queue.peek(priority) else { return Ready::Never };
+        if !has_slot(&self.running, priority, auto) {
+            return Ready::Never;
+        }
+        let lingers = auto.filter(|_| priority != Priority::High);
+        match lingers.and_then(|auto| auto.linger(self.row_bytes(priority))) {
+            Some(Linger { rows, time }) if self.queue.rows() < rows => {
+                let since = self.ended[priority as usize].max(Some(first.enqueued)).unwrap_or(first.enqueued);
+                Ready::At(since + time)
+            }
+            _ => self.queue.ready(priority),
+        }
+    }
+
+    /// Whether requests of a priority wait though none of them may begin before a batch has ended.
+    pub(crate) fn is_busy(&self, priority: Priority) -> bool {
+        self.queue.peek(priority).is_some()
+    }
+
+    /// Takes what runs now, if a batch that begins with this priority may; it counts as running with the priority that
+    /// comes with it.
     pub(crate) fn begin(&mut self, asked: Priority, auto: Option<&Auto>, now: Instant) -> (Taken<T>, Option<Priority>) {
-        self.turns[asked as usize] = false;
-        self.timer = self.timer.filter(|&time| time > now);
-        let taken = self.take(auto, now);
+        let cut = match auto {
+            None => Cut::Batch,
+            Some(auto) => Cut::Rows(auto.batch_rows(self.queue.rows(), self.running_rows, self.row_bytes(asked))),
+        };
+        let taken = self.queue.take(asked, cut, now);
         let priority = taken.priority();
         if let Some(priority) = priority {
             self.running[priority as usize] += 1;
@@ -81,65 +92,20 @@ impl<T: Abandon + HasInputs> QueueState<T> {
         (taken, priority)
     }
 
-    /// A batch that began at this time has run.
-    pub(crate) fn end(&mut self, priority: Priority, rows: usize, began: Instant, now: Instant) {
+    /// A batch has run.
+    pub(crate) fn end(&mut self, priority: Priority, rows: usize, now: Instant) {
         self.running[priority as usize] -= 1;
         self.running_rows -= rows;
         self.ended[priority as usize] = Some(now);
-        self.queue.ran(priority, now.saturating_duration_since(began));
     }
 
-    fn take(&mut self, auto: Option<&Auto>, now: Instant) -> Taken<T> {
-        let cut = match auto {
-            None => Cut::Batch,
-            Some(auto) => match self.ready(Some(auto)) {
-                // A timer that was set for what has gone meanwhile.
-                Ready::At(time) if time > now => return Taken::default(),
-                _ => Cut::Rows(auto.batch_rows(self.queue.rows(), self.running_rows, self.row_bytes())),
-            },
-        };
-        let running = self.running;
-        self.queue.take(cut, now, |priority| has_slot(&running, priority, auto))
-    }
-
-    /// Of the request that came first of the most urgent ones.
-    fn row_bytes(&self) -> usize {
-        self.queue.peek().map_or(0, |task| task.payload.input_bytes() / task.rows.max(1))
-    }
-
-    /// When the next batch may begin. An urgent one waits for nobody. Others wait from when the last one like them ended:
-    /// those who were just answered have to come back, or batches would stay as small as they once were.
-    fn ready(&self, auto: Option<&Auto>) -> Ready {
-        let first = self.queue.peek().filter(|first| first.priority != Priority::High);
-        let since = first.and_then(|first| self.ended[first.priority as usize].max(Some(first.enqueued)));
-        let gathering = since.and_then(|since| Some((since, auto?.gathering(self.row_bytes())?)));
-        match gathering {
-            Some((since, Gathering { rows, patience })) if self.queue.rows() < rows => Ready::At(since + patience),
-            _ => self.queue.ready(),
-        }
-    }
-
-    /// What is to be asked for now, so that everything that waits gets its turn.
-    pub(crate) fn wish(&mut self, auto: Option<&Auto>) -> Wish {
-        let Some(priority) = self.queue.priority() else { return Wish::Nothing };
-        if self.turns[..=priority as usize].contains(&true) || !has_slot(&self.running, priority, auto) {
-            return Wish::Nothing;
-        }
-        match self.ready(auto) {
-            Ready::Now => {
-                self.turns[priority as usize] = true;
-                Wish::Turn(priority)
-            }
-            Ready::At(time) if self.timer.is_none_or(|timer| time < timer) => {
-                self.timer = Some(time);
-                Wish::TurnAt(time, priority)
-            }
-            Ready::At(_) | Ready::Never => Wish::Nothing,
-        }
+    /// Of the request of a priority that came first.
+    fn row_bytes(&self, priority: Priority) -> usize {
+        self.queue.peek(priority).map_or(0, |task| task.payload.input_bytes() / task.rows.max(1))
     }
 }
 
-/// Whether a batch of this priority may begin beside those that run, of which less urgent ones do not count.
+/// Whether a batch of this priority may begin beside those that run; less urgent ones do not count.
 fn has_slot(running: &[usize; 3], priority: Priority, auto: Option<&Auto>) -> bool {
     // Those that still wait when no more batches are to be made go one after the other.
     let at_once = auto.map_or(usize::MAX, |auto| auto.at_once().max(1));
@@ -153,7 +119,7 @@ mod tests {
     use tensorserve_batching::Parameters;
 
     use super::*;
-    use crate::execution::executor::Company;
+    use crate::execution::executor::LaneLoad;
 
     const MILLI: Duration = Duration::from_millis(1);
 
@@ -184,95 +150,73 @@ mod tests {
         let (auto, now) = (Auto::in_way(1), Instant::now());
         let mut state = state();
         push(&mut state, Priority::Low, now);
-        assert_eq!(state.wish(Some(&auto)), Wish::Turn(Priority::Low));
+        assert_eq!(state.ready(Priority::Low, Some(&auto)), Ready::Now);
         let (taken, begun) = state.begin(Priority::Low, Some(&auto), now);
         assert_eq!((taken.rows, begun), (1, Some(Priority::Low)));
         push(&mut state, Priority::Low, now);
-        assert_eq!(state.wish(Some(&auto)), Wish::Nothing);
+        assert_eq!(state.ready(Priority::Low, Some(&auto)), Ready::Never);
         push(&mut state, Priority::High, now);
-        assert_eq!(state.wish(Some(&auto)), Wish::Turn(Priority::High));
+        assert_eq!(state.ready(Priority::High, Some(&auto)), Ready::Now);
         assert_eq!(state.begin(Priority::High, Some(&auto), now).1, Some(Priority::High));
-        assert_eq!((state.running(), state.wish(Some(&auto))), (2, Wish::Nothing));
-        state.end(Priority::Low, 1, now, now + MILLI);
-        assert_eq!(state.wish(Some(&auto)), Wish::Nothing);
-        state.end(Priority::High, 1, now, now + MILLI);
-        assert_eq!(state.wish(Some(&auto)), Wish::Turn(Priority::Low));
+        state.end(Priority::Low, 1, now + MILLI);
+        assert_eq!((state.running(), state.ready(Priority::Low, Some(&auto))), (1, Ready::Never));
+        state.end(Priority::High, 1, now + MILLI);
+        assert_eq!(state.ready(Priority::Low, Some(&auto)), Ready::Now);
     }
 
     #[test]
-    fn what_is_urgent_is_asked_for_beside_a_turn_that_is_pending() {
-        let (auto, now) = (Auto::in_way(1), Instant::now());
-        let mut state = state();
-        push(&mut state, Priority::Default, now);
-        assert_eq!(state.wish(Some(&auto)), Wish::Turn(Priority::Default));
-        assert_eq!(state.wish(Some(&auto)), Wish::Nothing);
-        push(&mut state, Priority::High, now);
-        assert_eq!(state.wish(Some(&auto)), Wish::Turn(Priority::High));
-        // The turn that comes first takes what is most urgent.
-        assert_eq!(state.begin(Priority::Default, Some(&auto), now).1, Some(Priority::High));
-        assert_eq!(state.begin(Priority::High, Some(&auto), now).1, None);
-        state.end(Priority::High, 1, now, now + MILLI);
-        assert_eq!(state.wish(Some(&auto)), Wish::Turn(Priority::Default));
-    }
-
-    #[test]
-    fn a_batch_waits_for_the_rows_in_hand_but_no_longer_than_it_may() {
+    fn a_batch_lingers_for_the_rows_in_flight_but_no_longer_than_it_may() {
         let (auto, now) = (Auto::in_way(2), Instant::now());
         auto.cost.record(1, MILLI);
-        let in_hand = auto.enter(3, Company::Others).unwrap();
+        let in_flight = auto.enter(3, LaneLoad::Others).unwrap();
         let mut state = state();
         push(&mut state, Priority::Default, now);
-        let patience = auto.gathering(4).unwrap().patience;
-        assert_eq!(state.wish(Some(&auto)), Wish::TurnAt(now + patience, Priority::Default));
-        push(&mut state, Priority::Default, now + MILLI);
-        assert_eq!(state.wish(Some(&auto)), Wish::Nothing);
-        push(&mut state, Priority::Default, now + MILLI);
-        assert_eq!(state.wish(Some(&auto)), Wish::Turn(Priority::Default));
+        let time = auto.linger(4).unwrap().time;
+        assert_eq!(state.ready(Priority::Default, Some(&auto)), Ready::At(now + time));
+        (0..2).for_each(|_| push(&mut state, Priority::Default, now + MILLI));
+        assert_eq!(state.ready(Priority::Default, Some(&auto)), Ready::Now);
         assert_eq!(state.begin(Priority::Default, Some(&auto), now + MILLI).0.rows, 3);
-        state.end(Priority::Default, 3, now, now + MILLI);
-        // The timer comes for what has gone; then for what was set anew.
+        state.end(Priority::Default, 3, now + MILLI);
         push(&mut state, Priority::Default, now + MILLI);
-        assert_eq!(state.begin(Priority::Default, Some(&auto), now + patience).0.rows, 0);
-        assert_eq!(state.wish(Some(&auto)), Wish::TurnAt(now + MILLI + patience, Priority::Default));
-        assert_eq!(state.begin(Priority::Default, Some(&auto), now + MILLI + patience).0.rows, 1);
+        assert_eq!(state.ready(Priority::Default, Some(&auto)), Ready::At(now + MILLI + time));
         push(&mut state, Priority::High, now);
-        assert_eq!(state.wish(Some(&auto)), Wish::Turn(Priority::High));
-        drop(in_hand);
+        assert_eq!(state.ready(Priority::High, Some(&auto)), Ready::Now);
+        drop(in_flight);
     }
 
     #[test]
-    fn what_came_while_a_batch_ran_waits_for_those_whom_it_answers() {
+    fn a_row_that_came_while_a_batch_ran_waits_for_those_whom_it_answers() {
         let (auto, now) = (Auto::in_way(2), Instant::now());
         auto.cost.record(1, MILLI);
-        let in_hand = auto.enter(2, Company::Others).unwrap();
+        let in_flight = auto.enter(2, LaneLoad::Others).unwrap();
         let mut state = state();
         push(&mut state, Priority::Default, now);
-        let patience = auto.gathering(4).unwrap().patience;
-        let first = now + patience;
+        let time = auto.linger(4).unwrap().time;
+        let first = now + time;
         assert_eq!(state.begin(Priority::Default, Some(&auto), first).0.rows, 1);
         push(&mut state, Priority::Default, first);
-        assert_eq!(state.wish(Some(&auto)), Wish::Nothing);
-        let end = first + 10 * patience;
-        state.end(Priority::Default, 1, first, end);
-        assert_eq!(state.wish(Some(&auto)), Wish::TurnAt(end + patience, Priority::Default));
+        assert_eq!(state.ready(Priority::Default, Some(&auto)), Ready::Never);
+        let end = first + 10 * time;
+        state.end(Priority::Default, 1, end);
+        assert_eq!(state.ready(Priority::Default, Some(&auto)), Ready::At(end + time));
         push(&mut state, Priority::Default, end);
         assert_eq!(state.begin(Priority::Default, Some(&auto), end).0.rows, 2);
-        drop(in_hand);
+        drop(in_flight);
     }
 
     #[test]
     fn urgent_batches_that_end_prolong_no_waiting() {
         let (auto, now) = (Auto::in_way(2), Instant::now());
         auto.cost.record(1, MILLI);
-        let in_hand = auto.enter(3, Company::Others).unwrap();
+        let in_flight = auto.enter(3, LaneLoad::Others).unwrap();
         let mut state = state();
         push(&mut state, Priority::Default, now);
-        let patience = auto.gathering(4).unwrap().patience;
+        let time = auto.linger(4).unwrap().time;
         push(&mut state, Priority::High, now);
         assert_eq!(state.begin(Priority::High, Some(&auto), now).1, Some(Priority::High));
-        state.end(Priority::High, 1, now, now + patience / 2);
-        assert_eq!(state.wish(Some(&auto)), Wish::TurnAt(now + patience, Priority::Default));
-        drop(in_hand);
+        state.end(Priority::High, 1, now + time / 2);
+        assert_eq!(state.ready(Priority::Default, Some(&auto)), Ready::At(now + time));
+        drop(in_flight);
     }
 
     #[test]
@@ -281,11 +225,11 @@ mod tests {
         let mut state = state();
         for running in 1..20 {
             push(&mut state, Priority::Default, now);
-            assert_eq!(state.wish(None), Wish::Turn(Priority::Default));
+            assert_eq!(state.ready(Priority::Default, None), Ready::Now);
             assert_eq!(state.begin(Priority::Default, None, now).0.rows, 1);
             assert_eq!(state.running(), running);
         }
         push(&mut state, Priority::Low, now);
-        assert_eq!((state.give_up().len(), state.wish(None)), (1, Wish::Nothing));
+        assert_eq!((state.give_up().len(), state.ready(Priority::Low, None)), (1, Ready::Never));
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
 use tensorserve_batching::stats::Histogram;
-use tensorserve_runtimes::{Compute, Threading};
+use tensorserve_runtimes::{InterOp, IntraOp};
 
 use crate::batching::auto::{Auto, Finding, Way};
 use crate::batching::batcher::Batcher;
@@ -50,17 +50,17 @@ fn version(handle: &ServableHandle) -> Value {
 
 /// Where the operations of a run are computed.
 fn place(handle: &ServableHandle) -> &'static str {
-    match handle.servable().session().compute() {
-        Compute::Caller => "the thread of the run",
-        Compute::SharedPool => "the pool that all models share",
+    match handle.servable().session().intra_op() {
+        IntraOp::Caller => "the thread of the run",
+        IntraOp::SharedPool => "the pool that all models share",
     }
 }
 
 /// Which threads go through the operations of a long run.
 fn long_runs(handle: &ServableHandle) -> &'static str {
     match handle.servable().long_runs() {
-        Threading::Caller => "the thread of the run",
-        Threading::Pool => "the inter-op pool",
+        InterOp::Caller => "the thread of the run",
+        InterOp::Pool => "the inter-op pool",
     }
 }
 
@@ -120,8 +120,8 @@ fn ways(auto: &Auto) -> Value {
     let way = |(number, Finding { way, rate, share_of_best }): (usize, &Finding)| {
         json!({
             "batches_at_once": way.at_once,
-            "part_of_rows_in_hand": 1.0 / way.parts as f64,
-            "waits_for_rows_in_hand": way.gathers,
+            "part_of_rows_in_flight": 1.0 / way.parts as f64,
+            "lingers": way.lingers,
             "rows_per_second": rate.map(f64::round),
             "share_of_chosen": share_of_best.as_ref().map(|share| [rounded(*share.start()), rounded(*share.end())]),
             "chosen": number == best,
@@ -157,8 +157,8 @@ fn decision(queue: &RunQueue) -> String {
     };
     let (findings, best) = auto.findings();
     let rate = |way: usize| findings.get(way).and_then(|finding| finding.rate);
-    let Way { at_once, parts, gathers } =
-        findings.get(best).map_or(Way { at_once: 0, parts: 1, gathers: false }, |finding| finding.way);
+    let Way { at_once, parts, lingers } =
+        findings.get(best).map_or(Way { at_once: 0, parts: 1, lingers: false }, |finding| finding.way);
     let tried = findings.iter().skip(1).filter(|finding| finding.rate.is_some()).count();
     let alone = rate(0).map_or_else(|| "not measured".to_owned(), |rate| format!("{rate:.0} rows a second"));
     match (at_once, tried) {
@@ -171,9 +171,9 @@ fn decision(queue: &RunQueue) -> String {
             )
         }
         (at_once, _) => format!(
-            "Requests that come while others are in hand are merged, {at_once} batches at once of up to 1/{parts} of the \
-             rows in hand{} ({:.0} rows a second; on their own {alone}). A request that is alone runs at once.",
-            if gathers { ", for which a batch waits a little" } else { "" },
+            "Requests that come while others are in flight are merged, {at_once} batches at once of up to 1/{parts} of the \
+             rows in flight{} ({:.0} rows a second; on their own {alone}). A request that is alone runs at once.",
+            if lingers { ", for which a batch waits a little" } else { "" },
             rate(best).unwrap_or(0.0)
         ),
     }

@@ -1,27 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Runs of one kind that wait for each other, and the batches that they become.
 //!
-//! The lock is held for operations of the queue only: never while tensors are copied or the session runs. When a turn on
-//! the threads is asked for, and what it takes, is the matter of [`QueueState`].
+//! The lock is held for operations of the queue only: never while tensors are copied or the session runs. When a batch may
+//! begin, and what it takes, is the matter of [`QueueState`]; whose turn it is, that of the [`Pool`].
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use smallvec::SmallVec;
 use tensorserve_batching::merge::{Merging, merge};
-use tensorserve_batching::queue::Abandon;
+use tensorserve_batching::queue::{Abandon, Ready};
 use tensorserve_batching::stats::add;
-use tensorserve_batching::{Limits, Parameters, Pool, Priority, Stats, Submitter, Task, split};
-use tensorserve_runtimes::{RunOptions, TensorHandle};
+use tensorserve_batching::{Entry, Limits, Next, Parameters, Pool, Priority, Source, Stats, Taken, Task, split};
+use tensorserve_runtimes::TensorHandle;
 use tensorserve_tensors::Tensor;
 use tokio::sync::oneshot;
 
 use crate::batching::auto::Auto;
-use crate::batching::queue_state::{HasInputs, QueueState, Wish};
-use crate::execution::computation::{Computation, Feeds, input_bytes};
-use crate::execution::executor::{RunCost, guarded, threading_for};
+use crate::batching::queue_state::{HasInputs, QueueState};
+use crate::execution::computation::{Computation, Feeds, explained, input_bytes};
+use crate::execution::executor::{RunCost, guarded};
 use crate::{Code, Result, ServableHandle, ServingError};
 
 /// The results of a run, or of a piece of it.
@@ -69,6 +69,8 @@ pub(crate) struct RunQueue {
     /// Their results turned out not to have a row for each row: they are run apart from now on.
     split_up: AtomicBool,
     state: Mutex<QueueState<Waiting>>,
+    /// What the pool knows it by, from the first run on.
+    entry: OnceLock<Arc<Entry>>,
 }
 
 /// A run that was put into a queue.
@@ -82,7 +84,7 @@ impl RunQueue {
     pub(crate) fn new(kind: Kind, cost: RunCost, auto: Option<Auto>) -> Self {
         let state = QueueState::new(Limits::of(&kind.parameters));
         let (stats, split_up) = (Stats::default(), AtomicBool::new(false));
-        RunQueue { kind, cost, auto, stats, split_up, state: Mutex::new(state) }
+        RunQueue { kind, cost, auto, stats, split_up, state: Mutex::new(state), entry: OnceLock::new() }
     }
 
     pub(crate) fn auto(&self) -> Option<&Auto> {
@@ -145,7 +147,7 @@ impl RunQueue {
     }
 
     fn enter(self: &Arc<Self>, run: Computation, task: Task<()>, pool: &Pool) -> Result<Ticket> {
-        let rows = task.rows;
+        let (rows, priority) = (task.rows, task.priority);
         let begun = task.deadline.map(|_| Arc::new(AtomicBool::new(false)));
         let mut pieces = SmallVec::new();
         let group = Arc::clone(run.handle.group());
@@ -162,46 +164,43 @@ impl RunQueue {
             add(&self.stats.rejected, 1);
             return pushed.map(|()| Ticket { pieces, begun });
         }
-        let wish = state.wish(self.auto.as_ref());
+        let ready = state.ready(priority, self.auto.as_ref());
         drop(state);
-        match wish {
-            Wish::Nothing => {}
-            Wish::Turn(_) if self.takes_what_came() => self.ask_later(wish, pool.clone(), group),
-            _ => self.ask(wish, Submitter::Anyone, pool, &group),
-        }
+        self.wake(priority, ready, pool, &group);
         Ok(Ticket { pieces, begun })
     }
 
-    /// Whether a batch is whatever has come, and not so many rows.
-    fn takes_what_came(&self) -> bool {
+    /// Lets a thread ask for the next batch of a priority when it is ready.
+    fn wake(self: &Arc<Self>, priority: Priority, ready: Ready, pool: &Pool, group: &Arc<str>) {
+        let entry = || {
+            let source: Weak<Self> = Arc::downgrade(self);
+            self.entry.get_or_init(|| Entry::new(source, Arc::clone(group)))
+        };
+        match ready {
+            Ready::Never => {}
+            Ready::At(time) => pool.wake_at(entry(), priority, time),
+            Ready::Now if self.takes_all_that_wait() => {
+                // When the event loop of this thread has come round, all requests that have arrived are in the queue.
+                if let Some(later) = pool.wake_later(entry(), priority) {
+                    tokio::spawn(async move {
+                        tokio::task::yield_now().await;
+                        drop(later);
+                    });
+                }
+            }
+            Ready::Now => pool.wake(entry(), priority),
+        }
+    }
+
+    /// Whether a batch takes the rows that have come and does not linger for others.
+    fn takes_all_that_wait(&self) -> bool {
         match &self.auto {
-            Some(auto) => !auto.gathers(),
+            Some(auto) => !auto.lingers(),
             None => self.kind.parameters.batch_timeout().is_zero(),
         }
     }
 
-    /// Asks when the event loop of this thread has come round: then all requests that have arrived are in the queue.
-    fn ask_later(self: &Arc<Self>, wish: Wish, pool: Pool, group: Arc<str>) {
-        let later = Later { queue: Arc::clone(self), wish, pool, group };
-        tokio::spawn(async move {
-            tokio::task::yield_now().await;
-            drop(later);
-        });
-    }
-
-    fn ask(self: &Arc<Self>, wish: Wish, by: Submitter, pool: &Pool, group: &Arc<str>) {
-        let job = |priority| {
-            let (asked, pool, group) = (Asked(Some(Arc::clone(self))), pool.clone(), Arc::clone(group));
-            Box::new(move || asked.begin(priority, &pool, &group))
-        };
-        match wish {
-            Wish::Nothing => {}
-            Wish::Turn(priority) => pool.submit(by, group, priority, job(priority)),
-            Wish::TurnAt(time, priority) => pool.submit_at(time, by, group, priority, job(priority)),
-        }
-    }
-
-    /// Drops what waits, which is an answer, as no thread will run it any more.
+    /// Drops what waits, which is an answer, as no thread will run it.
     fn give_up(&self) {
         let mut state = self.lock();
         let waiting = state.give_up();
@@ -209,35 +208,31 @@ impl RunQueue {
         drop(waiting);
     }
 
-    /// Takes a batch, if one may run, and runs it.
-    fn turn(self: &Arc<Self>, priority: Priority, pool: &Pool, group: &Arc<str>) {
-        let now = Instant::now();
-        let mut state = self.lock();
-        let (taken, begins) = state.begin(priority, self.auto.as_ref(), now);
-        let wish = state.wish(self.auto.as_ref());
-        drop(state);
-        self.ask(wish, Submitter::Anyone, pool, group);
+    /// Answers those whose deadline passed while they waited.
+    fn answer_late(&self, taken: &mut Taken<Waiting>) {
         add(&self.stats.expired, taken.expired.len());
         add(&self.stats.abandoned, taken.abandoned);
-        for task in taken.expired {
+        for task in taken.expired.drain(..) {
             // An error means that the client has left.
             let _ = task.payload.reply.send(Err(expired()));
         }
-        let Some(priority) = begins else { return };
+    }
+
+    /// Runs a batch that counts as running since `begun`.
+    fn run_batch(&self, taken: Taken<Waiting>, begun: Instant, running: RunningBatch<'_>) {
         self.stats.batch_rows.record(taken.rows as u64);
         self.stats.batch_requests.record(taken.tasks.len() as u64);
         for task in &taken.tasks {
-            let waited = now.saturating_duration_since(task.enqueued);
+            let waited = begun.saturating_duration_since(task.enqueued);
             self.stats.waited(waited);
             let Waiting { handle, feeds, .. } = &task.payload;
             handle.metrics().batching().dequeued(waited, task.rows, feeds.len());
         }
-        let end = End { queue: self, priority, rows: taken.rows, start: now, pool, group };
         self.run(taken.tasks);
         if let Some(auto) = &self.auto {
             auto.ran_together(taken.rows);
         }
-        drop(end);
+        drop(running);
     }
 
     /// Runs tasks together. If that fails, each half is run apart, so that only those fail which do so on their own.
@@ -277,7 +272,10 @@ impl RunQueue {
             {
                 return Ok(parts);
             }
-            return Ok(vec![self.run_session(first, &first.payload.feeds, time_left(tasks)?)?]);
+            let (start, Waiting { handle, feeds, .. }) = (Instant::now(), &first.payload);
+            let results = self.run_session(first, feeds, time_left(tasks)?);
+            let failed = |error| explained(handle, feeds, &self.kind.fetches, (error, start.elapsed()));
+            return Ok(vec![results.map_err(failed)?]);
         }
         self.run_merged(tasks, padded)
     }
@@ -317,8 +315,7 @@ impl RunQueue {
     fn run_session(&self, task: &Task<Waiting>, feeds: &Feeds, timeout: Option<Duration>) -> Results {
         let bytes = input_bytes(feeds);
         let servable = task.payload.handle.servable();
-        let threading = threading_for(self.cost.estimate(bytes), timeout, servable.long_runs());
-        let options = RunOptions { timeout, threading };
+        let options = self.cost.options(bytes, timeout, servable.long_runs());
         let session = servable.session();
         let start = Instant::now();
         let results = guarded(|| session.run(feeds, &self.kind.fetches, &options));
@@ -342,56 +339,51 @@ impl RunQueue {
     }
 }
 
-/// A turn that was asked for. If the threads stop before it begins, none will come: what waits is given up.
-struct Asked(Option<Arc<RunQueue>>);
-
-impl Asked {
-    fn begin(mut self, priority: Priority, pool: &Pool, group: &Arc<str>) {
-        if let Some(queue) = self.0.take() {
-            queue.turn(priority, pool, group);
+impl Source for RunQueue {
+    fn next(self: Arc<Self>, priority: Priority, now: Instant) -> Next {
+        loop {
+            let mut state = self.lock();
+            match state.ready(priority, self.auto.as_ref()) {
+                Ready::Never if state.is_busy(priority) => return Next::Busy,
+                Ready::Never => return Next::Idle,
+                Ready::At(time) if time > now => return Next::At(time),
+                _ => {}
+            }
+            let (mut taken, begins) = state.begin(priority, self.auto.as_ref(), now);
+            let more = state.ready(priority, self.auto.as_ref()) == Ready::Now;
+            drop(state);
+            self.answer_late(&mut taken);
+            if let Some(priority) = begins {
+                let queue = Arc::clone(&self);
+                let job = move || {
+                    let running = RunningBatch { queue: &queue, priority, rows: taken.rows };
+                    queue.run_batch(taken, now, running);
+                };
+                return Next::Run { job: Box::new(job), more };
+            }
         }
+    }
+
+    fn ready(&self, _: Instant) -> [bool; 3] {
+        let state = self.lock();
+        Priority::ALL.map(|priority| state.ready(priority, self.auto.as_ref()) != Ready::Never)
+    }
+
+    fn stopped(&self) {
+        self.give_up();
     }
 }
 
-impl Drop for Asked {
-    fn drop(&mut self) {
-        if let Some(queue) = self.0.take() {
-            queue.give_up();
-        }
-    }
-}
-
-/// Counts a batch as running until it is dropped, even by a panic, and asks for the next.
-struct End<'a> {
-    queue: &'a Arc<RunQueue>,
+/// Counts a batch as running until it is dropped, even by a panic.
+struct RunningBatch<'a> {
+    queue: &'a RunQueue,
     priority: Priority,
     rows: usize,
-    start: Instant,
-    pool: &'a Pool,
-    group: &'a Arc<str>,
 }
 
-impl Drop for End<'_> {
+impl Drop for RunningBatch<'_> {
     fn drop(&mut self) {
-        let mut state = self.queue.lock();
-        state.end(self.priority, self.rows, self.start, Instant::now());
-        let wish = state.wish(self.queue.auto.as_ref());
-        drop(state);
-        self.queue.ask(wish, Submitter::EndingJob, self.pool, self.group);
-    }
-}
-
-/// Asks when it is dropped, so that a wish is not lost with an event loop that ends.
-struct Later {
-    queue: Arc<RunQueue>,
-    wish: Wish,
-    pool: Pool,
-    group: Arc<str>,
-}
-
-impl Drop for Later {
-    fn drop(&mut self) {
-        self.queue.ask(self.wish, Submitter::Anyone, &self.pool, &self.group);
+        self.queue.lock().end(self.priority, self.rows, Instant::now());
     }
 }
 

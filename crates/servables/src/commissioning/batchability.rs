@@ -8,7 +8,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use tensorserve_batching::split;
-use tensorserve_runtimes::{RunOptions, Session, TensorHandle, Threading};
+use tensorserve_runtimes::{InterOp, RunOptions, Session, TensorHandle};
 use tensorserve_tensors::{DataType, Tensor, TensorData};
 
 use crate::commissioning::synthetic::{self, Values};
@@ -55,6 +55,9 @@ pub(crate) fn examine(signature: &Signature, servable: &Servable, compare: bool)
     if signature.inputs.is_empty() {
         return Batchability::Not("it has no inputs".to_owned());
     }
+    if servable.session().run_time(Some(&signature.name)).may_wait() {
+        return Batchability::Not("its runs may wait for other runs".to_owned());
+    }
     if !signature.may_batch {
         return Batchability::Not("an input or output does not declare a rank with an open first dimension".to_owned());
     }
@@ -66,7 +69,7 @@ pub(crate) fn examine(signature: &Signature, servable: &Servable, compare: bool)
     }
     if !servable.session().is_prepared(&signature.name) {
         return Batchability::Not(
-            "the model has many signatures, of which the others are not tried at load".to_owned(),
+            "the model has many signatures; this one is not among those that are tried at load".to_owned(),
         );
     }
     let Some(together) = synthetic::inputs(servable, signature, ROWS, Values::Varied) else {
@@ -88,8 +91,7 @@ fn first_difference(session: &dyn Session, feeds: &Feeds, fetches: &[TensorHandl
     let end = Instant::now() + PATIENCE;
     let run = |feeds: &Feeds| {
         let timeout = crate::execution::executor::timeout_left(Some(end))?;
-        // Nobody needs to understand its errors.
-        session.run_unexplained(feeds, fetches, &RunOptions { timeout, threading: Threading::Pool })
+        session.run(feeds, fetches, &RunOptions { timeout, inter_op: InterOp::Pool })
     };
     let row_of = |row: usize| feeds.iter().map(|(handle, all)| (*handle, split::rows(all, row..row + 1))).collect();
     let apart = (0..ROWS).map(|row| run(&row_of(row))).collect::<Result<Vec<_>>>()?;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use prost::Message;
 use tensorserve_protos::tensorflow::ConfigProto;
-use tensorserve_runtimes::{RunOptions, Threading};
+use tensorserve_runtimes::{InterOp, RunOptions, RunTime};
 
 use crate::commissioning::synthetic::{SyntheticRun, Values};
 use crate::commissioning::warmup::obstacle;
@@ -20,7 +20,7 @@ use crate::{Result, Servable, Signature};
 const ALLOWED: f64 = 1.2;
 /// Rows of the runs that are compared if one row is not a long run.
 const MANY_ROWS: usize = 64;
-/// The quickest of so many runs counts.
+/// The quickest of this number of runs counts.
 const PAIRS: usize = 32;
 /// No further pair begins after this.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -34,11 +34,11 @@ const PATIENCE_FOR_ALL: Duration = Duration::from_secs(5);
 /// Chooses the thread for long runs of a model: the one that is `asked` for, else the pool if the session options say how
 /// large it is, else what is measured.
 #[must_use]
-pub fn choose(servable: Servable, asked: Option<Threading>, config_proto: &[u8]) -> Servable {
-    let named = || has_own_pool(config_proto).then_some(Threading::Pool);
-    let known = servable.session().fixed_threading().or(asked).or_else(named);
-    let threading = known.unwrap_or_else(|| measured(&servable));
-    servable.with_long_runs(threading)
+pub fn choose(servable: Servable, asked: Option<InterOp>, config_proto: &[u8]) -> Servable {
+    let named = || has_own_pool(config_proto).then_some(InterOp::Pool);
+    let known = servable.session().fixed_inter_op().or(asked).or_else(named);
+    let inter_op = known.unwrap_or_else(|| measured(&servable));
+    servable.with_long_runs(inter_op)
 }
 
 fn has_own_pool(config_proto: &[u8]) -> bool {
@@ -50,24 +50,24 @@ fn has_own_pool(config_proto: &[u8]) -> bool {
 }
 
 /// By all signatures that can be run unasked with made-up inputs.
-fn measured(servable: &Servable) -> Threading {
+fn measured(servable: &Servable) -> InterOp {
     // Runs whose time is not known may have to be interrupted.
-    if !servable.session().is_bounded() {
-        return Threading::Pool;
+    if servable.session().run_time(None) > RunTime::AllocatesByValue {
+        return InterOp::Pool;
     }
     let start = Instant::now();
     let harmless = servable.signatures().filter(|signature| obstacle(servable, signature).is_none());
     let in_time = harmless.take_while(|_| start.elapsed() < PATIENCE_FOR_ALL);
     let verdicts: Vec<bool> = in_time.filter_map(|signature| keeps_up(servable, signature)).collect();
-    if !verdicts.is_empty() && verdicts.iter().all(|&keeps_up| keeps_up) { Threading::Caller } else { Threading::Pool }
+    if !verdicts.is_empty() && verdicts.iter().all(|&keeps_up| keeps_up) { InterOp::Caller } else { InterOp::Pool }
 }
 
 /// Whether a run in the calling thread is about as quick; `None` if that cannot be said.
 fn keeps_up(servable: &Servable, signature: &Signature) -> Option<bool> {
     let run = |rows| SyntheticRun::new(servable, signature, rows, Values::Varied);
     let one = run(1)?;
-    time(&one, Threading::Pool).ok()?;
-    let row = time(&one, Threading::Pool).ok()?;
+    time(&one, InterOp::Pool).ok()?;
+    let row = time(&one, InterOp::Pool).ok()?;
     if row > SLOW {
         return None;
     }
@@ -79,8 +79,8 @@ fn keeps_up(servable: &Servable, signature: &Signature) -> Option<bool> {
 fn is_near(run: &SyntheticRun) -> Result<bool> {
     let (begin, mut pool, mut caller) = (Instant::now(), Duration::MAX, Duration::MAX);
     for _ in 0..PAIRS {
-        pool = pool.min(time(run, Threading::Pool)?);
-        caller = caller.min(time(run, Threading::Caller)?);
+        pool = pool.min(time(run, InterOp::Pool)?);
+        caller = caller.min(time(run, InterOp::Caller)?);
         if begin.elapsed() > PATIENCE {
             break;
         }
@@ -88,8 +88,9 @@ fn is_near(run: &SyntheticRun) -> Result<bool> {
     Ok(caller.as_secs_f64() <= ALLOWED * pool.as_secs_f64())
 }
 
-fn time(run: &SyntheticRun, threading: Threading) -> Result<Duration> {
-    run.time(&RunOptions { timeout: Some(RUN_PATIENCE), threading })
+fn time(run: &SyntheticRun, inter_op: InterOp) -> Result<Duration> {
+    // Nothing interrupts a run in the calling thread; the first of each kind is one in the pool.
+    run.time(&RunOptions { timeout: (inter_op == InterOp::Pool).then_some(RUN_PATIENCE), inter_op })
 }
 
 #[cfg(test)]
@@ -114,7 +115,7 @@ mod tests {
         unbounded: bool,
         effects: bool,
         fails: bool,
-        fixed: Option<Threading>,
+        fixed: Option<InterOp>,
         defs: BTreeMap<String, SignatureDef>,
         runs: Arc<AtomicUsize>,
     }
@@ -138,20 +139,20 @@ mod tests {
             if self.fails {
                 return Err(crate::ServingError::internal("it refuses what is made up"));
             }
-            let row = if options.threading == Threading::Caller { self.caller } else { self.pool };
+            let row = if options.inter_op == InterOp::Caller { self.caller } else { self.pool };
             thread::sleep(row * feeds[0].1.shape().num_elements() as u32);
             Ok(vec![feeds[0].1.clone()])
         }
 
-        fn is_bounded(&self) -> bool {
-            !self.unbounded
+        fn run_time(&self, _: Option<&str>) -> RunTime {
+            if self.unbounded { RunTime::InputValues } else { RunTime::InputSizes }
         }
 
         fn has_effects(&self, _: &str) -> bool {
             self.effects
         }
 
-        fn fixed_threading(&self) -> Option<Threading> {
+        fn fixed_inter_op(&self) -> Option<InterOp> {
             self.fixed
         }
     }
@@ -162,47 +163,47 @@ mod tests {
     }
 
     /// The choice, and after how many runs it was made.
-    fn chosen(engine: Engine, asked: Option<Threading>, config: &ConfigProto) -> (Threading, usize) {
+    fn chosen(engine: Engine, asked: Option<InterOp>, config: &ConfigProto) -> (InterOp, usize) {
         let runs = Arc::clone(&engine.runs);
         let servable = choose(Servable::new(Arc::new(engine)), asked, &config.encode_to_vec());
         (servable.long_runs(), runs.load(Ordering::Relaxed))
     }
 
-    fn measured(engine: Engine) -> (Threading, usize) {
+    fn measured(engine: Engine) -> (InterOp, usize) {
         chosen(engine, None, &ConfigProto::default())
     }
 
     #[test]
     fn models_that_gain_nothing_by_the_pool_keep_to_their_threads() {
-        assert_eq!(measured(engine(2000, 3000)).0, Threading::Caller);
-        assert_eq!(measured(engine(9000, 3000)).0, Threading::Pool);
+        assert_eq!(measured(engine(2000, 3000)).0, InterOp::Caller);
+        assert_eq!(measured(engine(9000, 3000)).0, InterOp::Pool);
     }
 
     #[test]
     fn many_rows_are_compared_where_one_is_short() {
-        assert_eq!(measured(engine(20, 90)).0, Threading::Caller);
-        assert_eq!(measured(engine(300, 20)).0, Threading::Pool);
+        assert_eq!(measured(engine(20, 90)).0, InterOp::Caller);
+        assert_eq!(measured(engine(300, 20)).0, InterOp::Pool);
     }
 
     #[test]
     fn what_cannot_be_measured_is_left_to_the_pool() {
-        assert_eq!(measured(engine(0, 2 * SLOW.as_micros() as u64)), (Threading::Pool, 2));
-        assert_eq!(measured(Engine { fails: true, ..engine(0, 3000) }), (Threading::Pool, 1));
-        assert_eq!(measured(Engine { effects: true, ..engine(0, 3000) }), (Threading::Pool, 0));
-        assert_eq!(measured(Engine { unbounded: true, ..engine(0, 3000) }), (Threading::Pool, 0));
+        assert_eq!(measured(engine(0, 2 * SLOW.as_micros() as u64)), (InterOp::Pool, 2));
+        assert_eq!(measured(Engine { fails: true, ..engine(0, 3000) }), (InterOp::Pool, 1));
+        assert_eq!(measured(Engine { effects: true, ..engine(0, 3000) }), (InterOp::Pool, 0));
+        assert_eq!(measured(Engine { unbounded: true, ..engine(0, 3000) }), (InterOp::Pool, 0));
     }
 
     #[test]
     fn what_is_said_is_not_measured() {
         let default = ConfigProto::default();
         let sized = ConfigProto { inter_op_parallelism_threads: 3, ..default.clone() };
-        for asked in [Threading::Caller, Threading::Pool] {
+        for asked in [InterOp::Caller, InterOp::Pool] {
             assert_eq!(chosen(engine(0, 3000), Some(asked), &default), (asked, 0));
             assert_eq!(chosen(engine(0, 3000), Some(asked), &sized), (asked, 0));
-            let fixed = Engine { fixed: Some(Threading::Caller), ..engine(0, 3000) };
-            assert_eq!(chosen(fixed, Some(asked), &default), (Threading::Caller, 0));
+            let fixed = Engine { fixed: Some(InterOp::Caller), ..engine(0, 3000) };
+            assert_eq!(chosen(fixed, Some(asked), &default), (InterOp::Caller, 0));
         }
-        assert_eq!(chosen(engine(0, 3000), None, &sized), (Threading::Pool, 0));
+        assert_eq!(chosen(engine(0, 3000), None, &sized), (InterOp::Pool, 0));
         assert_eq!(chosen(engine(0, 3000), None, &ConfigProto { use_per_session_threads: true, ..default }).1, 0);
     }
 }

@@ -49,7 +49,7 @@ pub(crate) struct SyntheticRun<'a> {
 }
 
 impl<'a> SyntheticRun<'a> {
-    /// Of so many rows; `None` if there are no such [`inputs`].
+    /// Of this number of `rows`; `None` if there are no such [`inputs`].
     pub(crate) fn new(servable: &'a Servable, signature: &Signature, rows: usize, values: Values) -> Option<Self> {
         let feeds = inputs(servable, signature, rows, values)?;
         let fetches: Vec<_> = signature.fetchable().map(|(_, handle)| handle).collect();
@@ -59,7 +59,7 @@ impl<'a> SyntheticRun<'a> {
     /// What it takes once. Errors of the engine keep their code; nobody needs to understand them.
     pub(crate) fn time(&self, options: &RunOptions) -> Result<Duration> {
         let start = Instant::now();
-        self.servable.session().run_unexplained(&self.feeds, &self.fetches, options)?;
+        self.servable.session().run(&self.feeds, &self.fetches, options)?;
         Ok(start.elapsed())
     }
 }

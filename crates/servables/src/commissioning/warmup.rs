@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use tensorserve_runtimes::{RunOptions, Threading};
+use tensorserve_runtimes::{InterOp, RunOptions};
 use tensorserve_tensors::DataType;
 
 use crate::commissioning::synthetic::{SyntheticRun, Values};
@@ -21,7 +21,7 @@ pub struct Limits {
     pub all: Duration,
 }
 
-/// What came of one signature.
+/// The outcome for one signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Ran(Duration),
@@ -31,7 +31,7 @@ pub enum Outcome {
     Skipped(&'static str),
 }
 
-/// Runs each signature that clients may ask once, and says what came of it. A signature is left out if its runs may do
+/// Runs each signature that clients may ask once, and gives the outcome. A signature is left out if its runs may do
 /// more than compute.
 pub fn synthesize(servable: &Servable, limits: &Limits) -> Vec<(String, Outcome)> {
     let start = Instant::now();
@@ -71,7 +71,7 @@ fn run_once(servable: &Servable, signature: &Signature, timeout: Duration) -> Ou
         return Outcome::Skipped("its inputs cannot be made up");
     };
     // In the pool, where a run can be interrupted.
-    match run.time(&RunOptions { timeout: Some(timeout), threading: Threading::Pool }) {
+    match run.time(&RunOptions { timeout: Some(timeout), inter_op: InterOp::Pool }) {
         Ok(took) => Outcome::Ran(took),
         Err(error) => Outcome::Failed(error),
     }

@@ -2,7 +2,7 @@
 //! One run of a model's session, which is what every verb ends in.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 use tensorserve_batching::stats::add;
@@ -11,9 +11,12 @@ use tensorserve_runtimes::TensorHandle;
 use tensorserve_tensors::{Tensor, TensorData};
 
 use crate::batching::run_queue::RunQueue;
-use crate::execution::executor::{Company, Request, RunCost, Urgency};
+use crate::execution::executor::{LaneLoad, Request, RunCost, Urgency};
 use crate::metrics::Api;
-use crate::{Executor, Result, ServableHandle};
+use crate::{Executor, Result, ServableHandle, ServingError};
+
+/// A run that took longer is not done again for the text of its error.
+const MAX_EXPLAINED: Duration = Duration::from_millis(10);
 
 /// What a string costs in TensorFlow beside its bytes.
 const STRING_OBJECT_BYTES: usize = 24;
@@ -45,26 +48,26 @@ impl Computation {
         mut self,
         cost: &RunCost,
         executor: &Executor,
-        company: Company,
+        load: LaneLoad,
         urgency: Urgency,
     ) -> Result<Fetched> {
         let handle = self.handle.clone();
         let _admitted = executor.admit(handle.group(), urgency.priority)?;
         let queue = handle.servable().batcher().and_then(|batcher| batcher.queue(&mut self));
-        let Some((queue, rows)) = queue else { return self.run_alone(None, cost, executor, (company, urgency)).await };
+        let Some((queue, rows)) = queue else { return self.run_alone(None, cost, executor, (load, urgency)).await };
         let pool = match queue.auto() {
             None => executor.batch_threads(),
             Some(auto) => {
-                let in_hand = auto.enter(rows, company).inspect_err(|_| add(&queue.stats().rejected, 1))?;
-                if !in_hand.together {
+                let in_flight = auto.enter(rows, load).inspect_err(|_| add(&queue.stats().rejected, 1))?;
+                if !in_flight.together {
                     let of = Some((Arc::clone(&queue), rows));
-                    let done = self.run_alone(of, cost, executor, (company, urgency)).await;
-                    auto.ran_alone(rows, company);
+                    let done = self.run_alone(of, cost, executor, (load, urgency)).await;
+                    auto.ran_alone(rows, load);
                     add(&queue.stats().alone, 1);
                     return done;
                 }
                 let tensors = self.run_together(&queue, rows, urgency, executor.threads()).await?;
-                drop(in_hand);
+                drop(in_flight);
                 return Ok(tensors);
             }
         };
@@ -88,25 +91,67 @@ impl Computation {
         of: Option<(Arc<RunQueue>, usize)>,
         cost: &RunCost,
         executor: &Executor,
-        (company, urgency): (Company, Urgency),
+        (load, urgency): (LaneLoad, Urgency),
     ) -> Result<Fetched> {
         let input_bytes = input_bytes(&self.feeds);
         let (group, api) = (Arc::clone(self.handle.group()), self.api);
         let long_runs = self.handle.servable().long_runs();
         let job = move |options: &_| {
-            let Computation { handle, feeds, fetches, .. } = self;
-            let learning = of.as_ref().and_then(|(queue, rows)| Some((queue.auto()?, *rows, Instant::now())));
-            let tensors = handle.servable().session().run(&feeds, &fetches, options)?;
-            if let Some((auto, rows, start)) = learning {
-                auto.cost.record(rows, start.elapsed());
+            let start = Instant::now();
+            match self.handle.servable().session().run(&self.feeds, &self.fetches, options) {
+                Ok(tensors) => {
+                    if let Some((auto, rows)) = of.as_ref().and_then(|(queue, rows)| Some((queue.auto()?, *rows))) {
+                        auto.cost.record(rows, start.elapsed());
+                    }
+                    let Computation { handle, fetches, .. } = self;
+                    Ok(Ok(Fetched { handle, fetches, tensors }))
+                }
+                Err(error) => Ok(Err(Box::new(Failure { run: self, took: start.elapsed(), error }))),
             }
-            Ok(Fetched { handle, fetches, tensors })
         };
-        let request = Request { cost, input_bytes, group: &group, company, urgency, long_runs };
-        let (done, took) = executor.run_timed(request, job).await?;
-        done.handle.metrics().ran_alone(api, took);
-        Ok(done)
+        let request = Request { cost, input_bytes, group: &group, load, urgency, long_runs };
+        match executor.run_timed(request, job).await? {
+            (Ok(done), took) => {
+                done.handle.metrics().ran_alone(api, took);
+                Ok(done)
+            }
+            (Err(failure), _) => Err(failure.explained(executor, urgency).await),
+        }
     }
+}
+
+/// A run that failed in the engine.
+struct Failure {
+    run: Computation,
+    took: Duration,
+    error: ServingError,
+}
+
+impl Failure {
+    /// The error with all that the engine has to say. What takes another run happens on an execution thread, whatever
+    /// thread the first one was on; a long run is not done again.
+    #[cold]
+    async fn explained(self, executor: &Executor, urgency: Urgency) -> ServingError {
+        let Failure { run, took, error } = self;
+        if took > MAX_EXPLAINED || !run.handle.servable().session().can_explain(&error) {
+            return error;
+        }
+        let known = error.clone();
+        let group = Arc::clone(run.handle.group());
+        let explain = move |_: &_| Ok(run.handle.servable().session().explain(error, &run.feeds, &run.fetches));
+        executor.run_explanation(&group, urgency, explain).await.unwrap_or(known)
+    }
+}
+
+/// The error of a run that failed, with all that the engine has to say; for runs on execution threads.
+pub(crate) fn explained(
+    of: &ServableHandle,
+    feeds: &Feeds,
+    fetches: &Fetches,
+    (error, took): (ServingError, Duration),
+) -> ServingError {
+    let session = of.servable().session();
+    if took > MAX_EXPLAINED || !session.can_explain(&error) { error } else { session.explain(error, feeds, fetches) }
 }
 
 impl Fetched {

@@ -6,14 +6,14 @@
 //! other requests. Runs that may last until their deadline use the engine's inter-op pool, where they can be interrupted;
 //! other long ones use what suits the model.
 
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use tensorserve_batching::{Pool, Priority, Submitter};
-use tensorserve_runtimes::RunOptions;
-pub use tensorserve_runtimes::Threading;
+use tensorserve_batching::{Pool, Priority};
+pub use tensorserve_runtimes::{InterOp, RunOptions, RunTime};
 use tokio::sync::oneshot;
 
 use crate::execution::admission::{Admission, Admitted, InFlightLimits};
@@ -25,12 +25,12 @@ const TINY: Duration = Duration::from_micros(40);
 /// Runs below this happen there too while no other request waits for that thread.
 pub(crate) const SHORT: Duration = Duration::from_micros(250);
 
-/// A run that has so many times its usual time need not be interrupted.
+/// A run whose deadline leaves it this many times its usual time need not be interrupted.
 const TIMES_EXPECTED: u32 = 4;
 
 /// Whether other requests wait for the thread that read this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Company {
+pub enum LaneLoad {
     Alone,
     Others,
 }
@@ -44,8 +44,8 @@ const RUNS_AFTER_SURPRISE: u32 = 1000;
 /// What runs of one signature took lately, by the size of their inputs: a run whose size was never seen may take long.
 #[derive(Debug)]
 pub struct RunCost {
-    /// Whether past runs say anything about the next one.
-    bounded: bool,
+    /// What the time of the next one follows from.
+    run_time: RunTime,
     /// Nanoseconds of recent runs whose inputs have 2^(i-1) to 2^i - 1 bytes; 0 means that none was measured.
     by_size: [AtomicU64; 40],
     /// Runs that are yet to happen on execution threads, whatever they took before.
@@ -54,10 +54,10 @@ pub struct RunCost {
 }
 
 impl RunCost {
-    /// Nothing is known yet. `bounded`: the time of a run follows from the size of its inputs.
-    pub const fn new(bounded: bool) -> Self {
+    /// Nothing is known yet but what the time of a run follows from.
+    pub const fn new(run_time: RunTime) -> Self {
         RunCost {
-            bounded,
+            run_time,
             by_size: [const { AtomicU64::new(0) }; 40],
             distrusted: AtomicU32::new(0),
             surprises: AtomicU32::new(0),
@@ -66,13 +66,18 @@ impl RunCost {
 
     /// What a run with this many bytes of input is expected to take; `None` if it may be anything.
     pub fn estimate(&self, input_bytes: usize) -> Option<Duration> {
-        if !self.bounded || self.distrusted.load(Ordering::Relaxed) > 0 {
+        if self.run_time > RunTime::AllocatesByValue || self.distrusted.load(Ordering::Relaxed) > 0 {
             return None;
         }
         match self.size_class(input_bytes).load(Ordering::Relaxed) {
             0 => None,
             nanos => Some(Duration::from_nanos(nanos)),
         }
+    }
+
+    /// The same, if the next run cannot ask for more memory than those before.
+    fn estimate_of_sizes(&self, input_bytes: usize) -> Option<Duration> {
+        self.estimate(input_bytes).filter(|_| self.run_time == RunTime::InputSizes)
     }
 
     /// Takes a run into account. One slow run (a preempted thread) counts for little, a few in a row count fully. Races
@@ -84,13 +89,15 @@ impl RunCost {
         class.store(next.max(1), Ordering::Relaxed);
     }
 
-    /// Takes a run into account that was expected to be short; trust is lost for a while if it was not.
-    pub fn record_expected_short(&self, input_bytes: usize, took: Duration) {
+    /// Takes a run into account that was expected to be short; trust is lost for a while if it was not. Gives whether it is.
+    pub fn record_expected_short(&self, input_bytes: usize, took: Duration) -> bool {
         self.record(input_bytes, took);
-        if took > SURPRISE {
+        let surprises = took > SURPRISE;
+        if surprises {
             let doublings = self.surprises.fetch_add(1, Ordering::Relaxed).min(16);
             self.distrusted.store(RUNS_AFTER_SURPRISE << doublings, Ordering::Relaxed);
         }
+        surprises
     }
 
     /// Takes a run into account that happened on an execution thread.
@@ -100,6 +107,11 @@ impl RunCost {
         if left > 0 {
             self.distrusted.store(left - 1, Ordering::Relaxed);
         }
+    }
+
+    /// The options of a run on a thread of its own.
+    pub(crate) fn options(&self, input_bytes: usize, timeout: Option<Duration>, long_runs: InterOp) -> RunOptions {
+        run_options(self.run_time, self.estimate(input_bytes), timeout, long_runs)
     }
 
     fn size_class(&self, input_bytes: usize) -> &AtomicU64 {
@@ -135,10 +147,10 @@ pub struct Request<'a> {
     pub input_bytes: usize,
     /// The model whose share of the execution threads it takes from.
     pub group: &'a Arc<str>,
-    pub company: Company,
+    pub load: LaneLoad,
     pub urgency: Urgency,
     /// The engine's threads for long runs of its model.
-    pub long_runs: Threading,
+    pub long_runs: InterOp,
 }
 
 /// Runs jobs, long ones on a bounded number of execution threads.
@@ -146,14 +158,23 @@ pub struct Request<'a> {
 pub struct Executor {
     threads: Pool,
     batch_threads: Pool,
+    /// For runs that may wait for other runs, so that they take nobody's place meanwhile.
+    waiting_threads: Pool,
     admission: Arc<Admission>,
 }
+
+/// Runs that may wait happen at once up to this number, and up to that for each signature: those that the first ones wait
+/// for may be of another signature.
+const WAITING_RUNS: usize = 256;
+const WAITING_RUNS_OF_SIGNATURE: usize = 32;
 
 impl Executor {
     /// At most `threads.limit()` jobs run at once on execution threads; batches with fixed parameters run on
     /// `batch_threads`.
     pub fn new(threads: Pool, batch_threads: Pool) -> Self {
-        Executor { threads, batch_threads, admission: Arc::default() }
+        let waiting_threads =
+            Pool::new("tensorserve-wait", WAITING_RUNS, HashMap::new()).with_group_limit(WAITING_RUNS_OF_SIGNATURE);
+        Executor { threads, batch_threads, waiting_threads, admission: Arc::default() }
     }
 
     /// The same, with limits to how many requests may be in flight.
@@ -180,6 +201,7 @@ impl Executor {
     pub fn stop(&self) {
         self.threads.stop();
         self.batch_threads.stop();
+        self.waiting_threads.stop();
     }
 
     /// Runs `job` and learns its cost. DEADLINE_EXCEEDED if the deadline passes before it starts or before it ends; a job
@@ -198,58 +220,92 @@ impl Executor {
         R: Send + 'static,
         J: FnOnce(&RunOptions) -> Result<R> + Send + 'static,
     {
-        let Request { cost, input_bytes, company, urgency: Urgency { deadline, .. }, .. } = request;
-        let estimate = cost.estimate(input_bytes);
-        if estimate.is_some_and(|time| time < TINY || time < SHORT && company == Company::Alone) {
+        let Request { cost, input_bytes, load, urgency: Urgency { deadline, .. }, .. } = request;
+        let short = cost.estimate_of_sizes(input_bytes);
+        if short.is_some_and(|time| time < TINY || time < SHORT && load == LaneLoad::Alone) {
             timeout_left(deadline)?;
-            let options = RunOptions { timeout: None, threading: Threading::Caller };
+            let options = RunOptions { timeout: None, inter_op: InterOp::Caller };
             let start = Instant::now();
             let result = guarded(|| job(&options));
             let took = start.elapsed();
-            cost.record_expected_short(input_bytes, took);
+            if cost.record_expected_short(input_bytes, took) {
+                tensorserve_log::warning!(
+                    "A run of model {} held up an I/O thread for {} ms, where short ones were seen before: the next runs of its \
+                     signature happen on execution threads.",
+                    request.group,
+                    took.as_millis()
+                );
+            }
             return result.map(|result| (result, took));
         }
-        let (result, took) = self.run_on_thread(request, estimate, job).await?;
+        let (result, took) = self.run_on_thread(request, job).await?;
         cost.record_on_thread(input_bytes, took);
         result.map(|result| (result, took))
     }
 
-    async fn run_on_thread<R, J>(
-        &self,
-        request: Request<'_>,
-        estimate: Option<Duration>,
-        job: J,
-    ) -> Result<(Result<R>, Duration)>
+    /// Runs `job`, which finds out more about a run that failed, on an execution thread.
+    pub(crate) async fn run_explanation<R, J>(&self, group: &Arc<str>, urgency: Urgency, job: J) -> Result<R>
     where
         R: Send + 'static,
         J: FnOnce(&RunOptions) -> Result<R> + Send + 'static,
     {
-        let (deadline, long_runs) = (request.urgency.deadline, request.long_runs);
+        static COST: RunCost = RunCost::new(RunTime::InputValues);
+        let (load, long_runs) = (LaneLoad::Others, InterOp::Caller);
+        let request = Request { cost: &COST, input_bytes: 0, group, load, urgency, long_runs };
+        self.run_on_thread(request, job).await?.0
+    }
+
+    /// Runs `job` on an execution thread, or on one for runs that may wait.
+    async fn run_on_thread<R, J>(&self, request: Request<'_>, job: J) -> Result<(Result<R>, Duration)>
+    where
+        R: Send + 'static,
+        J: FnOnce(&RunOptions) -> Result<R> + Send + 'static,
+    {
+        let Request { cost, urgency: Urgency { deadline, priority }, long_runs, .. } = request;
+        let (estimate, run_time) = (cost.estimate(request.input_bytes), cost.run_time);
         let (reply, answer) = oneshot::channel();
         let run = move || {
             if reply.is_closed() {
                 return;
             }
             let start = Instant::now();
-            let result = timeout_left(deadline).and_then(|timeout| {
-                let options = RunOptions { timeout, threading: threading_for(estimate, timeout, long_runs) };
-                guarded(|| job(&options))
-            });
+            let result = timeout_left(deadline)
+                .and_then(|timeout| guarded(|| job(&run_options(run_time, estimate, timeout, long_runs))));
             // An error means that the client has left.
             let _ = reply.send((result, start.elapsed()));
         };
-        self.threads.submit(Submitter::Anyone, request.group, request.urgency.priority, Box::new(run));
+        if run_time.may_wait() {
+            let signature = Arc::from(format!("{} {cost:p}", request.group));
+            self.waiting_threads.submit(&signature, priority, Box::new(run));
+        } else {
+            self.threads.submit(request.group, priority, Box::new(run));
+        }
         await_reply(answer, deadline).await
     }
 }
 
+/// The options of a run on a thread of its own. `estimate`: as [`inter_op_for`].
+fn run_options(
+    run_time: RunTime,
+    estimate: Option<Duration>,
+    timeout: Option<Duration>,
+    long_runs: InterOp,
+) -> RunOptions {
+    if run_time == RunTime::Blocks {
+        // It would hold a thread of the pool that all models share.
+        return RunOptions { timeout, inter_op: InterOp::Caller };
+    }
+    let inter_op = inter_op_for(estimate, timeout, long_runs);
+    RunOptions { timeout: timeout.filter(|_| inter_op == InterOp::Pool), inter_op }
+}
+
 /// The engine's threads for a run that is expected to take so long, if that is known: the pool costs more than a short run
 /// can gain. A run that may have to be interrupted needs it.
-pub(crate) fn threading_for(estimate: Option<Duration>, timeout: Option<Duration>, long_runs: Threading) -> Threading {
+fn inter_op_for(estimate: Option<Duration>, timeout: Option<Duration>, long_runs: InterOp) -> InterOp {
     match estimate {
-        None => Threading::Pool,
-        Some(time) if time < SHORT => Threading::Caller,
-        Some(time) if timeout.is_some_and(|left| left < TIMES_EXPECTED * time) => Threading::Pool,
+        None => InterOp::Pool,
+        Some(time) if time < SHORT => InterOp::Caller,
+        Some(time) if timeout.is_some_and(|left| left < TIMES_EXPECTED * time) => InterOp::Pool,
         Some(_) => long_runs,
     }
 }
@@ -265,7 +321,11 @@ pub(crate) async fn await_reply<R>(answer: oneshot::Receiver<R>, deadline: Optio
 
 /// Turns a panic of one run into an error of its request.
 pub(crate) fn guarded<R>(job: impl FnOnce() -> Result<R>) -> Result<R> {
-    catch_unwind(AssertUnwindSafe(job)).unwrap_or_else(|_| Err(ServingError::internal("the run failed unexpectedly")))
+    catch_unwind(AssertUnwindSafe(job)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+        tensorserve_log::error!("A run failed unexpectedly: {}", text.unwrap_or("a panic without a text"));
+        Err(ServingError::internal("the run failed unexpectedly"))
+    })
 }
 
 pub(crate) fn timeout_left(deadline: Option<Instant>) -> Result<Option<Duration>> {
@@ -283,7 +343,6 @@ fn timed_out() -> ServingError {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
     use std::sync::LazyLock;
 
     use super::*;
@@ -299,12 +358,12 @@ mod tests {
 
     fn request(cost: &RunCost, deadline: Option<Instant>) -> Request<'_> {
         let urgency = Urgency { deadline, ..Urgency::default() };
-        Request { cost, input_bytes: 0, group: &GROUP, company: Company::Alone, urgency, long_runs: Threading::Pool }
+        Request { cost, input_bytes: 0, group: &GROUP, load: LaneLoad::Alone, urgency, long_runs: InterOp::Pool }
     }
 
     #[test]
     fn sizes_are_learned_apart() {
-        let cost = RunCost::new(true);
+        let cost = RunCost::new(RunTime::InputSizes);
         cost.record(10, 5 * MICRO);
         assert_eq!(cost.estimate(12), Some(5 * MICRO));
         assert_eq!(cost.estimate(1000), None);
@@ -312,7 +371,7 @@ mod tests {
 
     #[test]
     fn one_slow_run_counts_little_and_a_few_count_fully() {
-        let cost = RunCost::new(true);
+        let cost = RunCost::new(RunTime::InputSizes);
         cost.record(10, 8 * MICRO);
         cost.record(10, 5000 * MICRO);
         assert!(cost.estimate(10).is_some_and(|estimate| estimate < TINY));
@@ -322,7 +381,7 @@ mod tests {
 
     #[test]
     fn a_surprise_costs_trust_for_a_while() {
-        let cost = RunCost::new(true);
+        let cost = RunCost::new(RunTime::InputSizes);
         cost.record(10, 5 * MICRO);
         cost.record_expected_short(10, 2 * SURPRISE);
         assert_eq!(cost.estimate(10), None);
@@ -331,17 +390,70 @@ mod tests {
     }
 
     #[test]
+    fn what_blocks_its_thread_blocks_none_of_the_pool() {
+        let second = Some(Duration::from_secs(1));
+        let options = run_options(RunTime::Blocks, None, second, InterOp::Pool);
+        assert_eq!((options.inter_op, options.timeout), (InterOp::Caller, second));
+        let options = run_options(RunTime::Waits, None, second, InterOp::Caller);
+        assert_eq!((options.inter_op, options.timeout), (InterOp::Pool, second));
+    }
+
+    #[test]
     fn unbounded_models_are_never_trusted() {
-        let cost = RunCost::new(false);
+        let cost = RunCost::new(RunTime::InputValues);
         cost.record(10, 5 * MICRO);
         assert_eq!(cost.estimate(10), None);
     }
 
     #[test]
+    fn what_may_ask_for_any_memory_is_never_short() {
+        let cost = RunCost::new(RunTime::AllocatesByValue);
+        cost.record(10, 5 * MICRO);
+        assert_eq!((cost.estimate(10), cost.estimate_of_sizes(10)), (Some(5 * MICRO), None));
+    }
+
+    #[test]
+    fn runs_that_wait_take_no_place_of_others() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let executor = executor();
+        runtime.block_on(async {
+            let (waits, put) = (RunCost::new(RunTime::Waits), RunCost::new(RunTime::Waits));
+            let (send, receive) = std::sync::mpsc::channel::<usize>();
+            let receive = Arc::new(std::sync::Mutex::new(receive));
+            let waiting = (0..2 * WAITING_RUNS_OF_SIGNATURE).map(|_| {
+                let receive = Arc::clone(&receive);
+                executor.run(request(&waits, None), move |_: &RunOptions| {
+                    let taken = receive.lock().unwrap().recv();
+                    taken.map_err(|error| ServingError::internal(error.to_string()))
+                })
+            });
+            let mut waiting: Vec<_> = waiting.map(Box::pin).collect();
+            for wait in &mut waiting {
+                let turn = tokio::time::timeout(Duration::ZERO, wait).await;
+                assert!(turn.is_err(), "nothing was put yet");
+            }
+            // One thread computes, and others put what those wait for.
+            let compute = RunCost::new(RunTime::InputValues);
+            assert_eq!(executor.run(request(&compute, None), |_: &RunOptions| Ok(7)).await, Ok(7));
+            let mut taken = Vec::new();
+            for number in 0..waiting.len() {
+                let send = send.clone();
+                let job = move |_: &RunOptions| send.send(number).map_err(|_| ServingError::internal("closed"));
+                executor.run(request(&put, None), job).await.unwrap();
+            }
+            for wait in waiting {
+                taken.push(wait.await.unwrap());
+            }
+            taken.sort_unstable();
+            assert_eq!(taken, (0..2 * WAITING_RUNS_OF_SIGNATURE).collect::<Vec<_>>());
+        });
+    }
+
+    #[test]
     fn only_runs_that_end_in_time_keep_to_their_threads() {
-        use Threading::{Caller, Pool};
+        use InterOp::{Caller, Pool};
         let (long, limit) = (Some(2 * SHORT), Some(2 * SHORT * TIMES_EXPECTED));
-        let of = |estimate, timeout| [Caller, Pool].map(|long_runs| threading_for(estimate, timeout, long_runs));
+        let of = |estimate, timeout| [Caller, Pool].map(|long_runs| inter_op_for(estimate, timeout, long_runs));
         assert_eq!(of(Some(SHORT / 2), None), [Caller; 2]);
         assert_eq!((of(long, None), of(long, limit)), ([Caller, Pool], [Caller, Pool]));
         assert_eq!((of(long, limit.map(|limit| limit - MICRO)), of(None, limit)), ([Pool; 2], [Pool; 2]));
@@ -351,7 +463,7 @@ mod tests {
     fn an_expired_request_is_never_run() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let executor = executor();
-        for cost in [RunCost::new(true), RunCost::new(false)] {
+        for cost in [RunTime::InputSizes, RunTime::InputValues, RunTime::Waits].map(RunCost::new) {
             cost.record(0, MICRO);
             let expired = Instant::now() - Duration::from_millis(1);
             let job = |_: &RunOptions| -> Result<()> { panic!("it must not run") };
@@ -364,7 +476,7 @@ mod tests {
     fn a_panic_is_an_error_of_its_request() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let executor = executor();
-        for cost in [RunCost::new(true), RunCost::new(false)] {
+        for cost in [RunTime::InputSizes, RunTime::InputValues, RunTime::Waits].map(RunCost::new) {
             cost.record(0, MICRO);
             let job = |_: &RunOptions| -> Result<()> { panic!("on purpose") };
             let result = runtime.block_on(executor.run(request(&cost, None), job));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use tensorserve_protos::tensorflow::SignatureDef;
-use tensorserve_runtimes::{Session, Threading};
+use tensorserve_runtimes::{InterOp, Session};
 
 use crate::batching::batcher::{Batcher, Batching};
 use crate::execution::executor::RunCost;
@@ -22,7 +22,7 @@ pub struct Servable {
     session: Arc<dyn Session>,
     signatures: BTreeMap<String, Arc<Signature>>,
     multi_inference_cost: RunCost,
-    long_runs: Threading,
+    long_runs: InterOp,
     /// Set if requests are to be merged.
     batcher: OnceLock<Batcher>,
 }
@@ -33,19 +33,19 @@ impl Servable {
         let resolve =
             |(name, def): (&String, &SignatureDef)| (name.clone(), Arc::new(Signature::resolve(name, def, &*session)));
         let signatures = session.signature_defs().iter().map(resolve).collect();
-        let multi_inference_cost = RunCost::new(session.is_bounded());
-        let long_runs = Threading::Pool;
+        let multi_inference_cost = RunCost::new(session.run_time(None));
+        let long_runs = InterOp::Pool;
         Servable { session, signatures, multi_inference_cost, long_runs, batcher: OnceLock::new() }
     }
 
     /// The same, with another thread for long runs than those of the engine's inter-op pool.
     #[must_use]
-    pub fn with_long_runs(self, threading: Threading) -> Self {
-        Servable { long_runs: threading, ..self }
+    pub fn with_long_runs(self, inter_op: InterOp) -> Self {
+        Servable { long_runs: inter_op, ..self }
     }
 
     /// Which thread goes through the operations of long runs that need not be interrupted.
-    pub fn long_runs(&self) -> Threading {
+    pub fn long_runs(&self) -> InterOp {
         self.long_runs
     }
 

@@ -64,7 +64,7 @@ impl Signature {
             takes: list_tensors(&def.inputs),
             defaults: def.defaults.iter().filter_map(default_value).collect(),
             may_batch: session.may_batch(def),
-            cost: RunCost::new(session.is_bounded()),
+            cost: RunCost::new(session.run_time(Some(name))),
         }
     }
 

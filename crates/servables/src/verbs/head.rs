@@ -8,7 +8,7 @@ use tensorserve_protos::tensorflow::SignatureDef;
 use tensorserve_runtimes::TensorHandle;
 
 use crate::execution::computation::{Computation, Fetched};
-use crate::execution::executor::{Company, Urgency};
+use crate::execution::executor::{LaneLoad, Urgency};
 use crate::metrics::Api;
 use crate::table::signature::Signature;
 use crate::table::signature_text::list_signatures;
@@ -84,9 +84,9 @@ pub fn prepare<H: Head>(
 
 impl<H: Head> Prepared<H> {
     /// Computes the result. Errors of the engine keep their code and text.
-    pub async fn run(self, executor: &Executor, company: Company, urgency: Urgency) -> Result<Answer<H::Output>> {
+    pub async fn run(self, executor: &Executor, load: LaneLoad, urgency: Urgency) -> Result<Answer<H::Output>> {
         let Prepared { run, signature, head, examples } = self;
-        let fetched = run.compute(&signature.cost, executor, company, urgency).await?;
+        let fetched = run.compute(&signature.cost, executor, load, urgency).await?;
         let result = head.read(&fetched, examples)?;
         Ok(Answer { handle: fetched.handle, signature, result })
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tensorserve_runtimes::TensorHandle;
 
 use crate::execution::computation::{Computation, Feeds, Fetched, Fetches};
-use crate::execution::executor::{Company, Urgency};
+use crate::execution::executor::{LaneLoad, Urgency};
 use crate::table::signature::Signature;
 use crate::table::signature_text::list_signatures;
 use crate::verbs::classify::{Classification, Classifier};
@@ -110,11 +110,11 @@ fn check_names(task: &Task<'_>, first: &Task<'_>, earlier: &[(Arc<Signature>, An
 impl Prepared {
     /// Computes the results of all tasks. Errors of the engine keep their code and text; one head that fails its checks
     /// fails the request.
-    pub async fn run(self, executor: &Executor, company: Company, urgency: Urgency) -> Result<Answer> {
+    pub async fn run(self, executor: &Executor, load: LaneLoad, urgency: Urgency) -> Result<Answer> {
         let Prepared { run, heads, examples } = self;
         let handle = run.handle.clone();
         let cost = handle.servable().multi_inference_cost();
-        let fetched = run.compute(cost, executor, company, urgency).await?;
+        let fetched = run.compute(cost, executor, load, urgency).await?;
         let result = |(signature, head): (_, AnyHead)| Ok((signature, head.read(&fetched, examples)?));
         let results = heads.into_iter().map(result).collect::<Result<_>>()?;
         Ok(Answer { handle, results })

@@ -7,12 +7,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use smallvec::SmallVec;
-use tensorserve_runtimes::RunOptions;
 use tensorserve_tensors::proto::{MAX_FILLED_BYTES, TensorView};
 use tensorserve_tensors::{Code, Result, ServingError, Tensor};
 
-use crate::execution::computation::{Computation, input_bytes};
-use crate::execution::executor::{Company, Urgency, guarded, threading_for};
+use crate::execution::computation::{Computation, explained, input_bytes};
+use crate::execution::executor::{LaneLoad, Urgency, guarded};
 use crate::metrics::Api;
 use crate::table::input_text::{Fed, explain_inputs};
 use crate::table::signature::{Endpoint, Signature};
@@ -91,24 +90,25 @@ impl Prepared {
     pub fn run_here(self) -> Result<Answer> {
         let Prepared { run: Computation { handle, feeds, fetches, .. }, signature, fetched } = self;
         let (bytes, fed) = (input_bytes(&feeds), Fed::of(&feeds));
-        let threading = threading_for(signature.cost.estimate(bytes), None, handle.servable().long_runs());
+        let options = signature.cost.options(bytes, None, handle.servable().long_runs());
         let start = Instant::now();
-        let options = RunOptions { timeout: None, threading };
         let tensors = guarded(|| handle.servable().session().run(&feeds, &fetches, &options));
         signature.cost.record(bytes, start.elapsed());
-        Ok(Answer { handle, fetched, tensors: tensors.map_err(|error| fed.explain(error, &signature))?, signature })
+        let failed = |error| explained(&handle, &feeds, &fetches, (error, start.elapsed()));
+        let tensors = tensors.map_err(|error| fed.explain(failed(error), &signature))?;
+        Ok(Answer { handle, fetched, tensors, signature })
     }
 
     /// Computes the outputs on the threads of `executor`, in a batch if the model is batched, whenever its turn comes.
     pub async fn run_in_turn(self, executor: &Executor) -> Result<Answer> {
-        self.run(executor, Company::Others, Urgency::default()).await
+        self.run(executor, LaneLoad::Others, Urgency::default()).await
     }
 
     /// Computes the outputs. Errors of the engine keep their code and text.
-    pub async fn run(self, executor: &Executor, company: Company, urgency: Urgency) -> Result<Answer> {
+    pub async fn run(self, executor: &Executor, load: LaneLoad, urgency: Urgency) -> Result<Answer> {
         let Prepared { run, signature, fetched } = self;
         let fed = Fed::of(&run.feeds);
-        let done = run.compute(&signature.cost, executor, company, urgency).await;
+        let done = run.compute(&signature.cost, executor, load, urgency).await;
         let done = done.map_err(|error| fed.explain(error, &signature))?;
         if done.tensors.len() != fetched.len() {
             return Err(ServingError::new(Code::Unknown, "Predict internal error"));

@@ -9,7 +9,7 @@ use tensorserve_tensors::proto::MAX_FILLED_BYTES;
 use tensorserve_tensors::{Code, Result, ServingError, Tensor};
 
 use crate::execution::computation::Computation;
-use crate::execution::executor::{Company, RunCost, Urgency};
+use crate::execution::executor::{LaneLoad, RunCost, RunTime, Urgency};
 use crate::table::signature::Signature;
 use crate::verbs::predict::{InputValue, Inputs, to_tensor};
 use crate::{Executor, ModelSpec, Resolve, ServableHandle};
@@ -63,8 +63,10 @@ pub fn prepare(servables: &impl Resolve, spec: &ModelSpec<'_>, request: &Request
 impl Prepared {
     /// Computes the fetches. What a run costs is not learned, since each may be of another part of the graph; so none
     /// happens on the thread that read the request.
-    pub async fn run(self, executor: &Executor, company: Company, urgency: Urgency) -> Result<Answer> {
-        let done = self.0.compute(&RunCost::new(false), executor, company, urgency).await?;
+    pub async fn run(self, executor: &Executor, load: LaneLoad, urgency: Urgency) -> Result<Answer> {
+        let run_time = self.0.handle.servable().session().run_time(None);
+        let cost = RunCost::new(run_time.max(RunTime::InputValues));
+        let done = self.0.compute(&cost, executor, load, urgency).await?;
         Ok(Answer { handle: done.handle, tensors: done.tensors })
     }
 }

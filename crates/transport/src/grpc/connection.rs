@@ -20,7 +20,7 @@ use tokio::io::AsyncWriteExt;
 use super::stream::{self, Method};
 use super::{call as grpc_call, lifetime, message, protocol, reload_config, status};
 use crate::control::Peer;
-use crate::lane::{CallInHand, Lane};
+use crate::lane::{CallInFlight, Lane};
 use crate::listener::Connection;
 use crate::preface::{Replayed, Version, detect};
 use crate::shutdown::ShutdownWatch;
@@ -36,7 +36,7 @@ const MAX_FRAME: u32 = 1 << 20;
 /// Calls worked on before their replies are written.
 const MAX_ROUND: usize = 64;
 
-type Call = (Request<RecvStream>, SendResponse<Bytes>, CallInHand);
+type Call = (Request<RecvStream>, SendResponse<Bytes>, CallInFlight);
 
 /// The calls of one client that were taken and not begun yet.
 struct Calls {
@@ -162,7 +162,7 @@ fn start((request, respond, call): Call, peer: Peer, cx: &mut Context<'_>) {
 }
 
 /// Answers one call. A panic in it becomes INTERNAL for this call only.
-async fn answer(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, call: CallInHand, peer: Peer) {
+async fn answer(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, call: CallInFlight, peer: Peer) {
     let (head, body) = request.into_parts();
     if let Some((status, text)) = protocol::refusal(&head) {
         // A failure to send means that the client has left.

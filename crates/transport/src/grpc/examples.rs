@@ -26,7 +26,7 @@ pub(super) async fn answer<H: Head>(
     let handle = account.resolve(&spec)?;
     let check_method = serving.options.signature_method_name_check;
     let prepared = prepare::<H>(handle, spec.resolved_signature(), input.into_examples(), check_method)?;
-    prepared.run(&serving.executor, lane.company(), urgency).await
+    prepared.run(&serving.executor, lane.load(), urgency).await
 }
 
 /// Leaves request and framed reply to the request log, if they are to be logged.

@@ -23,7 +23,7 @@ const MAX_TASKS: usize = 1000;
 pub(super) async fn reply(pieces: &[Bytes], lane: &Lane, urgency: Urgency) -> Result<Bytes> {
     let serving = &*lane.serving;
     let prepared = prepare_request(pieces, serving)?;
-    let answer = prepared.run(&serving.executor, lane.company(), urgency).await?;
+    let answer = prepared.run(&serving.executor, lane.load(), urgency).await?;
     let reply = encode(&answer, serving.options.max_message_bytes())?;
     if let Some(sample) = serving.request_log.sample(answer.handle.model()) {
         sample.hand_over(message::exchange(LogType::MultiInference, &answer.handle, "", pieces, &reply));

@@ -18,7 +18,7 @@ pub(super) async fn reply(pieces: &[Bytes], lane: &Lane, urgency: Urgency, accou
     let mut request = wire::predict::parse(pieces).map_err(|malformed| unreadable("PredictRequest", malformed))?;
     let spec = request.spec.take().ok_or_else(missing_model_spec)?;
     let prepared = prepare(request, &spec, account.resolve(&spec)?, serving.options.signature_method_name_check)?;
-    let answer = prepared.run(&serving.executor, lane.company(), urgency).await?;
+    let answer = prepared.run(&serving.executor, lane.load(), urgency).await?;
     let max_bytes = serving.options.max_message_bytes();
     let start = |len| message::start(len, max_bytes);
     let reply = wire::predict::encode(&answer, serving.options.tensor_encoding, start)?;

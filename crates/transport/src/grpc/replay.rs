@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tensorserve_servables::execution::executor::Company;
+use tensorserve_servables::execution::executor::LaneLoad;
 use tensorserve_servables::verbs::classify::Classifier;
 use tensorserve_servables::verbs::head::{Head, prepare};
 use tensorserve_servables::verbs::regress::Regressor;
@@ -110,20 +110,20 @@ impl Replayer {
                 let mut request = wire::predict::parse(pieces).map_err(|_| no_log())?;
                 let spec = request.spec.take().unwrap_or_default();
                 let prepared = predict::prepare(request, &spec, self.servable.resolve(&spec)?, self.check_method)?;
-                prepared.run(&self.executor, Company::Others, Urgency::default()).await.map(drop)
+                prepared.run(&self.executor, LaneLoad::Others, Urgency::default()).await.map(drop)
             }
             LogType::Classify => self.examples::<Classifier>(pieces, no_log).await,
             LogType::Regress => self.examples::<Regressor>(pieces, no_log).await,
             LogType::MultiInference => {
                 let (tasks, input) = multi_inference::parse(Reader::new(pieces)).map_err(|_| no_log())?;
                 let prepared = inference::prepare(&self.servable, &tasks, input.into_examples(), self.check_method)?;
-                prepared.run(&self.executor, Company::Others, Urgency::default()).await.map(drop)
+                prepared.run(&self.executor, LaneLoad::Others, Urgency::default()).await.map(drop)
             }
             LogType::SessionRun => {
                 let request = session_run::parse(Reader::new(pieces)).map_err(|_| no_log())?;
                 let spec = request.spec.unwrap_or_default();
                 let prepared = session::prepare(&self.servable, &spec, &request.request)?;
-                prepared.run(&self.executor, Company::Others, Urgency::default()).await.map(drop)
+                prepared.run(&self.executor, LaneLoad::Others, Urgency::default()).await.map(drop)
             }
             LogType::PredictStreamed => {
                 let message = format!("Unsupported log_type for warmup: {}", log_type as u32);
@@ -137,7 +137,7 @@ impl Replayer {
         let spec = spec.unwrap_or_default();
         let handle = self.servable.resolve(&spec)?;
         let prepared = prepare::<H>(handle, spec.resolved_signature(), input.into_examples(), self.check_method)?;
-        prepared.run(&self.executor, Company::Others, Urgency::default()).await.map(drop)
+        prepared.run(&self.executor, LaneLoad::Others, Urgency::default()).await.map(drop)
     }
 }
 

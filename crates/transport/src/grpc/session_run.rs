@@ -43,7 +43,7 @@ pub(super) async fn reply(pieces: &[Bytes], lane: &Lane, urgency: Urgency) -> Re
     let urgency = Urgency { deadline: earlier(urgency.deadline, request.timeout_ms), ..urgency };
     let spec = request.spec.ok_or_else(missing_model_spec)?;
     let prepared = prepare(&serving.table, &spec, &request.request)?;
-    let answer = prepared.run(&serving.executor, lane.company(), urgency).await?;
+    let answer = prepared.run(&serving.executor, lane.load(), urgency).await?;
     let signature = if request.request.by_alias { spec.resolved_signature() } else { "" };
     encode(&answer, &request.request.fetches, signature, &serving.options)
 }

@@ -8,7 +8,7 @@ use http::HeaderValue;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, VARY};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Body;
-use tensorserve_servables::execution::executor::RunCost;
+use tensorserve_servables::execution::executor::{RunCost, RunTime};
 use tensorserve_servables::{Result, ServingError};
 
 use super::format::preferred;
@@ -26,7 +26,7 @@ const ZSTD_LEVEL: i32 = 1;
 
 /// Compresses a large enough reply in the way that the client prefers, on an execution thread if that takes long.
 pub(super) async fn compress(reply: Reply, accepted: Option<Compression>, lane: &Lane) -> Reply {
-    static COST: RunCost = RunCost::new(true);
+    static COST: RunCost = RunCost::new(RunTime::InputSizes);
     let Some(compression) = accepted else { return reply };
     if reply.body().size_hint().lower() < MIN_BYTES || reply.headers().contains_key(CONTENT_ENCODING) {
         return reply;

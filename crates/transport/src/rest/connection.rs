@@ -23,7 +23,7 @@ use super::{admin, classify, compress, heavy, metadata, metrics, model_status, o
 use crate::account::Account;
 use crate::control::Peer;
 use crate::grpc::protocol::is_grpc;
-use crate::lane::{CallInHand, Lane};
+use crate::lane::{CallInFlight, Lane};
 use crate::listener::Connection;
 use crate::preface::{self, detect};
 use crate::shutdown::ShutdownWatch;
@@ -76,7 +76,7 @@ pub(crate) async fn serve(stream: impl Connection, peer: Peer, lane: &Arc<Lane>,
     }
 }
 
-async fn answer(request: Request<Incoming>, peer: Peer, call: CallInHand) -> reply::Reply {
+async fn answer(request: Request<Incoming>, peer: Peer, call: CallInFlight) -> reply::Reply {
     let (head, body) = request.into_parts();
     if let Some(refusal) = refusal(&head) {
         return refusal;

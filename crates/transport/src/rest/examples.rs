@@ -35,5 +35,5 @@ pub(super) async fn answer<H: Head>(
     let logged = LoggedExamples::new(&serving.request_log, &handle, &examples);
     let check_method = serving.options.signature_method_name_check;
     let prepared = prepare::<H>(handle, spec.resolved_signature(), examples, check_method)?;
-    Ok((prepared.run(&serving.executor, lane.company(), urgency).await?, logged))
+    Ok((prepared.run(&serving.executor, lane.load(), urgency).await?, logged))
 }

@@ -4,7 +4,7 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
-use tensorserve_servables::execution::executor::{Request, RunCost, Threading};
+use tensorserve_servables::execution::executor::{InterOp, Request, RunCost, RunTime};
 use tensorserve_servables::{Result, Urgency};
 
 use crate::lane::Lane;
@@ -13,10 +13,10 @@ use crate::lane::Lane;
 const SMALL: usize = 16 << 10;
 
 /// What work of each kind takes, by the size of its body.
-pub(super) static DECODE: RunCost = RunCost::new(true);
-pub(super) static ENCODE: RunCost = RunCost::new(true);
+pub(super) static DECODE: RunCost = RunCost::new(RunTime::InputSizes);
+pub(super) static ENCODE: RunCost = RunCost::new(RunTime::InputSizes);
 /// The size of a compressed body does not say what it takes.
-pub(super) static INFLATE: RunCost = RunCost::new(false);
+pub(super) static INFLATE: RunCost = RunCost::new(RunTime::InputValues);
 
 /// Its share of the execution threads; no model has an empty name.
 static GROUP: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from(""));
@@ -36,7 +36,7 @@ pub(super) async fn work<R: Send + 'static>(
     job: impl FnOnce() -> Result<R> + Send + 'static,
 ) -> Result<R> {
     let urgency = Urgency { deadline, ..Urgency::default() };
-    let (company, long_runs) = (lane.company(), Threading::default());
-    let request = Request { cost, input_bytes: bytes, group: &GROUP, company, urgency, long_runs };
+    let (load, long_runs) = (lane.load(), InterOp::default());
+    let request = Request { cost, input_bytes: bytes, group: &GROUP, load, urgency, long_runs };
     lane.serving.executor.run(request, |_: &_| job()).await
 }

@@ -7,7 +7,7 @@ use http::StatusCode;
 use http::header::HeaderValue;
 use http::request::Parts;
 use tensorserve_servables::Result;
-use tensorserve_servables::execution::executor::RunCost;
+use tensorserve_servables::execution::executor::{RunCost, RunTime};
 use tensorserve_servables::metrics::report::report;
 
 use super::heavy;
@@ -15,7 +15,7 @@ use super::reply::{Reply, with_type};
 use crate::lane::Lane;
 
 /// What writing the page takes; with many models it is long.
-static WRITE: RunCost = RunCost::new(true);
+static WRITE: RunCost = RunCost::new(RunTime::InputSizes);
 
 /// Whether the request is for the page.
 pub(super) fn is_asked_for(head: &Parts, lane: &Lane) -> bool {

@@ -51,7 +51,7 @@ pub(super) async fn reply(
     }
     let reply_format = reply_format(given, wanted, &prepared)?;
     account.answered_by(prepared.handle());
-    let answer = prepared.run(&serving.executor, lane.company(), urgency).await?;
+    let answer = prepared.run(&serving.executor, lane.load(), urgency).await?;
     let logged = logged.map(|logged| logged.answered(&answer));
     let bytes = answer.outputs().map(|(_, tensor)| tensor.bytes().len()).sum();
     let reply = if heavy::is_large(bytes) {

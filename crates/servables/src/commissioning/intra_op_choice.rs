@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use tensorserve_runtimes::{Compute, LoadRequest, RunOptions, Runtime, Threading};
+use tensorserve_runtimes::{InterOp, IntraOp, LoadRequest, RunOptions, Runtime};
 
 use crate::commissioning::synthetic::{SyntheticRun, Values};
 use crate::{Result, Servable, Signature};
@@ -17,7 +17,7 @@ const ROWS: [usize; 2] = [1, 64];
 const QUICK: Duration = Duration::from_micros(250);
 /// How much longer a run may take in one thread: one row alone, and many rows.
 const ALLOWED: [f64; 2] = [1.1, 1.3];
-/// The quickest of so many runs counts.
+/// The quickest of this number of runs counts.
 const RUNS: usize = 5;
 /// No further run of this size begins after this.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -27,11 +27,11 @@ const SLOW: Duration = Duration::from_millis(20);
 /// For each size of [`ROWS`] the quickest run.
 type Times = [Duration; 2];
 
-/// Loads a model so that it computes in the better place. `request.compute` is not looked at.
+/// Loads a model so that it computes in the better place. `request.intra_op` is not looked at.
 pub fn load(runtime: &dyn Runtime, request: &LoadRequest) -> Result<Servable> {
-    let load = |compute| runtime.load(&LoadRequest { compute, ..request.clone() }).map(Servable::new);
-    let alone = load(Compute::Caller)?;
-    if alone.session().compute() == Compute::SharedPool {
+    let load = |intra_op| runtime.load(&LoadRequest { intra_op, ..request.clone() }).map(Servable::new);
+    let alone = load(IntraOp::Caller)?;
+    if alone.session().intra_op() == IntraOp::SharedPool {
         return Ok(alone);
     }
     let times = measure(&alone);
@@ -39,7 +39,7 @@ pub fn load(runtime: &dyn Runtime, request: &LoadRequest) -> Result<Servable> {
         return Ok(alone);
     }
     // What is loaded already is good, whatever hinders another load.
-    let Ok(shared) = load(Compute::SharedPool) else { return Ok(alone) };
+    let Ok(shared) = load(IntraOp::SharedPool) else { return Ok(alone) };
     let keeps_up =
         !times.is_empty() && times.iter().zip(measure(&shared)).all(|(alone, shared)| is_near(alone, &shared));
     Ok(if keeps_up { alone } else { shared })
@@ -63,7 +63,7 @@ fn times(servable: &Servable, signature: &Signature) -> Option<Times> {
     if signature.inputs.is_empty() || signature.outputs.is_empty() {
         return None;
     }
-    let options = RunOptions { timeout: None, threading: Threading::Caller };
+    let options = RunOptions { timeout: None, inter_op: InterOp::Caller };
     let mut times = Times::default();
     for (at, rows) in ROWS.into_iter().enumerate() {
         if at > 0 && times[0] > SLOW {
@@ -115,7 +115,7 @@ mod tests {
 
     struct Model {
         defs: BTreeMap<String, SignatureDef>,
-        compute: Compute,
+        intra_op: IntraOp,
         millis: Millis,
         effects: bool,
     }
@@ -131,13 +131,13 @@ mod tests {
 
         fn load(&self, request: &LoadRequest) -> Result<Arc<dyn Session>> {
             self.loads.fetch_add(1, Ordering::Relaxed);
-            if self.fails_in_pool && request.compute == Compute::SharedPool {
+            if self.fails_in_pool && request.intra_op == IntraOp::SharedPool {
                 return Err(crate::ServingError::internal("no second load"));
             }
-            let compute = if self.only_shared { Compute::SharedPool } else { request.compute };
-            let millis = if compute == Compute::Caller { self.alone } else { self.shared };
+            let intra_op = if self.only_shared { IntraOp::SharedPool } else { request.intra_op };
+            let millis = if intra_op == IntraOp::Caller { self.alone } else { self.shared };
             let defs = fixture::signature_defs();
-            Ok(Arc::new(Model { defs, compute, millis, effects: self.effects }))
+            Ok(Arc::new(Model { defs, intra_op, millis, effects: self.effects }))
         }
     }
 
@@ -156,8 +156,8 @@ mod tests {
             Ok(vec![feeds[0].1.clone()])
         }
 
-        fn compute(&self) -> Compute {
-            self.compute
+        fn intra_op(&self) -> IntraOp {
+            self.intra_op
         }
 
         fn has_effects(&self, _: &str) -> bool {
@@ -166,46 +166,46 @@ mod tests {
     }
 
     /// Where the model computes, and how often it was loaded for that.
-    fn chosen(engine: &Engine) -> (Compute, usize) {
+    fn chosen(engine: &Engine) -> (IntraOp, usize) {
         let request = LoadRequest {
             path: PathBuf::new(),
             tags: Vec::new(),
             config_proto: Vec::new(),
             niceness: 0,
-            compute: Compute::SharedPool,
+            intra_op: IntraOp::SharedPool,
         };
         let servable = load(engine, &request).unwrap();
-        (servable.session().compute(), engine.loads.load(Ordering::Relaxed))
+        (servable.session().intra_op(), engine.loads.load(Ordering::Relaxed))
     }
 
     #[test]
     fn quick_models_and_those_that_keep_up_stay_in_their_threads() {
-        assert_eq!(chosen(&Engine::default()), (Compute::Caller, 1));
-        assert_eq!(chosen(&Engine { alone: [0, 5], shared: [0, 20], ..Engine::default() }), (Compute::Caller, 2));
+        assert_eq!(chosen(&Engine::default()), (IntraOp::Caller, 1));
+        assert_eq!(chosen(&Engine { alone: [0, 5], shared: [0, 20], ..Engine::default() }), (IntraOp::Caller, 2));
     }
 
     #[test]
     fn models_whose_single_runs_gain_by_the_pool_get_it() {
-        assert_eq!(chosen(&Engine { alone: [10, 10], shared: [2, 10], ..Engine::default() }), (Compute::SharedPool, 2));
-        assert_eq!(chosen(&Engine { alone: [0, 20], shared: [0, 4], ..Engine::default() }), (Compute::SharedPool, 2));
+        assert_eq!(chosen(&Engine { alone: [10, 10], shared: [2, 10], ..Engine::default() }), (IntraOp::SharedPool, 2));
+        assert_eq!(chosen(&Engine { alone: [0, 20], shared: [0, 4], ..Engine::default() }), (IntraOp::SharedPool, 2));
     }
 
     #[test]
     fn many_rows_of_a_slow_model_are_not_tried() {
         let minute = 60_000;
         let engine = Engine { alone: [30, minute], shared: [90, minute], ..Engine::default() };
-        assert_eq!(chosen(&engine), (Compute::Caller, 2));
+        assert_eq!(chosen(&engine), (IntraOp::Caller, 2));
     }
 
     #[test]
     fn a_model_that_is_loaded_stays_if_it_cannot_be_loaded_again() {
         let engine = Engine { alone: [10, 10], fails_in_pool: true, ..Engine::default() };
-        assert_eq!(chosen(&engine), (Compute::Caller, 2));
+        assert_eq!(chosen(&engine), (IntraOp::Caller, 2));
     }
 
     #[test]
     fn what_cannot_be_measured_or_chosen_is_left_to_the_pool() {
-        assert_eq!(chosen(&Engine { effects: true, ..Engine::default() }), (Compute::SharedPool, 2));
-        assert_eq!(chosen(&Engine { only_shared: true, ..Engine::default() }), (Compute::SharedPool, 1));
+        assert_eq!(chosen(&Engine { effects: true, ..Engine::default() }), (IntraOp::SharedPool, 2));
+        assert_eq!(chosen(&Engine { only_shared: true, ..Engine::default() }), (IntraOp::SharedPool, 1));
     }
 }

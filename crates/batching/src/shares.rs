@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Whose turn it is: items that wait, by group (model) and priority.
+//!
+//! The most urgent priority goes first, unless it leaves the others nothing, see [`Turns`]. The groups' shares are of
+//! measured run time: each has a clock that runs at the time its jobs took divided by its weight, and the one furthest
+//! behind goes next. Unlike rounds with a quantum (deficit round robin) that needs no idea of how long a job will take,
+//! and a group that was idle for long has nothing saved up.
+//!
+//! Pure: it is told the time, holds no lock and starts nothing.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::priority::{Priority, Turns};
+use crate::source::{Entry, Job};
+
+/// Idle groups are forgotten once there are more than this.
+const REMEMBERED_GROUPS: usize = 256;
+
+/// What a thread takes.
+pub(crate) enum Item {
+    Run(Job),
+    /// A source to ask for work.
+    Ask(Arc<Entry>),
+}
+
+/// An item that was taken out to be run.
+pub(crate) struct Turn {
+    pub(crate) group: Arc<str>,
+    pub(crate) priority: Priority,
+    /// What the group was charged in advance.
+    pub(crate) charged: f64,
+    pub(crate) item: Item,
+}
+
+/// Items that wait, and who is to be served next.
+pub(crate) struct Shares {
+    weights: HashMap<Arc<str>, f64>,
+    /// Jobs of each group that may run at once.
+    group_limit: usize,
+    groups: HashMap<Arc<str>, Group>,
+    /// Items that wait, by priority.
+    waiting: [usize; 3],
+    /// Sources whose work waits for their own jobs to end. They are passed over as well.
+    busy: [usize; 3],
+    turns: Turns,
+    /// The clock of the group that was last served: where one that was idle joins.
+    clock: f64,
+}
+
+struct Group {
+    items: [VecDeque<Item>; 3],
+    clock: f64,
+    weight: f64,
+    running: usize,
+    /// Seconds that its jobs took lately.
+    usual: f64,
+}
+
+impl Shares {
+    /// Groups without a weight have 1.
+    pub(crate) fn new(weights: HashMap<Arc<str>, f64>, group_limit: usize) -> Self {
+        let (groups, turns) = (HashMap::new(), Turns::default());
+        Shares { weights, group_limit: group_limit.max(1), groups, waiting: [0; 3], busy: [0; 3], turns, clock: 0.0 }
+    }
+
+    /// Items that wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.iter().sum()
+    }
+
+    /// Whether one of a group's items may run beside those of it that run.
+    pub(crate) fn has_room(&self, group: &str) -> bool {
+        self.groups.get(group).is_some_and(|group| group.running < self.group_limit)
+    }
+
+    /// Whether an item that waits may run.
+    pub(crate) fn has_work(&self) -> bool {
+        let has_items = |group: &Group| group.items.iter().any(|items| !items.is_empty());
+        self.groups.values().any(|group| group.running < self.group_limit && has_items(group))
+    }
+
+    pub(crate) fn push(&mut self, group: &Arc<str>, priority: Priority, item: Item) {
+        let (clock, weights) = (self.clock, &self.weights);
+        let group = match self.groups.get_mut(group) {
+            Some(group) => group,
+            None => self.groups.entry(Arc::clone(group)).or_insert_with_key(|name| Group::new(weights, name)),
+        };
+        if group.is_idle() {
+            group.clock = group.clock.max(clock);
+        }
+        if let Item::Ask(entry) = &item {
+            self.busy[priority as usize] -= usize::from(entry.set_busy(priority, false));
+        }
+        group.items[priority as usize].push_back(item);
+        self.waiting[priority as usize] += 1;
+    }
+
+    /// The next item: of the most urgent priority that may run, of the group that is furthest behind.
+    pub(crate) fn next(&mut self, now: Instant) -> Option<Turn> {
+        if self.waiting == [0; 3] {
+            return None;
+        }
+        let order = self.turns.order([0, 1, 2].map(|level| self.waiting[level] + self.busy[level] > 0), now);
+        let limit = self.group_limit;
+        let found = order.into_iter().find_map(|priority| {
+            let may_run = |group: &Group| group.running < limit && !group.items[priority as usize].is_empty();
+            let waits = self.groups.iter().filter(|(_, group)| may_run(group));
+            let (name, _) = waits.min_by(|(_, a), (_, b)| a.clock.total_cmp(&b.clock))?;
+            Some((priority, Arc::clone(name)))
+        });
+        let (priority, name) = found?;
+        let group = self.groups.get_mut(&name)?;
+        let item = group.items[priority as usize].pop_front()?;
+        self.waiting[priority as usize] -= 1;
+        self.clock = group.clock;
+        let charged = group.usual / group.weight;
+        group.clock += charged;
+        group.running += 1;
+        Some(Turn { group: name, priority, charged, item })
+    }
+
+    /// Replaces what a group was charged in advance by what its job took.
+    pub(crate) fn charge(&mut self, name: &str, priority: Priority, charged: f64, took: Duration) {
+        self.turns.had(priority, took);
+        let Some(group) = self.groups.get_mut(name) else { return };
+        let took = took.as_secs_f64();
+        group.clock += took / group.weight - charged;
+        group.usual += (took - group.usual) / 8.0;
+        group.running -= 1;
+        self.forget_idle_groups();
+    }
+
+    /// Gives back what a group was charged in advance: there was no job.
+    pub(crate) fn refund(&mut self, name: &str, charged: f64) {
+        let Some(group) = self.groups.get_mut(name) else { return };
+        group.clock -= charged;
+        group.running -= 1;
+        self.forget_idle_groups();
+    }
+
+    /// A source has work of a priority that waits for its own jobs to end.
+    pub(crate) fn set_busy(&mut self, entry: &Entry, priority: Priority) {
+        self.busy[priority as usize] += usize::from(!entry.set_busy(priority, true));
+    }
+
+    /// Takes out all that waits.
+    pub(crate) fn clear(&mut self) -> Vec<Item> {
+        self.waiting = [0; 3];
+        std::mem::take(&mut self.groups).into_values().flat_map(|group| group.items).flatten().collect()
+    }
+
+    fn forget_idle_groups(&mut self) {
+        if self.groups.len() > REMEMBERED_GROUPS {
+            let clock = self.clock;
+            self.groups.retain(|_, group| !group.is_idle() || group.clock > clock);
+        }
+    }
+}
+
+impl Group {
+    fn new(weights: &HashMap<Arc<str>, f64>, name: &str) -> Self {
+        let weight = weights.get(name).copied().filter(|weight| *weight > 0.0).unwrap_or(1.0);
+        Group { items: Default::default(), clock: 0.0, weight, running: 0, usual: 0.0 }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.running == 0 && self.items.iter().all(VecDeque::is_empty)
+    }
+}
