@@ -333,7 +333,7 @@ def convolutions(folder: Path) -> None:
         return tf.nn.conv1d(x, module.kernel[0], 1, "VALID")
 
     def transposed(x: Any, sizes: Any) -> Any:
-        return tf.nn.conv2d_transpose(x, module.kernel, sizes, 1, "VALID")
+        return tf.nn.conv2d_transpose(x, module.kernel, tf.cast(sizes, tf.int32), 1, "VALID")
 
     def scattered(x: Any, at: Any) -> Any:
         return tf.tensor_scatter_nd_add(x, at, tf.ones([1, 1]))
@@ -341,7 +341,8 @@ def convolutions(folder: Path) -> None:
     def serve(compute: Callable[..., Any], *inputs: Any) -> Any:
         return tf.function(lambda *values: {"y": compute(*values)}, input_signature=inputs)
 
-    sizes = tf.TensorSpec([4], tf.int64, name="sizes")
+    sizes, at = tf.TensorSpec([4], tf.int64, name="sizes"), tf.TensorSpec([1, 1], tf.int64, name="at")
+    column = tf.TensorSpec([None, 1], tf.float32, name="x")
     signatures = {
         "convolve": serve(convolve, *images),
         "nested": serve(tf.function(tf.function(convolve)), *images),
@@ -349,10 +350,8 @@ def convolutions(folder: Path) -> None:
         "looped": serve(looped, *images),
         "branched": serve(branched, *images),
         "flat": serve(flat, tf.TensorSpec([None, None, 1], tf.float32, name="x")),
-        "transposed": serve(lambda x, sizes: transposed(x, tf.cast(sizes, tf.int32)), *images, sizes),
-        "scattered": serve(
-            scattered, tf.TensorSpec([None, 1], tf.float32, name="x"), tf.TensorSpec([1, 1], tf.int64, name="at")
-        ),
+        "transposed": serve(transposed, *images, sizes),
+        "scattered": serve(scattered, column, at),
     }
     for name, function in signatures.items():
         setattr(module, name, function)
@@ -376,7 +375,7 @@ def graph_convolutions(folder: Path) -> None:
         )[0]
         v1.enable_control_flow_v2()
         outputs = {"second": second, "first": first, "loop": loop, "size": tf.size(x)}
-        return {name: signature({"x": x}, {"y": output}) for name, output in outputs.items()}
+        return {name: signature({"x": x}, {"y": y}) for name, y in outputs.items()}
 
     export_graph(folder, build)
 

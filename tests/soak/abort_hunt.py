@@ -73,7 +73,7 @@ class Death:
 
 @dataclass
 class Findings:
-    """What came of a hunt."""
+    """The outcome of a hunt."""
 
     graphs: int = 0
     requests: int = 0

@@ -95,7 +95,7 @@ const RANDOM: [&str; 10] = [
     "TruncatedNormal",
 ];
 
-/// Ops of which TensorFlow does not say that they end the process, wait for other runs, or call Python.
+/// Ops that end the process, wait for other runs or call Python, without being called stateful.
 const UNDECLARED: [&str; 6] = ["Abort", "Batch", "BatchFunction", "PyFuncStateless", "Unbatch", "UnbatchGrad"];
 
 /// Whether any of these nodes does more than compute.

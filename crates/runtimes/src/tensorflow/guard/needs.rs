@@ -23,6 +23,8 @@ pub(super) enum Need {
     /// The first input is a list of steps from 0 on, each at least the one before, up to a dimension of the second; there is
     /// one more of them than the third has in that dimension.
     Steps(usize, usize, usize, usize),
+    /// Two inputs agree in a dimension, or in a size that one of them lists.
+    SameSize(usize, usize, usize),
     /// Each element of the first input is the place of an element of the second.
     Index(usize, usize),
     /// The last input parts the rows of this one: a row's number for each, or where each row begins and the last one ends.
@@ -35,7 +37,7 @@ pub(super) enum Need {
     Within(usize, usize),
     /// No element of an input is infinite or not a number, nor above 1e9.
     Finite(usize),
-    /// TensorFlow's own shape function accepts the inputs, of which it sees the small lists of whole numbers.
+    /// TensorFlow's own shape function accepts the inputs; it sees the values of short lists of whole numbers.
     Shapes,
 }
 
@@ -69,7 +71,7 @@ pub(super) fn lacks(need: Need, inputs: &[Value]) -> Option<String> {
                 .then(|| says(at, input(at), &format!("must be {rank}-dimensional, as input {other}")))
         }
         Need::Steps(at, of, output, dim) => {
-            let size = |at: usize| input(at).and_then(|value| value.dims.get(dim)).copied().unwrap_or(0);
+            let size = |at: usize| input(at).map_or(0, |value| size_of(value, dim));
             let steps = input(at)?.integers();
             let is_right = steps.first().is_some_and(|&first| first >= 0)
                 && steps.is_sorted()
@@ -77,6 +79,11 @@ pub(super) fn lacks(need: Need, inputs: &[Value]) -> Option<String> {
                 && steps.len() as i64 == size(output) + 1;
             (!is_right)
                 .then(|| says(at, input(at), &format!("must be steps up to {} for {} outputs", size(of), size(output))))
+        }
+        Need::SameSize(at, other, dim) => {
+            let size = size_of(input(other)?, dim);
+            let must = || format!("must have {size} in dimension {dim}, as input {other}");
+            (size_of(input(at)?, dim) != size).then(|| says(at, input(at), &must()))
         }
         Need::Index(at, of) => {
             let places = 0..input(of)?.elements();
@@ -110,6 +117,14 @@ pub(super) fn lacks(need: Need, inputs: &[Value]) -> Option<String> {
         }
         Need::Shapes => None,
     }
+}
+
+/// A dimension of an input, or the size in a list of dimensions.
+fn size_of(value: &Value, dim: usize) -> i64 {
+    if value.is_integer() && value.dims.len() == 1 {
+        return value.integers().get(dim).copied().unwrap_or(0);
+    }
+    value.dims.get(dim).copied().unwrap_or(0)
 }
 
 fn wrong_rank(at: usize, value: &Value, rank: usize) -> Option<String> {

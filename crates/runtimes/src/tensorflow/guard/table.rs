@@ -3,7 +3,8 @@
 //! fuzzer (`make soak SUITE=aborts`); reports of users are named where there are any.
 
 use super::needs::Need::{
-    self, AtLeast, AtMost, Finite, Index, One, Parts, Rank, SameRank, Shapes, Sizes, Steps, Volume, Windows, Within,
+    self, AtLeast, AtMost, Finite, Index, One, Parts, Rank, SameRank, SameSize, Shapes, Sizes, Steps, Volume, Windows,
+    Within,
 };
 
 /// Ops that only need ranks, which follow from the graph for all but the first of a network: the inputs with their ranks.
@@ -27,11 +28,26 @@ const LONGEST: i64 = 1 << 24;
 const INPUT_2D: &[Need] = &[Sizes(0, 4), Rank(1, 4), Rank(2, 4), Shapes];
 const FILTER_2D: &[Need] = &[Rank(0, 4), Sizes(1, 4), Rank(2, 4), Shapes];
 const SCATTER: &[Need] = &[Shapes];
+const FRACTIONAL_MAX: &[Need] = &[
+    Rank(0, 4),
+    Rank(1, 4),
+    Rank(2, 4),
+    SameSize(1, 0, 0),
+    SameSize(1, 0, 3),
+    SameSize(2, 1, 0),
+    SameSize(2, 1, 1),
+    SameSize(2, 1, 2),
+    SameSize(2, 1, 3),
+    Steps(3, 0, 1, 1),
+    Steps(4, 0, 1, 2),
+];
+const FRACTIONAL_AVERAGE: &[Need] =
+    &[Sizes(0, 4), Rank(1, 4), SameSize(1, 0, 0), SameSize(1, 0, 3), Steps(2, 0, 1, 1), Steps(3, 0, 1, 2)];
 const SCALES: &[Need] = &[Shapes];
 const LSTM: &[Need] = &[Rank(1, 3), Rank(2, 2), Rank(3, 2), Rank(4, 2), Within(0, 1), Shapes];
 
 /// Ops that are looked at in full each time they run, as no network for requests has many.
-const NEEDS: [(&str, &[Need]); 51] = [
+const NEEDS: [(&str, &[Need]); 54] = [
     ("Conv2DBackpropInput", INPUT_2D),
     ("Conv2DBackpropFilter", FILTER_2D),
     ("DepthwiseConv2dNativeBackpropInput", INPUT_2D),
@@ -73,8 +89,11 @@ const NEEDS: [(&str, &[Need]); 51] = [
         "CombinedNonMaxSuppression",
         &[Rank(0, 4), Rank(1, 3), One(2), AtMost(2, LONGEST), One(3), AtMost(3, LONGEST), Shapes],
     ),
-    ("FractionalMaxPoolGrad", &[Rank(0, 4), Rank(1, 4), Rank(2, 4), Steps(3, 0, 1, 1), Steps(4, 0, 1, 2), Shapes]),
-    ("FractionalAvgPoolGrad", &[Sizes(0, 4), Rank(1, 4), AtLeast(2, 0), AtLeast(3, 0), Shapes]),
+    ("FractionalMaxPoolGrad", FRACTIONAL_MAX),
+    ("FractionalAvgPoolGrad", FRACTIONAL_AVERAGE),
+    ("RaggedGather", &[Shapes]),
+    ("NonMaxSuppressionV4", &[One(2), AtMost(2, LONGEST)]),
+    ("NonMaxSuppressionV5", &[One(2), AtMost(2, LONGEST)]),
     ("IRFFT", &[AtLeast(1, 1), Shapes]),
     ("IRFFT2D", &[AtLeast(1, 1), Shapes]),
     ("IRFFT3D", &[AtLeast(1, 1), Shapes]),
