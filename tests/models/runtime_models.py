@@ -342,7 +342,6 @@ def convolutions(folder: Path) -> None:
         return tf.function(lambda *values: {"y": compute(*values)}, input_signature=inputs)
 
     sizes, at = tf.TensorSpec([4], tf.int64, name="sizes"), tf.TensorSpec([1, 1], tf.int64, name="at")
-    column = tf.TensorSpec([None, 1], tf.float32, name="x")
     signatures = {
         "convolve": serve(convolve, *images),
         "nested": serve(tf.function(tf.function(convolve)), *images),
@@ -351,7 +350,7 @@ def convolutions(folder: Path) -> None:
         "branched": serve(branched, *images),
         "flat": serve(flat, tf.TensorSpec([None, None, 1], tf.float32, name="x")),
         "transposed": serve(transposed, *images, sizes),
-        "scattered": serve(scattered, column, at),
+        "scattered": serve(scattered, tf.TensorSpec([None, 1], tf.float32, name="x"), at),
     }
     for name, function in signatures.items():
         setattr(module, name, function)
