@@ -41,6 +41,8 @@ pub(super) struct SavedModelSession {
     own_pool: Option<OwnPool>,
     harmless: Harmless,
     warnings: Vec<String>,
+    /// Tensors without elements may have any dimensions.
+    takes_any_empty: bool,
     /// Results must be copied, because a later run may write into their memory.
     copy_results: bool,
     /// Completes the error texts of the single-threaded executor.
@@ -98,6 +100,7 @@ impl SavedModelSession {
         let handles = Handles::new(&graph, metagraph::tensor_names(&meta_graph.signature_def));
         let run_times = RunTimes::of(&meta_graph);
         let harmless = made_up::harmless(&meta_graph, &registry);
+        let takes_any_empty = guard::takes_any_empty(&meta_graph);
         let signature_defs = meta_graph.signature_def;
         let copy_results = graph.changes_results();
         let explainer = None;
@@ -111,6 +114,7 @@ impl SavedModelSession {
             own_pool,
             harmless,
             warnings,
+            takes_any_empty,
             copy_results,
             explainer,
             _reclaim,
@@ -231,6 +235,9 @@ impl SavedModelSession {
         let mut values = TensorList::empty(functions, 0);
         for (handle, value) in feeds {
             inputs.push(handles.get(*handle)?.as_output());
+            if !self.takes_any_empty {
+                tensor::check_empty(value.shape())?;
+            }
             values.push(tensor::feed(functions, value)?);
         }
         let mut outputs = Ports::with_capacity(fetches.len());

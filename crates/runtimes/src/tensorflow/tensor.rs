@@ -97,7 +97,7 @@ impl Drop for OwnedTensor {
 ///
 /// INVALID_ARGUMENT for types and shapes that TensorFlow cannot take, INTERNAL if the elements do not fit the shape.
 pub(super) fn feed(functions: &'static Functions, tensor: &Tensor) -> Result<OwnedTensor> {
-    check_shape(tensor.shape())?;
+    check_rank(tensor.shape())?;
     match (tensor.dtype(), tensor.data()) {
         (DataType::String, TensorData::Strings(elements)) => feed_strings(functions, tensor, &**elements),
         (dtype, TensorData::Plain(bytes)) if dtype.size() > 0 => feed_bytes(functions, tensor, bytes),
@@ -108,11 +108,15 @@ pub(super) fn feed(functions: &'static Functions, tensor: &Tensor) -> Result<Own
     }
 }
 
-fn check_shape(shape: &Shape) -> Result<()> {
-    if shape.rank() > MAX_RANK {
-        let text = format!("A tensor of {} dimensions cannot be fed", shape.rank());
-        return Err(ServingError::invalid_argument(text));
+fn check_rank(shape: &Shape) -> Result<()> {
+    if shape.rank() <= MAX_RANK {
+        return Ok(());
     }
+    Err(ServingError::invalid_argument(format!("A tensor of {} dimensions cannot be fed", shape.rank())))
+}
+
+/// INVALID_ARGUMENT for a tensor without elements that has a dimension which kernels do not expect.
+pub(super) fn check_empty(shape: &Shape) -> Result<()> {
     if shape.num_elements() == 0 && shape.dims().iter().any(|&dim| dim > MAX_EMPTY_DIM) {
         let text = format!("A tensor without elements cannot be fed with a dimension above {MAX_EMPTY_DIM}: {shape}");
         return Err(ServingError::invalid_argument(text));

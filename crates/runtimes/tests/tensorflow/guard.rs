@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Kernels that would end the process are not reached by inputs that they cannot take.
 
+use tensorserve_runtimes::Session;
 use tensorserve_tensors::{Code, Tensor};
 
 use crate::fixture::{float_values, floats, int64s, load, run, run_one};
@@ -27,32 +28,34 @@ pub(crate) fn right_shapes_compute() {
     assert_eq!(float_values(&run_one(&*session, "scattered", &inputs, "y")), [1.0, 2.0]);
 }
 
-fn check_refused(model: &str, key: &str, inputs: &[(&str, Tensor)], text: &str) {
-    let error = run(&*load(model), key, inputs, &["y"]).expect_err(key);
+fn check_refused(session: &dyn Session, key: &str, inputs: &[(&str, Tensor)], text: &str) {
+    let error = run(session, key, inputs, &["y"]).expect_err(key);
     assert_eq!(error.code, Code::InvalidArgument, "{key}: {error}");
     assert!(error.message.contains(text), "{key}: {error}");
 }
 
 pub(crate) fn wrong_ranks_are_refused_wherever_the_kernel_stands() {
+    let session = load("convolutions");
     for key in PLACES {
-        for dims in [&[3, 3, 1][..], &[3], &[], &[1, 1, 3, 3, 1], &[0, 3]] {
-            check_refused("convolutions", key, &[("x", ones(dims))], "must be 4-dimensional");
+        for dims in [&[3, 3, 1][..], &[3], &[], &[1, 1, 3, 3, 1], &[2, 3]] {
+            check_refused(&*session, key, &[("x", ones(dims))], "must be 4-dimensional");
         }
     }
     for dims in [&[3, 1][..], &[3], &[1, 1, 3, 1]] {
-        check_refused("convolutions", "flat", &[("x", ones(dims))], "must be 3-dimensional");
+        check_refused(&*session, "flat", &[("x", ones(dims))], "must be 3-dimensional");
     }
 }
 
 pub(crate) fn sizes_that_come_from_a_request_are_checked() {
+    let session = load("convolutions");
     for sizes in [&[1, -1, -1, 1][..], &[1, 2, 2], &[], &[1, 1 << 31, 2, 1], &[1, 2, 2, 1, 1]] {
         let sizes = int64s(&[sizes.len() as i64], sizes);
-        check_refused("convolutions", "transposed", &[("x", ones(&[1, 1, 1, 1])), ("sizes", sizes)], "Conv2D");
+        check_refused(&*session, "transposed", &[("x", ones(&[1, 1, 1, 1])), ("sizes", sizes)], "Conv2D");
     }
     let inputs = [("x", ones(&[1, 1, 1])), ("sizes", int64s(&[4], &[1, 2, 2, 1]))];
-    check_refused("convolutions", "transposed", &inputs, "must be 4-dimensional");
+    check_refused(&*session, "transposed", &inputs, "must be 4-dimensional");
     let inputs = [("x", ones(&[2, 1])), ("at", int64s(&[2, 1, 1], &[0, 1]))];
-    check_refused("convolutions", "scattered", &inputs, "TensorScatterAdd");
+    check_refused(&*session, "scattered", &inputs, "TensorScatterAdd");
 }
 
 pub(crate) fn graphs_of_tensorflow_1_are_guarded() {
@@ -60,7 +63,7 @@ pub(crate) fn graphs_of_tensorflow_1_are_guarded() {
     for (key, expected) in [("first", 4.0), ("second", 16.0), ("loop", 16.0)] {
         let y = run_one(&*session, key, &[("x", ones(&[1, 3, 3, 1]))], "y");
         assert_eq!(float_values(&y)[0], expected, "{key}");
-        check_refused("graph_convolutions", key, &[("x", ones(&[3, 3, 1]))], "must be 4-dimensional");
+        check_refused(&*session, key, &[("x", ones(&[3, 3, 1]))], "must be 4-dimensional");
     }
 }
 

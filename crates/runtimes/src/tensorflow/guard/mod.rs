@@ -17,8 +17,9 @@ use tensorserve_tensors::{Result, ServingError};
 
 use super::functions::{Functions, TfBuffer, TfOutput};
 use super::graph::Graph;
-use super::metagraph::MetaGraph;
+use super::metagraph::{MetaGraph, Node};
 use super::op_registry::OpRegistry;
+use super::reach::{Index, Scope};
 use super::status::Status;
 pub(super) use c_api::GuardFunctions;
 use rewrite::Copies;
@@ -38,6 +39,18 @@ const PREFIX: &str = "tensorserve_guard";
 /// The name of a node's copy.
 pub(super) fn name_of(node: &str) -> String {
     format!("{PREFIX}/{node}")
+}
+
+/// Whether tensors without elements do no harm in any dimensions: whatever the signatures need does no more than hand
+/// values on and compute element by element. Other kernels reserve memory by a dimension, or multiply them.
+pub(super) fn takes_any_empty(meta_graph: &MetaGraph) -> bool {
+    let Some(graph) = &meta_graph.graph else { return false };
+    let index = Index::new(graph);
+    let copes = |node: &&Node| table::TAKES_ANY_EMPTY.contains(&node.op.as_str()) || index.is_function(&node.op);
+    meta_graph
+        .signature_def
+        .values()
+        .all(|def| index.needed(def).iter().flat_map(Scope::values).all(|node| copes(node)))
 }
 
 /// Adds guarded copies of nodes to a graph that a session was loaded into. Gives the names of those that have one; the

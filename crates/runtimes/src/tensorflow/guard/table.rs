@@ -112,6 +112,34 @@ pub(super) const FUSED_PRODUCT: &str = "BatchMatMulV2";
 pub(super) const FUSED_WITH: &str = "Mul";
 pub(super) const FUSED_NEEDS: &[Need] = &[SameRank(0, 1)];
 
+/// Ops that take tensors without elements in any dimensions.
+pub(super) const TAKES_ANY_EMPTY: [&str; 24] = [
+    "Add",
+    "AddV2",
+    "Cast",
+    "Const",
+    "Identity",
+    "IdentityN",
+    "Mul",
+    "Neg",
+    "NoOp",
+    "PartitionedCall",
+    "Placeholder",
+    "PlaceholderWithDefault",
+    "Rank",
+    "ReadVariableOp",
+    "RealDiv",
+    "Relu",
+    "Shape",
+    "Size",
+    "StatefulPartitionedCall",
+    "StopGradient",
+    "Sub",
+    "VarHandleOp",
+    "Variable",
+    "VariableV2",
+];
+
 /// Whether a graph with this op has to be looked at.
 pub(super) fn has(op: &str) -> bool {
     !ranks(op).is_empty() || !needs(op).is_empty() || op == FUSED_PRODUCT
