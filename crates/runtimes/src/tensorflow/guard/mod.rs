@@ -47,10 +47,7 @@ pub(super) fn takes_any_empty(meta_graph: &MetaGraph) -> bool {
     let Some(graph) = &meta_graph.graph else { return false };
     let index = Index::new(graph);
     let copes = |node: &&Node| table::TAKES_ANY_EMPTY.contains(&node.op.as_str()) || index.is_function(&node.op);
-    meta_graph
-        .signature_def
-        .values()
-        .all(|def| index.needed(def).iter().flat_map(Scope::values).all(|node| copes(node)))
+    meta_graph.signature_def.values().all(|def| index.needed(def).iter().flat_map(Scope::values).all(copes))
 }
 
 /// Adds guarded copies of nodes to a graph that a session was loaded into. Gives the names of those that have one; the
