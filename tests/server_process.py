@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A real `tensorserve serve` process, started on free ports."""
 
+import os
 import shutil
 import signal
 import socket
@@ -11,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+
+import psutil
 
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
@@ -88,6 +91,12 @@ class ServerProcess:
         return self.process.pid
 
     @property
+    def serving_pid(self) -> int:
+        """The process that answers: the child of the supervisor, if there is one."""
+        children = psutil.Process(self.pid).children()
+        return int(children[0].pid) if children else self.pid
+
+    @property
     def is_running(self) -> bool:
         return self.process is not None and self.process.poll() is None
 
@@ -101,7 +110,8 @@ class ServerProcess:
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
                 cwd=self.working_directory,
-                env=None if self.environment is None else dict(self.environment),
+                # What one server holds against a model is nothing to the next.
+                env={"XDG_STATE_HOME": f"{self.log_path}.state", **(self.environment or os.environ)},
             )
 
     def wait_ready(self, seconds: float = START_SECONDS) -> None:

@@ -19,6 +19,9 @@ static POST: LazyLock<Regex> = LazyLock::new(|| {
 static GET: LazyLock<Regex> =
     LazyLock::new(|| anchored(r"/v1/models(?:/([^/:]+))?(?:/versions/([0-9]+)|/labels/([^/:]+))?(?:/(metadata))?"));
 
+static READY: LazyLock<Regex> =
+    LazyLock::new(|| anchored("/v1/models/([^/:]+)(?-i:/ready)"));
+
 fn anchored(grammar: &str) -> Regex {
     Regex::new(&format!("(?is-u:^{grammar}$)").replace("-u", "")).expect("the grammar is a regular expression")
 }
@@ -55,6 +58,12 @@ fn reference<'a>(method: &Method, path: &'a str) -> Option<Route<'a>> {
         (&Method::GET, "openapi.json") => return Some(Route::OpenApi),
         (&Method::GET, "docs") => return Some(Route::Docs),
         _ => {}
+    }
+    if *method == Method::GET
+        && let Some(found) = READY.captures(path)
+    {
+        let name = percent_decode_str(found.get(1)?.as_str()).decode_utf8_lossy();
+        return Some(Route::Ready(ModelSpec { name, ..ModelSpec::default() }));
     }
     match *method {
         Method::GET => {

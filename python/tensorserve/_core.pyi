@@ -16,6 +16,8 @@ __all__ = [
     "TfRecordReader",
     "__version__",
     "descriptor_set",
+    "open_attribution_page",
+    "release_watched",
     "take_log_lines",
     "tfrecords",
 ]
@@ -28,6 +30,21 @@ class ServingError(Exception):
 
 def descriptor_set() -> bytes:
     """The serialized `FileDescriptorSet` of every definition in `proto/`."""
+
+def open_attribution_page(descriptor: int, watched: list[tuple[str, str, list[int], str | None]]) -> None:
+    """From now on loads and runs are said in this memory, and so are signals that end the process; once a process.
+
+    Args:
+        descriptor: The memory, as large as `supervisor.attribution.PAGE_BYTES`; it belongs to this function.
+        watched: Version's directory, signature, and shapes (each input's rank, then its dimensions) of runs during
+            which the process died: with a text they are refused with it, else they run alone until they have succeeded.
+
+    Raises:
+        OSError: The memory is no such page.
+    """
+
+def release_watched(path: str) -> None:
+    """Runs of the version in this directory are not watched any more."""
 
 def take_log_lines(timeout_seconds: float) -> tuple[list[tuple[int, str]], int]:
     """What the data plane of this process has to say to the log: levels of `logging`, texts, and how many were dropped.
@@ -222,6 +239,7 @@ class DataPlane:
         max_in_flight: int = 0,
         max_in_flight_per_model: int = 0,
         metrics_path: str | None = None,
+        all_ready: bool = False,
     ) -> DataPlane:
         """0 threads means: chosen from the CPUs this process may use.
 
@@ -231,7 +249,8 @@ class DataPlane:
         `batch_threads` are the number and the name of threads for batches alone; without them batches share those of
         other runs. `model_weights` are the models' shares of execution time under load, 1 for those that it does
         not name. More requests at once than `max_in_flight` or, for one model, `max_in_flight_per_model` are
-        UNAVAILABLE; 0 means no limit. HTTP requests for `metrics_path` are answered with the metrics.
+        UNAVAILABLE; 0 means no limit. HTTP requests for `metrics_path` are answered with the metrics. Probes are told
+        that the server is ready once one model answers, or with `all_ready` once each does.
         """
     def publish(self, model: str, version: int, servable: Servable) -> None:
         """Makes a version answer requests at once. Replaces a version of the same number."""
@@ -253,6 +272,14 @@ class DataPlane:
         """Counts a warm-up with this number of recorded requests; `status` is OK or the text of the error."""
     def withdraw(self, model: str) -> None:
         """Health does not depend on this model any more, until one of its versions starts."""
+    def set_configured(self, models: set[str]) -> None:
+        """The models that should answer: the complete list, for probes."""
+    def set_load_bytes(self, model: str, version: int, size: int) -> None:
+        """How large the files of a version are that loads, in bytes, for probes."""
+    def started(self) -> None:
+        """The first attempts to load the models are over; before that probes are told that it is not ready."""
+    def leave(self) -> None:
+        """From now on probes are told to send no more requests. Those that come are answered until `shutdown`."""
     def set_control_plane(self, control: _ControlPlane) -> None:
         """Who answers config reloads and admin requests, until `shutdown`. Without one they are refused."""
     @property
@@ -270,8 +297,14 @@ class DataPlane:
         """Answers gRPC on a socket that listens, TCP or UNIX, and owns it from now on. Raises OSError."""
     def serve_rest(self, descriptor: int) -> None:
         """The same for HTTP."""
-    def shutdown(self, drain_seconds: float) -> bool:
-        """Refuses new connections, lets requests in flight finish, then stops. False if some were cut off."""
+    def serve_health(self, descriptor: int) -> None:
+        """Answers probes alone on such a socket, over HTTP without TLS. Raises OSError."""
+    def shutdown(self, drain_seconds: float, idle_seconds: float = 0.0) -> bool:
+        """Refuses new connections, lets requests in flight finish, then stops. False if some were cut off.
+
+        HTTP/1 connections without a request stay for `idle_seconds`, so that none is cut off while its client sends
+        one; its answer tells the client to come back over another connection.
+        """
 
 @final
 class RequestLog:

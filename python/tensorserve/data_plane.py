@@ -32,6 +32,18 @@ class DataPlane(ServableTable["Servable"], Protocol):
     def withdraw(self, model: str, /) -> None:
         """A model is not configured any more; health does not depend on it."""
 
+    def set_configured(self, models: set[str], /) -> None:
+        """The models that should answer: the complete list, for probes."""
+
+    def set_load_bytes(self, model: str, version: int, size: int, /) -> None:
+        """How large the files of a version are that loads, for probes."""
+
+    def started(self) -> None:
+        """The first attempts to load the models are over."""
+
+    def leave(self) -> None:
+        """From now on probes are told to send no more requests."""
+
     def set_control_plane(self, control: ControlPlane, /) -> None:
         """Who answers config reloads and admin requests until the shutdown."""
 
@@ -51,8 +63,14 @@ class DataPlane(ServableTable["Servable"], Protocol):
     def serve_rest(self, descriptor: int, /) -> None:
         """The same for HTTP."""
 
-    def shutdown(self, drain_seconds: float, /) -> bool:
-        """Refuses new connections, lets requests in flight finish, then stops. False if some were cut off."""
+    def serve_health(self, descriptor: int, /) -> None:
+        """Answers probes alone on such a socket, over HTTP without TLS. Raises OSError."""
+
+    def shutdown(self, drain_seconds: float, idle_seconds: float = 0.0, /) -> bool:
+        """Refuses new connections, lets requests in flight finish, then stops. False if some were cut off.
+
+        HTTP/1 connections without a request stay for `idle_seconds`, so that none is cut off while its client sends.
+        """
 
 
 def open_data_plane(options: ServerOptions) -> DataPlane:
@@ -77,4 +95,5 @@ def open_data_plane(options: ServerOptions) -> DataPlane:
         max_in_flight=options.max_in_flight,
         max_in_flight_per_model=options.max_in_flight_per_model,
         metrics_path=metrics_path(options),
+        all_ready=options.readiness == "all",
     )

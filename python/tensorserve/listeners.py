@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 _BACKLOG = 1024
 _EVERY_IPV4, _EVERY_IPV6 = "0.0.0.0", "::"
 _GRPC = ("grpc", "grpc_socket")
+_HEALTH = "health"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Endpoints:
         grpc_socket_path: UNIX socket for gRPC; empty disables it.
         rest_socket_path: The same for HTTP/REST.
         host: Address to listen on; empty means every one.
+        health_port: Where probes alone are answered; None disables it, 0 means any free port.
     """
 
     grpc_port: int | None
@@ -41,6 +43,7 @@ class Endpoints:
     grpc_socket_path: str = ""
     rest_socket_path: str = ""
     host: str = ""
+    health_port: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,7 @@ def check_endpoints(endpoints: Endpoints) -> None:
             Code.INVALID_ARGUMENT,
             "At least one of server_options.grpc_port or server_options.grpc_socket_path must be set.",
         )
-    for port in (endpoints.grpc_port, endpoints.rest_port):
+    for port in (endpoints.grpc_port, endpoints.rest_port, endpoints.health_port):
         if port is not None and not 0 <= port <= 65535:
             raise ServingError(Code.INVALID_ARGUMENT, f"A port must be between 0 and 65535; got {port}.")
 
@@ -72,7 +75,7 @@ class _Listener:
     """One bound socket.
 
     Attributes:
-        name: `grpc`, `rest`, `grpc_socket` or `rest_socket`.
+        name: `grpc`, `rest`, `grpc_socket`, `rest_socket` or `health`.
         host: How log and errors name its host; of a UNIX socket its path.
         socket: The socket.
         path: Keeps the path of a UNIX socket, if it is this server's.
@@ -98,15 +101,18 @@ class _Listener:
         self.socket.listen(_BACKLOG)
         if self.path is not None:
             self.path.take()
-        serve = data_plane.serve_grpc if self.name in _GRPC else data_plane.serve_rest
+        if self.name == _HEALTH:
+            serve = data_plane.serve_health
+        else:
+            serve = data_plane.serve_grpc if self.name in _GRPC else data_plane.serve_rest
         serve(self.socket.detach())
 
 
 class Listeners:
     """The sockets of a server, which are bound, so that nobody else gets their addresses.
 
-    They refuse connections until `open`. They are called `grpc` and `rest`, and UNIX sockets `grpc_socket` and
-    `rest_socket`.
+    They refuse connections until `open`. They are called `grpc` and `rest`, UNIX sockets `grpc_socket` and
+    `rest_socket`, and the one for probes `health`.
     """
 
     def __init__(self, listeners: Iterable[_Listener] = ()) -> None:
@@ -148,17 +154,29 @@ class Listeners:
         Raises:
             ServingError: See `bind`.
         """
-        ports: dict[str, int | None] = {}
+        ports = {listener.name: listener.port for listener in self._listeners}
         while self._listeners:
-            listener = self._listeners[0]
-            ports[listener.name] = port = listener.port
-            try:
-                listener.open(data_plane)
-            except OSError as error:
-                raise _error(listener.name, _address(listener.host, port), error) from error
-            del self._listeners[0]
-            _log_opened(listener, port)
+            self._open(self._listeners[0], data_plane)
         return BoundPorts(ports.get("grpc"), ports.get("rest"))
+
+    def open_health(self, data_plane: DataPlane) -> None:
+        """Begins to answer probes, before there are models. Raises ServingError."""
+        for listener in [listener for listener in self._listeners if listener.name == _HEALTH]:
+            self._open(listener, data_plane)
+
+    def take_paths(self) -> None:
+        """From now on the paths of UNIX sockets lead here; for whoever has others open its sockets. Raises OSError."""
+        for path in self._paths:
+            path.take()
+
+    def _open(self, listener: _Listener, data_plane: DataPlane) -> None:
+        port = listener.port
+        try:
+            listener.open(data_plane)
+        except OSError as error:
+            raise _error(listener.name, _address(listener.host, port), error) from error
+        self._listeners.remove(listener)
+        _log_opened(listener, port)
 
     def close(self) -> None:
         """Gives back what is not open, and removes the paths of UNIX sockets that are still this server's.
@@ -176,13 +194,15 @@ class Listeners:
         if endpoints.grpc_socket_path:
             self._add_unix("grpc_socket", endpoints.grpc_socket_path)
         if endpoints.rest_port is not None:
-            self._add_rest(endpoints, endpoints.rest_port)
+            self._add_both_families("rest", endpoints, endpoints.rest_port)
         if endpoints.rest_socket_path:
             self._add_unix("rest_socket", endpoints.rest_socket_path)
+        if endpoints.health_port is not None:
+            self._add_both_families(_HEALTH, endpoints, endpoints.health_port)
 
-    def _add_rest(self, endpoints: Endpoints, port: int) -> None:
+    def _add_both_families(self, name: str, endpoints: Endpoints, port: int) -> None:
         """Every address means both families where the system has IPv6, and IPv4 elsewhere."""
-        if port and port == endpoints.grpc_port:
+        if name == "rest" and port and port == endpoints.grpc_port:
             logger.error(
                 "server_options.http_port cannot be same as grpc_port. Please use a different port for HTTP/REST API. "
                 "Skipped exporting HTTP/REST API."
@@ -190,12 +210,12 @@ class Listeners:
             return
         if not endpoints.host:
             try:
-                self._add_tcp("rest", _EVERY_IPV6, port)
+                self._add_tcp(name, _EVERY_IPV6, port)
             except ServingError as error:
                 logger.debug("Cannot listen on IPv6: %s", error)
             else:
                 return
-        self._add_tcp("rest", endpoints.host or _EVERY_IPV4, port)
+        self._add_tcp(name, endpoints.host or _EVERY_IPV4, port)
 
     def _add_tcp(self, name: str, host: str, port: int) -> None:
         shown = _shown_host(name, host)
@@ -272,7 +292,9 @@ def _error(name: str, address: str, error: OSError | UnicodeError) -> ServingErr
 
 def _log_opened(listener: _Listener, port: int | None) -> None:
     address = f"UNIX socket {listener.host}" if port is None else f"{listener.host}:{port}"
-    if listener.name in _GRPC:
+    if listener.name == _HEALTH:
+        logger.info("Answering probes at %s ...", address)
+    elif listener.name in _GRPC:
         logger.info("Running gRPC ModelServer at %s ...", address)
     else:
         logger.info("Exporting HTTP/REST API at%s%s ...", " " if port is None else ":", address)

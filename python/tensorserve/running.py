@@ -11,7 +11,7 @@ ModelCatalog <- config file, reload requests, admin API, `reload`
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -21,11 +21,11 @@ from tensorserve.data_plane import DataPlane
 from tensorserve.errors import Code, ServingError
 from tensorserve.lifecycle.events import Event, EventBus, SourceProblem, StateChange, VersionsIncomplete
 from tensorserve.lifecycle.labels import LabelKeeper
-from tensorserve.lifecycle.load_meter import metered
-from tensorserve.lifecycle.loader import Loader
 from tensorserve.lifecycle.manager import Manager
 from tensorserve.lifecycle.memory_budget import MemoryBudget
+from tensorserve.lifecycle.quarantine import QUARANTINED, Supervision
 from tensorserve.lifecycle.startup import Startup
+from tensorserve.loaders import Loaders
 from tensorserve.request_log.request_logs import RequestLogs
 from tensorserve.runtimes.registry import RuntimeRegistry
 from tensorserve.security import Security
@@ -38,9 +38,7 @@ from tensorserve.services.reload_plan import ReloadPlan
 from tensorserve.services.repository_follower import FollowedRepository
 from tensorserve.sources.file_system import FileSystemSource
 from tensorserve.sources.places import ModelPlaces
-from tensorserve.sources.storages import is_object_store
-from tensorserve.types import AspiredVersion, ModelConfig
-from tensorserve.warmup.model_warmup import warming
+from tensorserve.types import AspiredVersion, ModelConfig, VersionState
 
 if TYPE_CHECKING:
     from tensorserve._core import Servable
@@ -63,14 +61,17 @@ class Running:
         registry: RuntimeRegistry,
         places: ModelPlaces,
         data_plane: DataPlane,
+        supervision: Supervision,
     ) -> None:
+        self._supervision = supervision
         self.data_plane = data_plane
         self._security = Security(options, data_plane)
         self._request_logs = RequestLogs(data_plane.request_log, options)
         self.startup = Startup(model.name for model in models)
         self._registry = registry
         self._options = options
-        self._loaders: dict[str, Callable[[str], Loader[Servable]]] = {}
+        self._budget = MemoryBudget(options.model_memory_limit_mb * 1_000_000)
+        self._loaders = Loaders(options, registry, data_plane, self._budget, places.remote, supervision)
         self.prepare(models)
         self._bus = EventBus()
         self._labels = LabelKeeper(
@@ -80,8 +81,8 @@ class Running:
         states = ModelStates()
         for subscriber in (self._report_state, self._labels, states, self.startup):
             self._bus.subscribe(subscriber)
-        self._budget = MemoryBudget(options.model_memory_limit_mb * 1_000_000)
         self._bus.subscribe(self._budget)
+        self._bus.subscribe(supervision.take_in)
         self._manager: Manager[Servable] = Manager(data_plane, self._bus, manager_options(options))
         self._source = FileSystemSource(models, self, options.file_system_poll_wait_seconds, places.storages)
         self._places = places
@@ -135,6 +136,7 @@ class Running:
 
     def load(self, timeout_seconds: float | None) -> None:
         self._request_logs.update(self.catalog.models.values())
+        self.data_plane.set_configured(set(self.catalog.models))
         logger.info("Adding/updating models.")
         for name in self.catalog.models:
             logger.info(" (Re-)adding model: %s", name)
@@ -142,20 +144,21 @@ class Running:
         self._source.start()
         self.startup.wait(timeout_seconds)
         self._manager.end_initial_load()
+        self.data_plane.started()
         for refusal in self._labels.refusals():
             logger.error("%s; the label is set once it is.", refusal.message)
         logger.info("Finished adding/updating models")
         self._follower.start()
         self._repository_follower.start()
 
-    def stop(self, drain_seconds: float) -> bool:
+    def stop(self, drain_seconds: float, idle_seconds: float = 0.0) -> bool:
         self._follower.stop()
         self._repository_follower.stop()
         if self._control is not None:
             self._control.stop()
         self._source.stop()
         self._security.stop()
-        drained = self.data_plane.shutdown(drain_seconds)
+        drained = self.data_plane.shutdown(drain_seconds, idle_seconds)
         self._request_logs.stop()
         unloaded = self._manager.stop(drain_seconds)
         self._places.remote.close()
@@ -169,47 +172,47 @@ class Running:
         self._source.poll_now()
         return plan
 
+    def release(self, model: str, version: int) -> None:
+        """Loads a version again that ended the server."""
+        self._supervision.release(model, version)
+        self._source.poll_now()
+
+    def restart(self) -> None:
+        """Has another process take the place of this one. Raises ServingError."""
+        self._supervision.restart()
+
     def check(self, models: Iterable[ModelConfig]) -> tuple[ModelConfig, ...]:
         accepted = checked(models, self._registry.knows, self._options.allowed_base_paths)
         self._request_logs.check(accepted)
         return accepted
 
     def prepare(self, models: Collection[ModelConfig]) -> None:
-        def loader(model: ModelConfig) -> Callable[[str], Loader[Servable]]:
-            loading = metered(self._registry.runtime(model.platform).loader, self.data_plane)
-            return warming(loading, self._options, self.data_plane)
-
-        self._loaders = {**self._loaders, **{model.name: loader(model) for model in models}}
+        self._loaders.add(models)
 
     def watch(self, models: Sequence[ModelConfig]) -> None:
         self._request_logs.update(models)
+        self.data_plane.set_configured({model.name for model in models})
         self._source.update(models)
 
     def withdraw(self, model: str) -> None:
-        self._loaders = {name: loader for name, loader in self._loaders.items() if name != model}
+        self._loaders.remove(model)
         self.data_plane.withdraw(model)
 
     def versions(self, model: ModelConfig) -> Collection[int]:
         return self._places.storages.storage(model).list_versions(model).paths.keys()
 
     def aspire(self, model: str, versions: tuple[AspiredVersion, ...]) -> None:
-        self._manager.set_aspired(model, {version.id.version: self._loader(version) for version in versions})
-
-    def _loader(self, version: AspiredVersion) -> Loader[Servable]:
-        loader = self._loaders[version.id.name]
-
-        def load_local(path: str) -> Loader[Servable]:
-            return self._budget.loader(version.id, path, loader(path))
-
-        if is_object_store(version.path):
-            return self._places.remote.loader(version, load_local)
-        return load_local(version.path)
+        self._manager.set_aspired(model, {version.id.version: self._loaders.loader(version) for version in versions})
 
     def report_problem(self, model: str, error: ServingError) -> None:
         self._bus.publish(SourceProblem(model, error))
 
     def report_incomplete(self, model: str, reasons: Mapping[int, str]) -> None:
         self._bus.publish(VersionsIncomplete(model, reasons))
+        for version, reason in reasons.items():
+            if reason.startswith(QUARANTINED):
+                code = int(Code.FAILED_PRECONDITION)
+                self.data_plane.set_version_state(model, version, int(VersionState.END), code, reason)
 
     def _report_state(self, event: Event) -> None:
         if isinstance(event, StateChange):

@@ -12,6 +12,7 @@ from tensorserve.config.parser import check_keywords
 from tensorserve.config.validation import check_options
 from tensorserve.data_plane import DataPlane, open_data_plane
 from tensorserve.errors import Code, ServingError, UnknownFlagError
+from tensorserve.lifecycle.quarantine import Supervision, Unsupervised
 from tensorserve.listeners import BoundPorts, Endpoints, Listeners
 from tensorserve.log import open_standard_descriptors
 from tensorserve.running import Running
@@ -40,6 +41,7 @@ class ModelServer:
         runtimes: Runtimes by platform, instead of TensorFlow's.
         data_plane: Makes what answers the requests, instead of the one in Rust.
         listeners: Binds the addresses; by default anew.
+        supervision: Who watches over this process, if somebody does.
         flags: Any other flag of the table, such as `model_base_path`; see `docs/flags.md`.
 
     Raises:
@@ -55,6 +57,7 @@ class ModelServer:
         runtimes: Mapping[str, RuntimeFactory] | None = None,
         data_plane: Callable[[ServerOptions], DataPlane] = open_data_plane,
         listeners: Callable[[Endpoints], Listeners] = Listeners.bind,
+        supervision: Supervision | None = None,
         **flags: object,
     ) -> None:
         if misplaced := _PORT_FLAGS.keys() & flags:
@@ -67,11 +70,13 @@ class ModelServer:
             self._options.grpc_socket_path,
             self._options.rest_socket_path,
             self._options.host,
+            self._options.health_port or None,
         )
         self._given_models = None if models is None else tuple(models)
         self._runtime_factories = runtimes
         self._open_data_plane = data_plane
         self._bind = listeners
+        self._supervision = supervision or Unsupervised()
         self._listeners = Listeners()
         self._ports = BoundPorts()
         self._running: Running | None = None
@@ -84,6 +89,7 @@ class ModelServer:
         runtimes: Mapping[str, RuntimeFactory] | None = None,
         data_plane: Callable[[ServerOptions], DataPlane] = open_data_plane,
         listeners: Callable[[Endpoints], Listeners] = Listeners.bind,
+        supervision: Supervision | None = None,
     ) -> ModelServer:
         """A server as the command line describes it, where port 0 means no port."""
         return cls(
@@ -92,6 +98,7 @@ class ModelServer:
             runtimes=runtimes,
             data_plane=data_plane,
             listeners=listeners,
+            supervision=supervision,
             **{name: value for name, value in vars(options).items() if name not in _PORT_FLAGS},
         )
 
@@ -140,12 +147,13 @@ class ModelServer:
         registry = RuntimeRegistry(options, self._runtime_factories)
         # What a plug-in or a test loads has files that only it knows.
         checked_platforms = frozenset() if self._runtime_factories else frozenset({TENSORFLOW_PLATFORM})
-        places = ModelPlaces.open(options, checked_platforms)
+        places = ModelPlaces.open(options, checked_platforms, self._supervision.quarantine)
         models = self._models(options, registry, places)
         for model in models:
             registry.runtime(model.platform)
-        running = Running(options, models, registry, places, self._open_data_plane(options))
+        running = Running(options, models, registry, places, self._open_data_plane(options), self._supervision)
         try:
+            self._listeners.open_health(running.data_plane)
             running.open_control_plane(options)
         except BaseException:
             running.stop(0.0)
@@ -191,11 +199,17 @@ class ModelServer:
             return self._running.reload_files(Wait(timeout_seconds))
         return self._running.catalog.replace(models, Origin.REQUEST, Wait(timeout_seconds))
 
-    def stop(self, drain_seconds: float | None = None) -> bool:
+    def leave(self) -> None:
+        """Tells probes that the server is not ready any more; requests are still answered, until `stop`."""
+        if self._running is not None:
+            self._running.data_plane.leave()
+
+    def stop(self, drain_seconds: float | None = None, idle_seconds: float = 0.0) -> bool:
         """Refuses new connections, lets the requests in flight finish, and unloads everything.
 
         Args:
             drain_seconds: How long to wait for requests; by default `drain_timeout_seconds`.
+            idle_seconds: How long HTTP/1 connections without a request stay.
 
         Returns:
             Whether everything could finish.
@@ -204,7 +218,9 @@ class ModelServer:
         self._listeners.close()
         if running is None:
             return True
-        return running.stop(self._options.drain_timeout_seconds if drain_seconds is None else drain_seconds)
+        return running.stop(
+            self._options.drain_timeout_seconds if drain_seconds is None else drain_seconds, idle_seconds
+        )
 
     def __enter__(self) -> ModelServer:
         self.start()

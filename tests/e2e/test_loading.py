@@ -151,9 +151,9 @@ def test_loads_have_a_low_priority_that_no_thread_for_requests_inherits(
         "--tensorflow_inter_op_parallelism=3",
         "--load_niceness=7",
     )
-    usual = os.getpriority(os.PRIO_PROCESS, server.pid)
+    usual = os.getpriority(os.PRIO_PROCESS, server.serving_pid)
     niceness: dict[str, list[int]] = {}
-    for task in Path(f"/proc/{server.pid}/task").iterdir():
+    for task in Path(f"/proc/{server.serving_pid}/task").iterdir():
         name = (task / "comm").read_text().strip()
         niceness.setdefault(name, []).append(os.getpriority(os.PRIO_PROCESS, int(task.name)))
     # A small model needs no pool of its own; the shared one has the size that the flag says nevertheless.

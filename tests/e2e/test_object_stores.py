@@ -116,11 +116,11 @@ def test_a_full_disk(start_server: StartServer, web: WebServer, models: Path, tm
     )
     server = start_server(f"--model_config_file={config}", f"--model_cache_dir={cache}", *QUICK)
     with SteadyLoad(both_protocols(server, NAME, 2.0)) as load:
-        unlimited = resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))
+        unlimited = resource.prlimit(server.serving_pid, resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))
         shutil.copytree(models / "mlp" / "1", tmp_path / "www" / "copying")
         (tmp_path / "www" / "copying").rename(base / "1")
         wait_until(lambda: f"RESOURCE_EXHAUSTED: No space in {cache} for {web.url}/mlp/1" in server.log, 60.0)
-        resource.prlimit(server.pid, resource.RLIMIT_FSIZE, unlimited)
+        resource.prlimit(server.serving_pid, resource.RLIMIT_FSIZE, unlimited)
         client = GrpcClient(server.grpc_target)
         wait_until(lambda: client.states("mlp") == {1: "AVAILABLE"}, 60.0)
         client.close()

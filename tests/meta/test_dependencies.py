@@ -34,6 +34,8 @@ PACKAGE_ORDER = [
     ["__init__"],
     ["server", "export"],
     ["running", "inspect"],
+    ["loaders"],
+    ["supervisor"],
     ["bench", "client", "engine", "listeners", "security"],
     ["data_plane"],
     ["services", "sources", "runtimes", "warmup", "routing", "request_log", "dashboard"],

@@ -60,6 +60,10 @@ class FakeDataPlane:
         self.refused_publications = 0
         self.shutdowns: list[float] = []
         self.withdrawn: list[str] = []
+        self.configured: set[str] = set()
+        self.load_bytes: dict[ServableId, int] = {}
+        self.has_started = False
+        self.is_leaving = False
         self.control: Any = None
         self.request_log: Any = None
         self.on_retire: Callable[[ServableId], None] = lambda retired: None
@@ -90,6 +94,18 @@ class FakeDataPlane:
     def withdraw(self, model: str) -> None:
         self.withdrawn.append(model)
 
+    def set_configured(self, models: set[str]) -> None:
+        self.configured = set(models)
+
+    def set_load_bytes(self, model: str, version: int, size: int) -> None:
+        self.load_bytes[ServableId(model, version)] = size
+
+    def started(self) -> None:
+        self.has_started = True
+
+    def leave(self) -> None:
+        self.is_leaving = True
+
     def set_control_plane(self, control: Any) -> None:
         self.control = control
 
@@ -105,7 +121,10 @@ class FakeDataPlane:
     def serve_rest(self, descriptor: int) -> None:
         self._serve("rest", descriptor)
 
-    def shutdown(self, drain_seconds: float) -> bool:
+    def serve_health(self, descriptor: int) -> None:
+        self._serve("health", descriptor)
+
+    def shutdown(self, drain_seconds: float, idle_seconds: float = 0.0) -> bool:
         self.shutdowns.append(drain_seconds)
         for listener in self._sockets:
             listener.close()

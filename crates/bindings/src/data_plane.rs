@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A running data plane, as Python drives it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use tensorserve_runtimes::take_descriptor;
-use tensorserve_servables::{Code, InFlightLimits, VersionState, batching::report as batching_report};
+use tensorserve_servables::{Code, InFlightLimits, Readiness, VersionState, batching::report as batching_report};
 use tensorserve_tensors::proto::TensorEncoding;
 use tensorserve_transport::grpc::options::GrpcOptions;
 use tensorserve_transport::limits::Limits;
@@ -35,7 +35,7 @@ impl DataPlane {
         rest_compression = true, signature_method_name_check = false, session_service = false,
         serialize_as_tensor_content = false, bounds = None, grpc_options = None, batch_threads = None,
         model_weights = None, max_in_flight = 0, max_in_flight_per_model = 0,
-        metrics_path = None))]
+        metrics_path = None, all_ready = false))]
     #[expect(clippy::too_many_arguments, reason = "they are keyword arguments")]
     fn new(
         io_threads: usize,
@@ -53,6 +53,7 @@ impl DataPlane {
         max_in_flight: usize,
         max_in_flight_per_model: usize,
         metrics_path: Option<String>,
+        all_ready: bool,
     ) -> PyResult<Self> {
         let tensor_encoding =
             if serialize_as_tensor_content { TensorEncoding::Content } else { TensorEncoding::TypedValues };
@@ -77,6 +78,7 @@ impl DataPlane {
             tensor_encoding,
             limits,
             metrics_path,
+            readiness: if all_ready { Readiness::All } else { Readiness::Any },
             grpc,
         };
         let batch_threads = batch_threads.map(|(number, name)| BatchThreads { number, name });
@@ -108,6 +110,22 @@ impl DataPlane {
 
     fn withdraw(&self, model: &str) {
         self.serving.status.withdraw(model);
+    }
+
+    fn set_configured(&self, models: HashSet<String>) {
+        self.serving.status.set_configured(models);
+    }
+
+    fn set_load_bytes(&self, model: &str, version: i64, size: u64) {
+        self.serving.status.set_load_bytes(model, version, size);
+    }
+
+    fn started(&self) {
+        self.serving.status.started();
+    }
+
+    fn leave(&self) {
+        self.serving.status.leave();
     }
 
     fn set_labels(&self, model: &str, labels: HashMap<String, i64>) {
@@ -158,12 +176,17 @@ impl DataPlane {
         self.serve(py, Protocol::Rest, descriptor)
     }
 
-    fn shutdown(&self, py: Python<'_>, drain_seconds: f64) -> PyResult<bool> {
-        let drain = duration(drain_seconds)?;
+    fn serve_health(&self, py: Python<'_>, descriptor: i32) -> PyResult<()> {
+        self.serve(py, Protocol::Health, descriptor)
+    }
+
+    #[pyo3(signature = (drain_seconds, idle_seconds = 0.0))]
+    fn shutdown(&self, py: Python<'_>, drain_seconds: f64, idle_seconds: f64) -> PyResult<bool> {
+        let (drain, idle) = (duration(drain_seconds)?, duration(idle_seconds)?);
         let server = self.server.lock().unwrap_or_else(PoisonError::into_inner).take();
         // It may refer to this object.
         py.detach(|| self.serving.control.set(None));
-        Ok(py.detach(|| server.is_none_or(|server| server.stop(drain))))
+        Ok(py.detach(|| server.is_none_or(|server| server.stop(drain, idle))))
     }
 }
 
@@ -190,7 +213,7 @@ impl DataPlane {
 impl Drop for DataPlane {
     fn drop(&mut self) {
         if let Some(server) = self.server.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            server.stop(Duration::ZERO);
+            server.stop(Duration::ZERO, Duration::ZERO);
         }
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! Its typed description is `python/tensorserve/_core.pyi`.
 
+mod attribution;
 mod batching;
 mod control;
 mod data_plane;
@@ -25,6 +26,8 @@ mod _core {
     use pyo3::prelude::*;
     use pyo3::types::PyBytes;
 
+    #[pymodule_export]
+    use super::attribution::{open_attribution_page, release_watched};
     #[pymodule_export]
     use super::control::ControlReply;
     #[pymodule_export]

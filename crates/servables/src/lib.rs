@@ -18,11 +18,12 @@ pub use execution::executor::{Executor, Urgency};
 pub use metrics::Metrics;
 pub use table::health::Health;
 pub use table::model_spec::{ModelSpec, VersionChoice};
+pub use table::readiness::{Readiness, ReadinessReport};
 pub use table::resolve::{Resolve, SoleServable};
 pub use table::servable::{Servable, ServableHandle};
 pub use table::servable_table::ServableTable;
 pub use table::signature::Signature;
-pub use table::status::{StatusBoard, VersionState, VersionStatus};
+pub use table::status::{Phase, StatusBoard, VersionState, VersionStatus};
 pub use tensorserve_batching::{Parameters, Pool, Priority};
 pub use tensorserve_tensors::{Code, Result, ServingError};
 

@@ -10,8 +10,10 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rustls::ServerConfig;
+use tensorserve_servables::execution::Heart;
 use tensorserve_servables::execution::executor::LaneLoad;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
@@ -23,6 +25,9 @@ use crate::listener::{Accepted, Connection};
 use crate::server::Protocol;
 use crate::shutdown::ShutdownWatch;
 use crate::{grpc, rest, tls};
+
+/// How often a lane says that it lives.
+const BEAT: Duration = Duration::from_secs(1);
 
 /// What the connections of one lane share.
 pub struct Lane {
@@ -85,7 +90,13 @@ impl LaneThread {
         let name = format!("tensorserve-io{number}");
         let thread = std::thread::Builder::new().name(name).spawn(move || {
             // Both a message and a dropped sender are a stop.
-            let _ = runtime.block_on(stopped);
+            let lives = beat();
+            runtime.block_on(async {
+                tokio::select! {
+                    _ = stopped => {}
+                    () = lives => {}
+                }
+            });
             runtime.shutdown_background();
         })?;
         let lane = Arc::new(Lane { serving, connections: AtomicUsize::new(0), calls: AtomicUsize::new(0) });
@@ -97,6 +108,15 @@ impl LaneThread {
         // The thread may have ended already.
         let _ = self.stop.send(());
         let _ = self.thread.join();
+    }
+}
+
+/// Says that this thread lives, if a supervisor wants to know; never completes.
+async fn beat() {
+    let Some(heart) = Heart::of_this_thread() else { return std::future::pending().await };
+    loop {
+        heart.beat();
+        tokio::time::sleep(BEAT).await;
     }
 }
 
@@ -183,5 +203,6 @@ async fn serve_stream(client: Client, stream: impl Connection, lane: &Arc<Lane>,
     match protocol {
         Protocol::Grpc => grpc::connection::serve(stream, peer, lane, stop).await,
         Protocol::Rest => rest::connection::serve(stream, peer, lane, stop).await,
+        Protocol::Health => rest::probes::serve(stream, lane, stop).await,
     }
 }

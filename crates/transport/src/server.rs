@@ -44,6 +44,8 @@ pub struct BatchThreads {
 pub enum Protocol {
     Grpc,
     Rest,
+    /// Probes alone, over HTTP.
+    Health,
 }
 
 /// A running data plane. Dropping it stops it at once.
@@ -68,7 +70,7 @@ impl Server {
         };
         let serving = Arc::new(Serving {
             table: ServableTable::default(),
-            status: StatusBoard::default(),
+            status: StatusBoard::new(serving.readiness),
             request_log: RequestLog::default(),
             control: ControlSlot::default(),
             executor: Executor::new(threads, batch_threads).with_limits(options.limits),
@@ -103,11 +105,12 @@ impl Server {
         Ok(())
     }
 
-    /// Closes the ports, lets requests in flight finish for at most `drain`, and stops. True if all were finished.
-    pub fn stop(mut self, drain: Duration) -> bool {
+    /// Closes the ports, lets requests in flight finish for at most `drain`, and stops. HTTP/1 clients that ask nothing
+    /// may do so for `idle` more, and are told to come back over a new connection. True if all were finished.
+    pub fn stop(mut self, drain: Duration, idle: Duration) -> bool {
         self.serving.status.drain();
         match (self.lanes.first(), self.shutdown.take()) {
-            (Some(first), Some(shutdown)) => first.handle.block_on(shutdown.finish(drain)),
+            (Some(first), Some(shutdown)) => first.handle.block_on(shutdown.finish(drain, idle)),
             _ => true,
         }
     }

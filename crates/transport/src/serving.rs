@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What every request handler needs: the table, the status board, the executor and the options.
 
-use tensorserve_servables::{Executor, ServableTable, StatusBoard};
+use tensorserve_servables::{Executor, Readiness, ServableTable, StatusBoard};
 use tensorserve_tensors::proto::TensorEncoding;
 
 use crate::control::ControlSlot;
@@ -27,6 +27,8 @@ pub struct ServingOptions {
     pub limits: Limits,
     /// The path on which REST answers with the metrics; `None` for nowhere.
     pub metrics_path: Option<String>,
+    /// When probes are told that the server is ready.
+    pub readiness: Readiness,
     pub grpc: GrpcOptions,
 }
 

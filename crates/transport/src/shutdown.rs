@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Graceful stop: everyone is told once, and the stopper waits until all connections are gone.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, watch};
 /// Tells connections to finish and waits for them.
 pub struct Shutdown {
     flag: Arc<AtomicBool>,
+    idle: Arc<OnceLock<Duration>>,
     told: watch::Sender<bool>,
     gone: mpsc::Receiver<()>,
     alive: mpsc::Sender<()>,
@@ -19,6 +20,7 @@ pub struct Shutdown {
 #[derive(Clone)]
 pub struct ShutdownWatch {
     flag: Arc<AtomicBool>,
+    idle: Arc<OnceLock<Duration>>,
     told: watch::Receiver<bool>,
     _alive: mpsc::Sender<()>,
 }
@@ -26,17 +28,20 @@ pub struct ShutdownWatch {
 impl Shutdown {
     pub fn new() -> Self {
         let (alive, gone) = mpsc::channel(1);
-        Shutdown { flag: Arc::default(), told: watch::Sender::new(false), gone, alive }
+        Shutdown { flag: Arc::default(), idle: Arc::default(), told: watch::Sender::new(false), gone, alive }
     }
 
     pub fn watch(&self) -> ShutdownWatch {
-        ShutdownWatch { flag: Arc::clone(&self.flag), told: self.told.subscribe(), _alive: self.alive.clone() }
+        let (flag, idle) = (Arc::clone(&self.flag), Arc::clone(&self.idle));
+        ShutdownWatch { flag, idle, told: self.told.subscribe(), _alive: self.alive.clone() }
     }
 
-    /// Tells everyone to finish and waits at most `drain`. True if all were done by then.
-    pub async fn finish(self, drain: Duration) -> bool {
-        let Shutdown { flag, told, mut gone, alive } = self;
+    /// Tells everyone to finish and waits at most `drain`; HTTP/1 clients that ask nothing may do so for `idle` more.
+    /// True if all were done by then.
+    pub async fn finish(self, drain: Duration, idle_time: Duration) -> bool {
+        let Shutdown { flag, idle, told, mut gone, alive } = self;
         drop(alive);
+        let _ = idle.set(idle_time);
         flag.store(true, Ordering::Release);
         told.send_replace(true);
         // Nobody sends; the channel ends when the last watch is dropped.
@@ -54,6 +59,11 @@ impl ShutdownWatch {
     /// Whether the server stops; costs next to nothing.
     pub fn is_told(&self) -> bool {
         self.flag.load(Ordering::Acquire)
+    }
+
+    /// How long a connection that has no way to refuse a request stays open once the server stops.
+    pub fn idle_time(&self) -> Duration {
+        self.idle.get().copied().unwrap_or_default()
     }
 
     /// Completes when the server stops.

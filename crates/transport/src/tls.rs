@@ -46,20 +46,24 @@ impl Security {
         let mut config = config(identity)?;
         config.alpn_protocols = match protocol {
             Protocol::Grpc => vec![b"h2".to_vec()],
-            Protocol::Rest => vec![b"http/1.1".to_vec()],
+            Protocol::Rest | Protocol::Health => vec![b"http/1.1".to_vec()],
         };
-        self.of(protocol).store(Some(Arc::new(config)));
+        if let Some(settings) = self.of(protocol) {
+            settings.store(Some(Arc::new(config)));
+        }
         Ok(())
     }
 
     pub(crate) fn get(&self, protocol: Protocol) -> Option<Arc<ServerConfig>> {
-        self.of(protocol).load_full()
+        self.of(protocol)?.load_full()
     }
 
-    fn of(&self, protocol: Protocol) -> &ArcSwapOption<ServerConfig> {
+    /// `None` for probes: whoever asks them has no certificate.
+    fn of(&self, protocol: Protocol) -> Option<&ArcSwapOption<ServerConfig>> {
         match protocol {
-            Protocol::Grpc => &self.grpc,
-            Protocol::Rest => &self.rest,
+            Protocol::Grpc => Some(&self.grpc),
+            Protocol::Rest => Some(&self.rest),
+            Protocol::Health => None,
         }
     }
 }

@@ -11,7 +11,8 @@ from importlib import import_module
 from tensorserve.cli.arguments import Parser, UsageError
 from tensorserve.cli.exit_status import OK
 
-_SERVER_COMMAND = "serve"
+# These take the flags of a server.
+_SERVER_COMMANDS = ("serve", "check")
 _ALIAS = "tensorflow_model_server"
 
 
@@ -63,7 +64,7 @@ def _commands() -> Iterator[_Command]:
     from tensorserve.cli.main import COMMANDS
 
     for name, text in COMMANDS.items():
-        if name == _SERVER_COMMAND:
+        if name in _SERVER_COMMANDS:
             yield _Command(_Word(name, _short(text)), _server_flags())
         else:
             made: Parser = parser() if name == "completion" else import_module(f"tensorserve.cli.{name}").parser()
@@ -122,7 +123,7 @@ def _bash(commands: Sequence[_Command]) -> Iterator[str]:
     yield '    COMPREPLY=( $(compgen -W "$words" -- "$current") )'
     yield "}"
     yield "_tensorflow_model_server() {"
-    yield f'    local words="{_texts(next(each.flags for each in commands if each.word.text == _SERVER_COMMAND))}"'
+    yield f'    local words="{_texts(next(each.flags for each in commands if each.word.text == "serve"))}"'
     yield '    COMPREPLY=( $(compgen -W "$words" -- "${COMP_WORDS[COMP_CWORD]}") )'
     yield "}"
     yield "complete -o default -F _tensorserve tensorserve"
@@ -134,7 +135,7 @@ def _zsh(commands: Sequence[_Command]) -> Iterator[str]:
     yield "_tensorserve() {"
     yield "    local -a words_here"
     yield f'    if [[ "$service" == {_ALIAS} ]]; then'
-    server = next(each for each in commands if each.word.text == _SERVER_COMMAND)
+    server = next(each for each in commands if each.word.text == "serve")
     yield f"        words_here=({_described(server.flags)})"
     yield "    elif (( CURRENT == 2 )); then"
     yield f"        words_here=({_described([command.word for command in commands])})"
@@ -170,7 +171,7 @@ def _fish(commands: Sequence[_Command]) -> Iterator[str]:
             both = f"{here}; and __fish_seen_subcommand_from {each.word.text}"
             yield from (_fish_flag("tensorserve", both, flag) for flag in each.flags)
         yield from (_fish_flag("tensorserve", here, flag) for flag in command.flags)
-        if word.text == _SERVER_COMMAND:
+        if word.text == "serve":
             yield from (_fish_flag(_ALIAS, "true", flag) for flag in command.flags)
 
 

@@ -4,6 +4,7 @@
 import logging
 import signal
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -16,6 +17,8 @@ from tensorserve.errors import ServingError
 from tensorserve.log import configure_logging, flush_log, printable
 from tensorserve.loops import start_thread
 from tensorserve.server import ModelServer
+from tensorserve.supervisor.channel import Message
+from tensorserve.supervisor.supervised import Supervised
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +26,9 @@ logger = logging.getLogger(__name__)
 # the main thread, so it looks this often.
 _LOOK_SECONDS = 0.1
 
+# So long an HTTP/1 connection without a request stays when another process has taken over: a client that sends one in
+# that moment is answered, and told to connect anew.
+_REPLACED_IDLE_SECONDS = 5.0
 # Nobody may read what a server says.
 _FLUSH_SECONDS = 1.0
 
@@ -30,11 +36,12 @@ _FLUSH_SECONDS = 1.0
 class _Signals:
     """SIGTERM and SIGINT end the process at once, until there is something to drain.
 
-    From then on the first one asks the server to stop, and the second one ends the process. SIGHUP asks for another
-    reading of the configuration files.
+    From then on the first one asks the server to stop, and the second one ends the process, unless a supervisor does
+    that. SIGHUP asks for another reading of the configuration files.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, second_ends: bool) -> None:
+        self._second_ends = second_ends
         self._received = threading.Event()
         self._deferred = False
         self._hung_up = False
@@ -46,6 +53,10 @@ class _Signals:
     def defer(self) -> None:
         """From here on there is something to drain."""
         self._deferred = True
+
+    def stop(self) -> None:
+        """The same as a first signal."""
+        self._received.set()
 
     def wait(self, reload: Callable[[], None]) -> None:
         """Waits for the first signal that ends the process; calls `reload` when SIGHUP has come."""
@@ -60,7 +71,9 @@ class _Signals:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self._received.is_set():
-            end_process(128 + number, _FLUSH_SECONDS)
+            if self._second_ends:
+                end_process(128 + number, _FLUSH_SECONDS)
+            return
         if not self._deferred:
             end_process(OK, _FLUSH_SECONDS)
         self._received.set()
@@ -72,7 +85,8 @@ class _Signals:
 def run_server(
     options: ServerOptions,
     errors: TextIO,
-    make_server: Callable[[ServerOptions], ModelServer] = ModelServer.from_options,
+    make_server: Callable[..., ModelServer] = ModelServer.from_options,
+    parent: Supervised | None = None,
 ) -> int:
     """Serves until a signal comes.
 
@@ -80,13 +94,21 @@ def run_server(
         options: The flags.
         errors: Where the one line goes that says why the server cannot start.
         make_server: Makes the server.
+        parent: The supervisor of this process, if it has one.
 
     Returns:
         The exit status.
     """
     configure_logging(options.log_level if options.log_level in LOG_LEVELS else "info")
-    signals = _Signals()
-    server = make_server(options)
+    signals = _Signals(second_ends=parent is None)
+    stop = _Stop()
+    if parent is not None:
+        parent.on("stop", partial(stop.ask, signals))
+        parent.start()
+        parent.open_page()
+        server = make_server(options, listeners=parent.listeners, supervision=parent)
+    else:
+        server = make_server(options)
     try:
         server.load_models()
         signals.defer()
@@ -94,10 +116,38 @@ def run_server(
     except ServingError as error:
         _say_why(error, errors)
         return FAILURE
+    if parent is not None:
+        parent.tell("ready")
     signals.wait(partial(_reload_in_background, server))
-    _drain(server)
+    _leave(server, stop.delay_seconds(options))
+    if parent is not None and not stop.is_replaced:
+        parent.close_sockets()
+    _drain(server, stop.idle_seconds)
     flush_log(_FLUSH_SECONDS)
     return OK
+
+
+class _Stop:
+    """How a server stops: at the end of its service, or because another process takes its place.
+
+    Attributes:
+        is_replaced: Whether another process answers on the same sockets.
+    """
+
+    def __init__(self) -> None:
+        self.is_replaced = False
+
+    def ask(self, signals: _Signals, message: Message) -> None:
+        """The supervisor says that another process has taken its place."""
+        self.is_replaced = True
+        signals.stop()
+
+    def delay_seconds(self, options: ServerOptions) -> float:
+        return 0.0 if self.is_replaced else options.drain_delay_seconds
+
+    @property
+    def idle_seconds(self) -> float:
+        return _REPLACED_IDLE_SECONDS if self.is_replaced else 0.0
 
 
 def _say_why(error: ServingError, errors: TextIO) -> None:
@@ -120,20 +170,31 @@ def _reload(server: ModelServer) -> None:
         logger.error("The configuration stays as it is, or its new models do not answer: %s", error)
 
 
-def _drain(server: ModelServer) -> None:
+def _leave(server: ModelServer, delay_seconds: float) -> None:
+    """Tells probes to send no more requests, and takes those that come all the same for a while."""
+    server.leave()
+    if delay_seconds > 0:
+        logger.info("Not ready any more; stopping in %g seconds (--drain_delay_seconds).", delay_seconds)
+    end = time.monotonic() + delay_seconds
+    while (left := end - time.monotonic()) > 0:
+        # In pieces, so that a second signal is handled.
+        time.sleep(min(left, _LOOK_SECONDS))
+
+
+def _drain(server: ModelServer, idle_seconds: float) -> None:
     """Stops in a thread of its own, so that a second signal is handled meanwhile."""
     logger.info("Stopping: requests in flight may finish.")
     try:
-        stopping = start_thread("stop", partial(_stop, server))
+        stopping = start_thread("stop", partial(_stop, server, idle_seconds))
     except ServingError:
-        _stop(server)
+        _stop(server, idle_seconds)
         return
     while stopping.is_alive():
         stopping.join(_LOOK_SECONDS)
 
 
-def _stop(server: ModelServer) -> None:
-    if server.stop():
+def _stop(server: ModelServer, idle_seconds: float) -> None:
+    if server.stop(idle_seconds=idle_seconds):
         logger.info("Stopped.")
     else:
         logger.warning("Stopped; some requests did not finish in time.")

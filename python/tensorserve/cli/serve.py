@@ -27,9 +27,9 @@ def run(words: Sequence[str]) -> int:
         from tensorserve.cli.versions import print_versions
 
         return print_versions(options.tensorflow_library)
-    from tensorserve.cli.process import run_server
+    from tensorserve.cli.supervision import run_supervised
 
-    return run_server(options, sys.stderr)
+    return run_supervised(options, sys.stderr)
 
 
 def read_options(words: Sequence[str]) -> ServerOptions:

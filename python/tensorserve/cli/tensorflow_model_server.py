@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command `tensorflow_model_server`: treats its command line, output and exit status as the original does."""
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -11,6 +12,7 @@ from tensorserve.config.parser import parse_command_line
 from tensorserve.config.reference import usage
 from tensorserve.errors import FlagValueError
 from tensorserve.log import open_standard_descriptors
+from tensorserve.supervisor.channel import VARIABLE
 
 _PROGRAM = "tensorflow_model_server"
 
@@ -37,12 +39,13 @@ def run(words: Sequence[str]) -> int:
         from tensorserve.cli.versions import print_versions
 
         return print_versions(options.tensorflow_library)
-    if parsed.leftover:
+    # The server that a supervisor starts has the same words; one of the two says it.
+    if parsed.leftover and VARIABLE not in os.environ:
         say(f"unknown argument: {parsed.leftover[0]}\n{usage(_PROGRAM)}", end="")
         sys.stdout.flush()
-    from tensorserve.cli.process import run_server
+    from tensorserve.cli.supervision import run_supervised
 
-    return run_server(options, sys.stdout)
+    return run_supervised(options, sys.stdout)
 
 
 if __name__ == "__main__":

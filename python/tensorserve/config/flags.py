@@ -81,6 +81,58 @@ class ServerOptions(OriginalFlags):
         _OURS,
         least=0,
     )
+    drain_delay_seconds: float = row(
+        _FLOAT,
+        0.0,
+        "How long a server that was told to stop takes requests still, while probes are told that it is not ready.",
+        _OURS,
+        least=0,
+    )
+    readiness: str = row(
+        _STRING,
+        "any",
+        "When /readyz says yes: once the first attempts to load are over and one model answers (any), or each (all).",
+        _OURS,
+        choices=("any", "all"),
+    )
+    supervise: bool = row(
+        _BOOL,
+        True,
+        "Run the server as the child of a small process that holds its sockets and starts it again when it dies. For "
+        "the commands only.",
+        _OURS,
+    )
+    watchdog_seconds: float = row(
+        _FLOAT,
+        30.0,
+        "The supervisor ends and restarts a server whose I/O thread does not answer for this long although it has the "
+        "processor. 0 is off.",
+        _OURS,
+        least=0,
+    )
+    state_dir: str = row(
+        _STRING,
+        "",
+        "Folder for what must survive a restart, such as which versions are quarantined. Empty: tensorserve in "
+        "$XDG_STATE_HOME.",
+        _OURS,
+    )
+    crash_loop_exit_status: int = row(
+        _INT32,
+        0,
+        "Exit status of the supervisor once the server has died ten times in a row before it was ready. 0 means that "
+        "it is started for ever.",
+        _OURS,
+        least=0,
+        most=255,
+    )
+    health_port: int = row(
+        _INT32,
+        0,
+        "TCP port that answers /livez and /readyz alone, without TLS and while models load for the first time. 0 "
+        "disables it.",
+        _OURS,
+    )
     rest_ssl_config_file: str = row(
         _STRING, "", "Text SSLConfig message: serve HTTP/REST over TLS. Read again when the file changes.", _OURS
     )

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Counts loads and warm-ups of versions."""
+"""Counts loads and warm-ups of versions, and tells probes how much is loaded."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from tensorserve.lifecycle.loader import Loader
+from tensorserve.lifecycle.memory_budget import file_bytes
+from tensorserve.types import ServableId
 
 S = TypeVar("S")
 
@@ -42,6 +45,30 @@ class MeteredLoader(Generic[S]):
             raise
         self.meter.record_load(self.path, True, time.monotonic() - start)
         return servable
+
+
+@dataclass(frozen=True, slots=True)
+class AnnouncedLoader(Generic[S]):
+    """Loads as `loader` does, and first tells how large the version's files are.
+
+    Attributes:
+        loader: Loads the version.
+        id: Which version.
+        path: Its directory.
+        announce: Is told the model, the version and the bytes.
+    """
+
+    loader: Loader[S]
+    id: ServableId
+    path: str
+    announce: Callable[[str, int, int], None]
+
+    def load(self) -> S:
+        """The servable."""
+        # What is wrong with the files is said by the loader.
+        with suppress(OSError):
+            self.announce(self.id.name, self.id.version, file_bytes(self.path))
+        return self.loader.load()
 
 
 def metered(make_loader: Callable[[str], Loader[S]], meter: object) -> Callable[[str], Loader[S]]:

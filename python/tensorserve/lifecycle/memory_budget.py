@@ -67,8 +67,8 @@ def decide(needed: int, limit: int, others: Collection[Reservation]) -> Verdict:
     return Verdict.WAIT if needed + lasting <= limit else Verdict.REFUSE
 
 
-def estimate_bytes(version_directory: str) -> int:
-    """What a loaded version takes, judged by all files under its directory.
+def file_bytes(version_directory: str) -> int:
+    """The size of all files under a version's directory.
 
     Raises:
         OSError: A directory cannot be read.
@@ -76,7 +76,16 @@ def estimate_bytes(version_directory: str) -> int:
     total = 0
     for folder, _folders, files in os.walk(version_directory, onerror=_raise):
         total += sum(os.stat(os.path.join(folder, file)).st_size for file in files)
-    return int(total * _MEMORY_PER_FILE_BYTE)
+    return total
+
+
+def estimate_bytes(version_directory: str) -> int:
+    """What a loaded version takes, judged by all files under its directory.
+
+    Raises:
+        OSError: A directory cannot be read.
+    """
+    return int(file_bytes(version_directory) * _MEMORY_PER_FILE_BYTE)
 
 
 class MemoryBudget:

@@ -30,6 +30,12 @@ class Reloader(Protocol):
     def reload_files(self, wait: Wait | None) -> ReloadPlan | None:
         """Gives what that changed; None if there is no model config file. Raises ServingError."""
 
+    def release(self, model: str, version: int) -> None:
+        """Loads a version again that ended the server."""
+
+    def restart(self) -> None:
+        """Has another process take the place of this one. Raises ServingError."""
+
 
 class AdminApi:
     """Answers requests that were let in.
@@ -64,8 +70,8 @@ class AdminApi:
         match segments:
             case ("ready",):
                 return {"GET": self._ready}, ()
-            case ("reload",):
-                return {"POST": self._reload}, ()
+            case ("restart" | "reload" as word,):
+                return {"POST": self._restart if word == "restart" else self._reload}, ()
             case ("models",):
                 return {"GET": self._list}, ()
             case ("models", name):
@@ -76,7 +82,7 @@ class AdminApi:
                 return {"PUT": self._put_label, "DELETE": self._delete_label}, (name, label)
             case ("models", name, "versions", version):
                 number, _, verb = version.partition(":")
-                verbs = {"load": self._load, "unload": self._unload}
+                verbs = {"load": self._load, "unload": self._unload, "release": self._release}
                 if verb in verbs:
                     return {"POST": verbs[verb]}, (name, number)
             case ("models", name, "batching"):
@@ -168,6 +174,16 @@ class AdminApi:
         self._catalog.unload_version(name, number)
         if request.flag("wait"):
             self._wait(request, lambda: self._catalog.states.get(name).has_ended(number))
+        return self._report(name)
+
+    def _restart(self, request: AdminRequest) -> AdminReply:
+        self._reloader.restart()
+        return AdminReply({"restarted": True})
+
+    def _release(self, request: AdminRequest, name: str, version: str) -> AdminReply:
+        number = version_number(version)
+        self._catalog.report(name)
+        self._reloader.release(name, number)
         return self._report(name)
 
     def _reload(self, request: AdminRequest) -> AdminReply:

@@ -65,9 +65,16 @@ class Acceptance:
     Args:
         monotonic: Tells the time for pauses.
         now: Tells the time in seconds since the epoch.
+        quarantined: Why the version at a path is never accepted; empty if it may be.
     """
 
-    def __init__(self, monotonic: Callable[[], float] = time.monotonic, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        monotonic: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
+        quarantined: Callable[[str], str] = lambda path: "",
+    ) -> None:
+        self._quarantined = quarantined
         self._monotonic = monotonic
         self._now = now
         self._memories: dict[int, _Memory] = {}
@@ -95,6 +102,8 @@ class Acceptance:
         memory = self._memories.setdefault(version, _Memory(path))
         if memory.accepted and not memory.doubtful:
             return ""
+        if reason := self._quarantined(path):
+            return reason
         try:
             inspection = storage.inspect(config, path)
         except (OSError, ServingError) as error:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tensorserve.config.flags import ServerOptions
+from tensorserve.lifecycle.quarantine import Quarantine
 from tensorserve.sources.model_cache import ModelCache, default_cache_folder
 from tensorserve.sources.object_store import ObjectStore
 from tensorserve.sources.remote_versions import RemoteVersions
@@ -31,15 +32,18 @@ class ModelPlaces:
     repository_poll_wait_seconds: float
 
     @classmethod
-    def open(cls, options: ServerOptions, checked_platforms: frozenset[str]) -> ModelPlaces:
+    def open(
+        cls, options: ServerOptions, checked_platforms: frozenset[str], quarantine: Quarantine | None = None
+    ) -> ModelPlaces:
         """Reads nothing yet.
 
         Args:
             options: The flags.
             checked_platforms: The platforms whose models are SavedModels; see `LocalStorage`.
+            quarantine: The versions that are not loaded.
         """
         store = ObjectStore()
-        storages = Storages(LocalStorage(checked_platforms), store, options.object_store_poll_wait_seconds)
+        storages = Storages(LocalStorage(checked_platforms), store, options.object_store_poll_wait_seconds, quarantine)
         remote = RemoteVersions(ModelCache(options.model_cache_dir or default_cache_folder(), store))
         repository = ModelRepository(options.model_repository, store) if options.model_repository else None
         wait = max(float(options.file_system_poll_wait_seconds), 0.0)

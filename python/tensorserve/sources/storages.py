@@ -3,6 +3,7 @@
 
 import random
 
+from tensorserve.lifecycle.quarantine import Quarantine
 from tensorserve.sources.storage import Storage
 from tensorserve.sources.version_directory import LocalStorage
 from tensorserve.types import ModelConfig
@@ -24,6 +25,7 @@ class Storages:
         local: The file system.
         object_stores: What reads URLs; None if nothing does.
         object_store_poll_wait_seconds: Least pause between two looks at a URL, since each is paid for.
+        quarantine: The versions that are not loaded, wherever they lie.
     """
 
     def __init__(
@@ -31,7 +33,9 @@ class Storages:
         local: Storage | None = None,
         object_stores: Storage | None = None,
         object_store_poll_wait_seconds: float = 60.0,
+        quarantine: Quarantine | None = None,
     ) -> None:
+        self.quarantine = quarantine or Quarantine()
         self._local = local or LocalStorage()
         self._object_stores = object_stores
         self._object_store_poll_wait_seconds = object_store_poll_wait_seconds

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 
 from tensorserve.errors import Code, ServingError
+from tensorserve.lifecycle.quarantine import QUARANTINED
 from tensorserve.sources.acceptance import Acceptance
 from tensorserve.sources.source import SourceListener
 from tensorserve.sources.storage import VersionListing
@@ -39,7 +40,7 @@ class Watch:
         self._config: ModelConfig | None = config
         self._listener = listener
         self._storages = storages
-        self._acceptance = Acceptance()
+        self._acceptance = Acceptance(quarantined=storages.quarantine.reason)
         # What was told of this listing holds as long as the listing does.
         self._settled: VersionListing | None = None
         self._seen: frozenset[int] = frozenset()
@@ -131,6 +132,9 @@ class Watch:
 
     def _tell_incomplete(self, model: str, paths: Mapping[int, str], reasons: Mapping[int, str]) -> None:
         for version in reasons.keys() - self._incomplete.keys():
+            if reasons[version].startswith(QUARANTINED):
+                logger.error("Version %d of %s at %s is %s", version, model, paths[version], reasons[version])
+                continue
             logger.warning(
                 "Version %d of %s at %s is not loaded yet: %s. It is loaded once it is complete.",
                 version,

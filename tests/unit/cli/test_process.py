@@ -25,7 +25,7 @@ from tensorserve.server import ModelServer
 from tests.unit.fakes import FakeDataPlane, FakeRuntime
 
 class Plane(FakeDataPlane):
-    def shutdown(self, drain_seconds):
+    def shutdown(self, drain_seconds, idle_seconds=0.0):
         print("draining", drain_seconds, flush=True)
         threading.Event().wait({drain})
         return True

@@ -9,6 +9,9 @@ use tensorserve_protos::tensorflow::tensor_info::Encoding;
 use tensorserve_protos::tensorflow::{SignatureDef, TensorInfo, TensorShapeProto};
 use tensorserve_tensors::{Code, Result, ServingError};
 
+use crate::TensorHandle;
+use crate::attribution::SignatureTensors;
+
 /// `tensorflow.SavedModel`.
 #[derive(Message)]
 pub(super) struct SavedModel {
@@ -136,6 +139,16 @@ impl Node {
 pub(super) fn tensor_names(signatures: &BTreeMap<String, SignatureDef>) -> impl Iterator<Item = &str> {
     let infos = signatures.values().flat_map(|signature| signature.inputs.values().chain(signature.outputs.values()));
     infos.flat_map(names_of)
+}
+
+/// Each signature with the tensors of its inputs and of its outputs, as far as they can be resolved.
+pub(super) fn tensors_of(
+    signatures: &BTreeMap<String, SignatureDef>,
+    resolve: impl Fn(&str) -> Option<TensorHandle>,
+) -> Vec<SignatureTensors> {
+    let handles =
+        |infos: &BTreeMap<String, TensorInfo>| infos.values().flat_map(names_of).filter_map(&resolve).collect();
+    signatures.iter().map(|(name, def)| (name.clone(), handles(&def.inputs), handles(&def.outputs))).collect()
 }
 
 /// The names of the tensors that an input or output consists of.

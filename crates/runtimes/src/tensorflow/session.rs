@@ -27,6 +27,7 @@ use super::status::Status;
 use super::tensor::{self, OwnedTensor};
 use super::tensor_list::{INLINE, TensorList};
 use super::{unset_variables, version_directory};
+use crate::attribution::{self, Subject};
 use crate::memory::Reclaim;
 use crate::{InterOp, IntraOp, LoadRequest, RunOptions, RunTime, Session, TensorHandle, background};
 
@@ -40,6 +41,8 @@ pub(super) struct SavedModelSession {
     /// If it was asked to compute in the thread of each run, and does.
     own_pool: Option<OwnPool>,
     harmless: Harmless,
+    /// Whom a supervisor would blame.
+    subject: Subject,
     warnings: Vec<String>,
     /// Tensors without elements may have any dimensions.
     takes_any_empty: bool,
@@ -79,6 +82,7 @@ impl SavedModelSession {
         config_proto: &[u8],
         intra_op: IntraOp,
     ) -> Result<Self> {
+        let (mut subject, _loading) = attribution::loading(&request.path);
         let options = SessionOptions::new(functions, config_proto)?;
         let mut graph = Graph::new(functions);
         let meta_graph_def = MetaGraphBuffer::new(functions);
@@ -102,6 +106,7 @@ impl SavedModelSession {
         let harmless = made_up::harmless(&meta_graph, &registry);
         let takes_any_empty = guard::takes_any_empty(&meta_graph);
         let signature_defs = meta_graph.signature_def;
+        subject.set_signatures(metagraph::tensors_of(&signature_defs, |name| handles.resolve(&graph, name).ok()));
         let copy_results = graph.changes_results();
         let explainer = None;
         let _reclaim = Reclaim { bytes: version_directory::file_bytes(&request.path) };
@@ -113,6 +118,7 @@ impl SavedModelSession {
             run_times,
             own_pool,
             harmless,
+            subject,
             warnings,
             takes_any_empty,
             copy_results,
@@ -198,7 +204,9 @@ impl Session for SavedModelSession {
         fetches: &[TensorHandle],
         options: &RunOptions,
     ) -> Result<Vec<Tensor>> {
-        self.values(self.run_call(&self.prepare(feeds, fetches)?, options)?)
+        let call = self.prepare(feeds, fetches)?;
+        let _running = self.subject.running(feeds, fetches)?;
+        self.values(self.run_call(&call, options)?)
     }
 
     fn can_explain(&self, error: &ServingError) -> bool {

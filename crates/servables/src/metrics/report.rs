@@ -12,15 +12,16 @@ use crate::batching::batcher::Batcher;
 use crate::metrics::histogram::Counts;
 use crate::metrics::text::{Exposition, Kind};
 use crate::metrics::{Api, BatchingMetrics, Entry, Metrics, ModelMetrics};
-use crate::{ServableHandle, ServableTable};
+use crate::{ServableHandle, ServableTable, StatusBoard};
 
 /// Limits of our histograms, as powers of two; what is beyond is in `+Inf` only.
 const CLASSES: u32 = 27;
 
-/// The metrics of the models that a table has and had. `version` is the server's.
-pub fn report(table: &ServableTable, version: &str) -> String {
+/// The metrics of the models that a table has and had, and of versions that are not served. `version` is the server's.
+pub fn report(table: &ServableTable, states: &StatusBoard, version: &str) -> String {
     let mut out = Exposition::default();
     server(&mut out, table.metrics(), version);
+    deaths(&mut out, states);
     requests(&mut out, &table.metrics().models());
     batches(&mut out, table.metrics().batching());
     loads(&mut out, table.metrics());
@@ -31,6 +32,16 @@ pub fn report(table: &ServableTable, version: &str) -> String {
 fn server(out: &mut Exposition, metrics: &Metrics, version: &str) {
     out.family("tensorserve_build_info", Kind::Gauge).whole(&[("version", version)], 1);
     out.family("process_start_time_seconds", Kind::Gauge).fraction(&[], metrics.started());
+}
+
+/// What a supervisor knows: deaths of earlier processes, and the versions that are not loaded because of them.
+fn deaths(out: &mut Exposition, states: &StatusBoard) {
+    let Some(deaths) = tensorserve_runtimes::attribution::deaths() else { return };
+    out.family("tensorserve_server_deaths_total", Kind::Counter).whole(&[], deaths);
+    let family = out.family("tensorserve_quarantined_versions", Kind::Gauge);
+    for (model, version) in states.quarantined() {
+        family.whole(&[("model_name", &model), ("version", &version.to_string())], 1);
+    }
 }
 
 fn requests(out: &mut Exposition, models: &[(Arc<str>, Arc<ModelMetrics>)]) {
@@ -209,7 +220,7 @@ mod tests {
 
     #[test]
     fn every_metric_is_there_before_the_first_request() {
-        let text = report(&ServableTable::default(), "1.2.3");
+        let text = report(&ServableTable::default(), &StatusBoard::default(), "1.2.3");
         let types: Vec<&str> = text.lines().filter(|line| line.starts_with("# TYPE :tensorflow:")).collect();
         assert_eq!(types.len(), 14, "{text}");
         assert!(text.contains(":tensorflow:core:graph_runs{} 0\n"));
@@ -229,7 +240,7 @@ mod tests {
         model.ran(Duration::from_micros(2));
         table.metrics().loads.loaded("/m/1", true, Duration::from_millis(3));
         table.metrics().loads.warmed_up("/m/1", "OK", Duration::from_millis(2), 7);
-        let text = report(&table, "");
+        let text = report(&table, &StatusBoard::default(), "");
         for line in [
             ":tensorflow:serving:request_count{model_name=\"m\",status=\"OK\"} 1",
             ":tensorflow:serving:request_count{model_name=\"m\",status=\"NOT_FOUND\"} 2",

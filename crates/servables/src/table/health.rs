@@ -18,6 +18,10 @@ const OTHER_SERVICES: [&str; 5] = [
     "grpc.reflection.v1alpha.ServerReflection",
 ];
 
+/// Is up while the process is, and as ready as [`StatusBoard::is_ready`] says. A model of such a name has no service.
+const LIVE: &str = "live";
+const READY: &str = "ready";
+
 /// The answer to a health check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Health {
@@ -33,8 +37,13 @@ impl Health {
 
 impl StatusBoard {
     /// The health of a service or of the model of that name; `None` if there is neither. The empty name means the whole
-    /// server. While the server drains, nothing serves.
+    /// server. While the server leaves, nothing but `live` serves.
     pub fn health(&self, service: &str) -> Option<Health> {
+        match service {
+            LIVE => return Some(Health::Serving),
+            READY => return Some(Health::when(self.is_ready())),
+            _ => {}
+        }
         let health = if INFERENCE_SERVICES.contains(&service) {
             Health::when(self.all_serve())
         } else if OTHER_SERVICES.contains(&service) {
@@ -42,13 +51,15 @@ impl StatusBoard {
         } else {
             self.with_models(|models| models.get(service).map(model_health))?
         };
-        Some(if self.is_draining() { Health::NotServing } else { health })
+        Some(if self.is_leaving() { Health::NotServing } else { health })
     }
 
     /// The health of every name that [`StatusBoard::health`] knows.
     pub fn all_health(&self) -> BTreeMap<String, Health> {
         let mut names: Vec<String> = self.with_models(|models| models.keys().cloned().collect());
-        names.extend(INFERENCE_SERVICES.iter().chain(&OTHER_SERVICES).map(|&name| name.to_owned()));
+        names.extend(
+            INFERENCE_SERVICES.iter().chain(&OTHER_SERVICES).chain(&[LIVE, READY]).map(|&name| name.to_owned()),
+        );
         names.into_iter().filter_map(|name| self.health(&name).map(|health| (name, health))).collect()
     }
 
@@ -125,12 +136,16 @@ mod tests {
     }
 
     #[test]
-    fn nothing_serves_while_the_server_drains() {
+    fn nothing_serves_while_the_server_leaves_or_drains() {
         let board = StatusBoard::default();
         set(&board, "m", 1, VersionState::Available);
-        board.drain();
-        assert!(board.all_health().values().all(|&health| health == Health::NotServing));
-        assert_eq!(board.all_health().len(), INFERENCE_SERVICES.len() + OTHER_SERVICES.len() + 1);
+        for step in [StatusBoard::leave, StatusBoard::drain] {
+            step(&board);
+            let mut health = board.all_health();
+            assert_eq!(health.remove(LIVE), Some(Health::Serving));
+            assert!(health.values().all(|&health| health == Health::NotServing));
+            assert_eq!(health.len(), INFERENCE_SERVICES.len() + OTHER_SERVICES.len() + 2);
+        }
         assert_eq!(board.health("unknown"), None);
     }
 

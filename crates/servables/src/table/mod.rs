@@ -4,6 +4,7 @@
 pub mod health;
 pub(crate) mod input_text;
 pub mod model_spec;
+pub mod readiness;
 pub mod resolve;
 pub mod servable;
 pub mod servable_table;

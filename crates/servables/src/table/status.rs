@@ -5,9 +5,11 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{PoisonError, RwLock};
+use std::time::Instant;
 
 use tokio::sync::watch;
 
+use crate::table::readiness::Readiness;
 use crate::{Code, Result, ServingError};
 
 /// `tensorflow.serving.ModelVersionStatus.State`.
@@ -37,20 +39,53 @@ pub struct VersionStatus {
     pub error: Option<ServingError>,
 }
 
+/// How the reason of a version begins that ended the process.
+const QUARANTINED: &str = "quarantined: ";
+
+/// Where a server is in its life. It never goes back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// First attempts to load its models go on.
+    #[default]
+    Starting,
+    Serving,
+    /// It takes requests, and tells whoever asks to send no more.
+    Leaving,
+    /// It finishes what it has begun.
+    Draining,
+}
+
+/// A load that goes on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LoadProgress {
+    pub(crate) since: Instant,
+    pub(crate) bytes: Option<u64>,
+}
+
 /// The states of all versions of all models.
 #[derive(Default)]
 pub struct StatusBoard {
+    readiness: Readiness,
+    /// The models that should answer.
+    configured: RwLock<HashSet<String>>,
+    loads: RwLock<HashMap<(String, i64), LoadProgress>>,
     models: RwLock<HashMap<String, BTreeMap<i64, VersionStatus>>>,
     /// Models that are not wanted any more, however their versions ended.
     withdrawn: RwLock<HashSet<String>>,
-    /// Tells of every change; the value says whether the server drains.
-    changes: watch::Sender<bool>,
+    /// Tells of every change.
+    changes: watch::Sender<Phase>,
 }
 
 impl StatusBoard {
+    /// An empty board.
+    pub fn new(readiness: Readiness) -> Self {
+        StatusBoard { readiness, ..StatusBoard::default() }
+    }
+
     /// Records the state of a version; `code` OK means that it did not fail.
     pub fn set(&self, model: &str, version: i64, state: VersionState, code: Code, message: String) {
         let error = (code != Code::Ok).then(|| ServingError::new(code, message));
+        self.follow_load(model, version, state);
         let mut models = self.models.write().unwrap_or_else(PoisonError::into_inner);
         models.entry(model.to_owned()).or_default().insert(version, VersionStatus { version, state, error });
         drop(models);
@@ -68,22 +103,97 @@ impl StatusBoard {
         }
     }
 
-    /// From here on the server finishes what it has begun, and health checks are told so.
-    pub fn drain(&self) {
-        self.changes.send_replace(true);
+    /// The models that should answer, whether or not they have versions: the complete list.
+    pub fn set_configured(&self, models: HashSet<String>) {
+        *self.configured.write().unwrap_or_else(PoisonError::into_inner) = models;
+        self.changes.send_modify(|_| ());
     }
 
-    /// Hears of every change from now on. Its value says whether the server drains.
-    pub fn changes(&self) -> watch::Receiver<bool> {
+    /// How large the files of a version are that loads.
+    pub fn set_load_bytes(&self, model: &str, version: i64, bytes: u64) {
+        let mut loads = self.loads.write().unwrap_or_else(PoisonError::into_inner);
+        let new = LoadProgress { since: Instant::now(), bytes: None };
+        loads.entry((model.to_owned(), version)).or_insert(new).bytes = Some(bytes);
+    }
+
+    /// The first attempts to load the models are over.
+    pub fn started(&self) {
+        self.enter(Phase::Serving);
+    }
+
+    /// From here on health checks are told to send no more requests; those that come are answered.
+    pub fn leave(&self) {
+        self.enter(Phase::Leaving);
+    }
+
+    /// From here on the server finishes what it has begun, and health checks are told so.
+    pub fn drain(&self) {
+        self.enter(Phase::Draining);
+    }
+
+    /// Hears of every change from now on.
+    pub fn changes(&self) -> watch::Receiver<Phase> {
         self.changes.subscribe()
+    }
+
+    /// The versions that are not loaded because they ended the process, by model and number.
+    pub(crate) fn quarantined(&self) -> Vec<(String, i64)> {
+        let is_quarantined = |status: &&VersionStatus| {
+            let reason = status.error.as_ref().map(|error| &*error.message);
+            status.state == VersionState::End && reason.is_some_and(|reason| reason.starts_with(QUARANTINED))
+        };
+        let mut found: Vec<_> = self.with_models(|models| {
+            let of_model = |(name, versions): (&String, &BTreeMap<i64, VersionStatus>)| {
+                let found = versions.values().filter(is_quarantined);
+                found.map(|status| (name.clone(), status.version)).collect::<Vec<_>>()
+            };
+            models.iter().flat_map(of_model).collect()
+        });
+        found.sort();
+        found
+    }
+
+    /// Where the server is in its life.
+    pub fn phase(&self) -> Phase {
+        *self.changes.borrow()
+    }
+
+    pub(crate) fn readiness_mode(&self) -> Readiness {
+        self.readiness
+    }
+
+    pub(crate) fn with_configured<R>(&self, read: impl FnOnce(&HashSet<String>) -> R) -> R {
+        read(&self.configured.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn load_progress(&self, model: &str, version: i64) -> Option<LoadProgress> {
+        let loads = self.loads.read().unwrap_or_else(PoisonError::into_inner);
+        loads.get(&(model.to_owned(), version)).copied()
+    }
+
+    fn enter(&self, phase: Phase) {
+        self.changes.send_modify(|now| *now = phase.max(*now));
+    }
+
+    fn follow_load(&self, model: &str, version: i64, state: VersionState) {
+        let mut loads = self.loads.write().unwrap_or_else(PoisonError::into_inner);
+        let key = (model.to_owned(), version);
+        match state {
+            VersionState::Loading => {
+                loads.entry(key).or_insert(LoadProgress { since: Instant::now(), bytes: None });
+            }
+            _ => {
+                loads.remove(&key);
+            }
+        }
     }
 
     pub(crate) fn is_withdrawn(&self, model: &str) -> bool {
         self.withdrawn.read().unwrap_or_else(PoisonError::into_inner).contains(model)
     }
 
-    pub(crate) fn is_draining(&self) -> bool {
-        *self.changes.borrow()
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.phase() >= Phase::Leaving
     }
 
     pub(crate) fn with_models<R>(&self, read: impl FnOnce(&HashMap<String, BTreeMap<i64, VersionStatus>>) -> R) -> R {

@@ -8,7 +8,7 @@ use http::request::Parts;
 use prost::Message;
 use tensorserve_protos::grpc::health::v1::health_check_response::ServingStatus;
 use tensorserve_protos::grpc::health::v1::{HealthCheckRequest, HealthCheckResponse, HealthListResponse};
-use tensorserve_servables::{Health, Result, ServingError};
+use tensorserve_servables::{Health, Phase, Result, ServingError};
 
 use super::message::{Messages, Pieces, framed, joined};
 use super::stream::{Replies, stopping};
@@ -46,7 +46,7 @@ pub(super) async fn watch(
     let mut changes = serving.status.changes();
     let mut told = None;
     loop {
-        let draining = *changes.borrow_and_update();
+        let draining = *changes.borrow_and_update() == Phase::Draining;
         let now = serving.status.health(&service).map_or(ServingStatus::ServiceUnknown, status);
         if told != Some(now) {
             replies.send(framed(&response(now), max_bytes(serving))?).await?;

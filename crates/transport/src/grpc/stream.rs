@@ -9,8 +9,7 @@ use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{RecvStream, SendStream};
 use http::request::Parts;
-use tensorserve_servables::{Code, Result, ServingError};
-use tokio::sync::watch;
+use tensorserve_servables::{Code, Phase, Result, ServingError};
 
 use super::message::Messages;
 use super::{health, reflection, status};
@@ -102,7 +101,7 @@ pub(super) async fn answer(
 
 /// Completes when the server drains.
 pub(crate) async fn drained(serving: &Serving) {
-    let mut changes: watch::Receiver<bool> = serving.status.changes();
+    let mut changes = serving.status.changes();
     // An error means that the server is gone, which is a stop as well.
-    let _ = changes.wait_for(|draining| *draining).await;
+    let _ = changes.wait_for(|phase| *phase == Phase::Draining).await;
 }

@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HOST, HeaderValue};
+use http::header::{CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HOST, HeaderValue};
 use http::request::Parts;
 use http::{Request, Version};
 use http_body_util::BodyExt;
@@ -19,7 +19,9 @@ use tensorserve_servables::metrics::Entry;
 use tensorserve_servables::{Code, Result, ServingError};
 
 use super::routes::{Route, route};
-use super::{admin, classify, compress, heavy, metadata, metrics, model_status, openapi, predict, regress, reply};
+use super::{
+    admin, classify, compress, heavy, metadata, metrics, model_status, openapi, predict, probes, regress, reply,
+};
 use crate::account::Account;
 use crate::control::Peer;
 use crate::grpc::protocol::is_grpc;
@@ -44,12 +46,20 @@ pub(crate) async fn serve(stream: impl Connection, peer: Peer, lane: &Arc<Lane>,
             Ok(detected) => detected,
             Err(_) => return,
         },
-        () = stop.told() => return,
+        () = idle_at_stop(&mut stop) => return,
     };
     let lane = Arc::clone(lane);
+    let leaving = stop.clone();
     let service = service_fn(move |request| {
         let call = lane.take_call();
-        async move { Ok::<_, Infallible>(answer(request, peer, call).await) }
+        let leaving = leaving.clone();
+        async move {
+            let mut reply = answer(request, peer, call).await;
+            if version == preface::Version::Http1 && leaving.is_told() {
+                reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(reply)
+        }
     });
     // A connection error means that the client has left or does not speak HTTP; there is no one to answer.
     match version {
@@ -58,7 +68,7 @@ pub(crate) async fn serve(stream: impl Connection, peer: Peer, lane: &Arc<Lane>,
             tokio::select! {
                 biased;
                 _ = connection.as_mut() => return,
-                () = stop.told() => connection.as_mut().graceful_shutdown(),
+                () = idle_at_stop(&mut stop) => connection.as_mut().graceful_shutdown(),
             }
             let _ = connection.await;
         }
@@ -76,6 +86,12 @@ pub(crate) async fn serve(stream: impl Connection, peer: Peer, lane: &Arc<Lane>,
     }
 }
 
+/// Completes when the server stops, and a client that has asked nothing had its time to.
+async fn idle_at_stop(stop: &mut ShutdownWatch) {
+    stop.told().await;
+    tokio::time::sleep(stop.idle_time()).await;
+}
+
 async fn answer(request: Request<Incoming>, peer: Peer, call: CallInFlight) -> reply::Reply {
     let (head, body) = request.into_parts();
     if let Some(refusal) = refusal(&head) {
@@ -88,7 +104,8 @@ async fn answer(request: Request<Incoming>, peer: Peer, call: CallInFlight) -> r
     let path = head.uri.path_and_query().map_or("", |path| path.as_str());
     let route = match route(&head.method, path) {
         Ok(Route::NotFound) if is_grpc(content_type(&head)) => return reply::not_for_grpc(),
-        Ok(Route::NotFound) => return reply::not_found(),
+        Ok(Route::NotFound) => return probes::reply(&head, &call.lane().serving).unwrap_or_else(reply::not_found),
+        Ok(Route::Ready(spec)) => return probes::model(&spec.name, &call.lane().serving),
         Ok(Route::Admin) => {
             // It may wait for models to load, and must not count as work of the lane then.
             let lane = Arc::clone(call.lane());
@@ -183,7 +200,7 @@ async fn handle(
         Route::OpenApi => openapi::reply(&serving.table),
         Route::Docs => Ok(openapi::page()),
         Route::Options => Ok(reply::preflight(&head.headers)),
-        Route::Admin | Route::NotFound => Ok(reply::not_found()),
+        Route::Admin | Route::Ready(_) | Route::NotFound => Ok(reply::not_found()),
     }
 }
 

@@ -31,6 +31,6 @@ pub(super) async fn reply(head: &Parts, lane: &Lane) -> Result<Reply> {
         return Ok(with_type(StatusCode::BAD_REQUEST, plain, text.into()));
     }
     let serving = Arc::clone(&lane.serving);
-    let job = move || Ok(report(&serving.table, env!("CARGO_PKG_VERSION")));
+    let job = move || Ok(report(&serving.table, &serving.status, env!("CARGO_PKG_VERSION")));
     Ok(with_type(StatusCode::OK, plain, heavy::work(lane, &WRITE, 0, None, job).await?.into()))
 }

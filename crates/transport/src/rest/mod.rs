@@ -17,6 +17,7 @@ mod openapi_examples;
 mod openapi_schema;
 pub mod predict;
 pub mod predict_binary;
+pub mod probes;
 pub mod proto_json;
 pub mod recorded;
 pub mod regress;

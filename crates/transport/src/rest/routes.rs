@@ -16,6 +16,8 @@ pub enum Route<'a> {
     Regress(ModelSpec<'a>),
     Status(ModelSpec<'a>),
     Metadata(ModelSpec<'a>),
+    /// Whether a model answers; ours.
+    Ready(ModelSpec<'a>),
     /// The control plane's business.
     Admin,
     /// The description of the API, for programs and for people.
@@ -79,6 +81,10 @@ fn named_route(path: &str) -> Result<Option<Route<'_>>> {
     match rest {
         "" => Ok(Some(Route::Status(spec?))),
         "/metadata" => Ok(Some(Route::Metadata(spec?))),
+        "/ready" => {
+            let spec = spec?;
+            Ok((spec.version == VersionChoice::Latest).then_some(Route::Ready(spec)))
+        }
         _ if rest.eq_ignore_ascii_case("/metadata") => Ok(Some(Route::Status(spec?))),
         _ => Ok(None),
     }
@@ -159,6 +165,7 @@ mod tests {
             (Method::GET, "/v1/models/m/labels/l/metadata", Route::Metadata(spec("m", Label("l".into())))),
             (Method::GET, "/v1/models/m/metadata", Route::Metadata(spec("m", Latest))),
             (Method::GET, "/v1/models/m/METADATA", Route::Status(spec("m", Latest))),
+            (Method::GET, "/v1/models/m/ready", Route::Ready(spec("m", Latest))),
             (Method::GET, "/v1/openapi.json", Route::OpenApi),
             (Method::GET, "/v1/docs", Route::Docs),
             (Method::OPTIONS, "/v1/anything", Route::Options),
@@ -193,6 +200,7 @@ mod tests {
             (Method::GET, "/v1/models/m:predict"),
             (Method::GET, "/v1/models/m/"),
             (Method::GET, "/v1/models/m/metadata?x"),
+            (Method::GET, "/v1/models/m/versions/1/ready"),
             (Method::POST, "/v1/docs"),
             (Method::GET, "/v1/openapi"),
             (Method::PUT, "/v1/models/m"),

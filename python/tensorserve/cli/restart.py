@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tensorserve restart`: has a running server start anew on the same ports, without losing a request."""
+
+import sys
+from collections.abc import Sequence
+
+from tensorserve.cli.admin_client import AdminClient, ServerRefusedError, ServerUnreachableError
+from tensorserve.cli.arguments import Parser, UsageError
+from tensorserve.cli.exit_status import OK, REFUSED, UNREACHABLE, USAGE
+
+
+def parser() -> Parser:
+    """The arguments of the command."""
+    made = Parser(
+        "tensorserve restart",
+        description="Starts the program of a running server anew, also a new release that was installed in its place, "
+        "with the same flags. It takes over once its models answer; if it does not get that far, nothing happens.",
+    )
+    made.add_argument("--server", default="http://localhost:8501", help="http(s)://HOST:PORT or unix:PATH")
+    made.add_argument("--token_file", help="file whose first line is a token of the server")
+    made.add_argument("--ca_file", help="certificates to trust, for https")
+    return made
+
+
+def run(words: Sequence[str]) -> int:
+    """Restarts a server; `words` are those after `restart`. Gives the exit status."""
+    try:
+        arguments = parser().read(words)
+    except UsageError as error:
+        return error.status
+    try:
+        AdminClient(arguments.server, arguments.token_file, arguments.ca_file).ask("POST", "restart", {})
+    except (OSError, ValueError) as error:
+        return _failed(str(error), USAGE)
+    except ServerUnreachableError as error:
+        return _failed(f"{error}\nIs the server running with --rest_api_port? Name it with --server.", UNREACHABLE)
+    except ServerRefusedError as error:
+        return _failed(str(error), REFUSED)
+    print("The server has been restarted.")
+    return OK
+
+
+def _failed(text: str, status: int) -> int:
+    print(f"tensorserve restart: {text}", file=sys.stderr)
+    return status

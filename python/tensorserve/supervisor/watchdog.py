@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tells a server that hangs from one that is busy."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadReading:
+    """What the system says of a thread.
+
+    Attributes:
+        state: `R` for one that runs or could, `S` and `D` for one that waits, `T` for one that was stopped.
+        ticks: Processor time that it has had.
+    """
+
+    state: str
+    ticks: int
+
+
+class Watchdog:
+    """Counts the looks at which a thread has neither said that it lives nor used the processor.
+
+    Looks are counted rather than seconds: who looks may be held up as well.
+
+    Args:
+        limit: Looks in a row after which the server hangs.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._silent: dict[int, int] = {}
+        self._beats: dict[int, int] = {}
+        self._ticks: dict[int, int] = {}
+
+    def look(self, beats: Mapping[int, int], readings: Mapping[int, ThreadReading]) -> bool:
+        """Whether a thread hangs.
+
+        Args:
+            beats: How often each thread has said that it lives.
+            readings: What the system says of these threads.
+        """
+        for thread in beats:
+            lives = beats[thread] != self._beats.get(thread) or self._is_busy(thread, readings.get(thread))
+            self._silent[thread] = 0 if lives else self._silent.get(thread, 0) + 1
+        self._silent = {thread: looks for thread, looks in self._silent.items() if thread in beats}
+        self._beats = dict(beats)
+        self._ticks = {thread: reading.ticks for thread, reading in readings.items()}
+        return any(looks >= self._limit for looks in self._silent.values())
+
+    def _is_busy(self, thread: int, reading: ThreadReading | None) -> bool:
+        """Whether it runs, or would if it had the processor."""
+        if reading is None:
+            return True
+        return reading.state == "R" or reading.ticks != self._ticks.get(thread, reading.ticks)
+
+
+def read_threads(pid: int, threads: Mapping[int, int]) -> dict[int, ThreadReading]:
+    """What the system says of threads of a process; those that are gone are left out."""
+    found = {}
+    for thread in threads:
+        with suppress(OSError, ValueError, IndexError), open(f"/proc/{pid}/task/{thread}/stat") as file:
+            fields = file.read().rpartition(")")[2].split()
+            found[thread] = ThreadReading(fields[0], int(fields[11]) + int(fields[12]))
+    return found

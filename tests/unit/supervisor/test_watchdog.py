@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+import os
+
+from tensorserve.supervisor.watchdog import ThreadReading, Watchdog, read_threads
+
+WAITS = ThreadReading("S", 5)
+
+
+def test_a_thread_that_lives_or_works_does_not_hang() -> None:
+    watchdog = Watchdog(3)
+    for count in range(10):
+        assert not watchdog.look({7: count}, {7: WAITS})
+    for ticks in range(10):
+        assert not watchdog.look({7: 9}, {7: ThreadReading("S", ticks)})
+    for _ in range(10):
+        assert not watchdog.look({7: 9}, {7: ThreadReading("R", 9)}), "it waits for the processor"
+
+
+def test_a_thread_that_waits_or_was_stopped_hangs() -> None:
+    for reading in (WAITS, ThreadReading("T", 5), ThreadReading("D", 5)):
+        watchdog = Watchdog(3)
+        assert [watchdog.look({7: 1, 8: count}, {7: reading, 8: WAITS}) for count in range(4)] == [False] * 3 + [True]
+
+
+def test_a_thread_that_is_gone_is_forgotten() -> None:
+    watchdog = Watchdog(2)
+    watchdog.look({7: 1}, {7: WAITS})
+    watchdog.look({7: 1}, {7: WAITS})
+    assert not watchdog.look({8: 1}, {})
+
+
+def test_threads_are_read() -> None:
+    readings = read_threads(os.getpid(), {os.getpid(): 0, 4_000_000: 0})
+    assert list(readings) == [os.getpid()]
+    assert readings[os.getpid()].state == "R"
