@@ -243,7 +243,8 @@ class DataPlane:
     ) -> DataPlane:
         """0 threads means: chosen from the CPUs this process may use.
 
-        `bounds` may have max_request_bytes and max_reply_bytes.
+        `bounds` may have max_request_bytes, max_reply_bytes, max_buffered_bytes, header_timeout_ms, body_timeout_ms and
+        idle_timeout_ms; no time means no limit.
         `grpc_options` may have max_streams, max_header_bytes, max_receive_bytes, max_send_bytes, keepalive_time_ms,
         keepalive_timeout_ms, max_age_ms and max_age_grace_ms; a negative number means no limit. Raises ValueError.
         `batch_threads` are the number and the name of threads for batches alone; without them batches share those of

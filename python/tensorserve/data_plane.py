@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Protocol
 
 from tensorserve.config.batching import batching, model_weights
 from tensorserve.config.channel_arguments import grpc_options
 from tensorserve.config.flags import ServerOptions
+from tensorserve.config.memory import usable_memory
 from tensorserve.config.monitoring_config import metrics_path
 from tensorserve.lifecycle.loader import ServableTable
 from tensorserve.log.data_plane import follow_data_plane
@@ -88,7 +90,7 @@ def open_data_plane(options: ServerOptions) -> DataPlane:
         signature_method_name_check=options.enable_signature_method_name_check,
         session_service=options.enable_session_service,
         serialize_as_tensor_content=options.enable_serialization_as_tensor_content,
-        bounds={"max_request_bytes": options.max_request_bytes, "max_reply_bytes": options.max_reply_bytes},
+        bounds=_bounds(options),
         grpc_options=grpc_options(options.grpc_channel_arguments),
         batch_threads=None if threads is None else (threads.number, threads.name),
         model_weights=model_weights(options.model_weights),
@@ -97,3 +99,19 @@ def open_data_plane(options: ServerOptions) -> DataPlane:
         metrics_path=metrics_path(options),
         all_ready=options.readiness == "all",
     )
+
+
+def _bounds(options: ServerOptions) -> dict[str, int]:
+    """What a client may take, in bytes and milliseconds."""
+    return {
+        "max_request_bytes": options.max_request_bytes,
+        "max_reply_bytes": options.max_reply_bytes,
+        "max_buffered_bytes": options.max_buffered_bytes or max(usable_memory() // 4, 1 << 30),
+        "header_timeout_ms": _milliseconds(options.client_header_timeout_seconds),
+        "body_timeout_ms": _milliseconds(options.client_body_timeout_seconds),
+        "idle_timeout_ms": _milliseconds(options.client_idle_timeout_seconds),
+    }
+
+
+def _milliseconds(seconds: float) -> int:
+    return math.ceil(seconds * 1000)

@@ -29,12 +29,13 @@ class Http2Connection:
         """
         self.send_headers(path)
         self.send_data(body, end=True)
-        return self._reply()
+        return self.reply()
 
-    def send_headers(self, path: str) -> None:
+    def send_headers(self, path: str, *headers: tuple[str, str]) -> None:
         self._stream = self._http2.get_next_available_stream_id()
         pseudo = [(":method", "POST"), (":scheme", "http"), (":path", path), (":authority", "localhost")]
-        self._http2.send_headers(self._stream, [*pseudo, ("content-type", "application/grpc"), ("te", "trailers")])
+        grpc = [("content-type", "application/grpc"), ("te", "trailers")]
+        self._http2.send_headers(self._stream, [*pseudo, *grpc, *headers])
         self._flush()
 
     def send_data(self, data: bytes, *, end: bool) -> None:
@@ -48,7 +49,8 @@ class Http2Connection:
     def _flush(self) -> None:
         self._socket.sendall(self._http2.data_to_send())
 
-    def _reply(self) -> dict[str, str]:
+    def reply(self) -> dict[str, str]:
+        """The next reply's headers and trailers; `{}` if the server reset the stream or closed the connection."""
         found: dict[str, str] = {}
         while True:
             data = self._socket.recv(65536)

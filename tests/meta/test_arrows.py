@@ -25,10 +25,8 @@ BACK_UP = {
         ("table::input_text", "verbs::predict"),
     },
     "transport": {
-        ("lane", "server"),
+        ("lanes", "server"),
         ("tls", "server"),
-        ("control", "grpc::stream"),
-        ("control", "serving"),
     },
 }
 MOST_BACK_UP = 5
@@ -86,3 +84,9 @@ def test_few_arrows_run_back_up(crate: str) -> None:
         order.prepare()
     except CycleError as error:
         pytest.fail(f"files in a circle: {' -> '.join(error.args[1])}")
+
+
+def test_rest_and_grpc_take_nothing_from_each_other() -> None:
+    """What both encode lies in `wire`."""
+    for file, target in Crate(CRATES / "transport" / "src").arrows():
+        assert {file.split("::")[0], target.split("::")[0]} != {"rest", "grpc"}, (file, target)

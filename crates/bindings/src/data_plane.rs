@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use tensorserve_runtimes::take_descriptor;
 use tensorserve_servables::{Code, InFlightLimits, Readiness, VersionState, batching::report as batching_report};
 use tensorserve_tensors::proto::TensorEncoding;
-use tensorserve_transport::grpc::options::GrpcOptions;
+use tensorserve_transport::grpc_options::GrpcOptions;
 use tensorserve_transport::limits::Limits;
 use tensorserve_transport::tls::Identity;
 use tensorserve_transport::{BatchThreads, Protocol, Server, ServerOptions, Serving, ServingOptions};

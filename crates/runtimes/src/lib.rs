@@ -12,6 +12,7 @@ use std::time::Duration;
 use tensorserve_protos::tensorflow::SignatureDef;
 use tensorserve_tensors::{Result, ServingError, Tensor};
 
+pub mod allocator;
 pub mod attribution;
 mod background;
 mod descriptor;

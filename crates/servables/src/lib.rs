@@ -25,6 +25,7 @@ pub use table::servable_table::ServableTable;
 pub use table::signature::Signature;
 pub use table::status::{Phase, StatusBoard, VersionState, VersionStatus};
 pub use tensorserve_batching::{Parameters, Pool, Priority};
+pub use tensorserve_runtimes::allocator::give_back_freed;
 pub use tensorserve_tensors::{Code, Result, ServingError};
 
 /// The signature that a request means when it names none.

@@ -11,6 +11,7 @@ macro_rules! dtypes {
         pub enum DataType { $($variant = $number,)* }
 
         impl DataType {
+
             /// Every element type, in the order of their numbers within this table.
             pub const ALL: &'static [DataType] = &[$(DataType::$variant,)*];
 
@@ -27,6 +28,11 @@ macro_rules! dtypes {
             /// TensorFlow's short name, such as `float`, as it appears in error messages.
             pub fn name(self) -> &'static str {
                 match self { $(DataType::$variant => $short,)* }
+            }
+
+            /// Whether elements lie in typed fields of the wire as they do in memory, so that they are copied and not encoded.
+            pub fn is_copied_to_wire(self) -> bool {
+                matches!(self, DataType::Float | DataType::Double | DataType::Complex64 | DataType::Complex128)
             }
 
             /// Bytes of one element in memory; 0 for types without a fixed size (string, resource, variant).

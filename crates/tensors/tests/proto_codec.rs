@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use prost::Message;
 use tensorserve_protos::tensorflow::{TensorProto, TensorShapeProto, tensor_shape_proto::Dim};
 use tensorserve_tensors::proto::encode::Encoder;
-use tensorserve_tensors::proto::{MAX_FILLED_BYTES, Malformed, Reader, TensorEncoding, TensorView};
+use tensorserve_tensors::proto::{MAX_FILLED_BYTES, Malformed, Reader, TensorEncoding, TensorView, Weight};
 use tensorserve_tensors::{AlignedBuffer, DataType, Shape, Tensor, TensorData};
 
 fn decode(bytes: &[u8]) -> Result<Tensor, Malformed> {
@@ -292,4 +292,38 @@ fn string_content_has_all_lengths_first() {
     assert_eq!(strings, [b"hi".to_vec(), b"".to_vec(), b"you".to_vec()]);
     let short = TensorProto { tensor_content: Bytes::from_static(b"\x05hi"), ..proto(DataType::String, &[1]) };
     assert!(decode(&short.encode_to_vec()).is_err());
+}
+
+/// Only tensors that are long to make, or take memory, are so; how a large message is read depends on it.
+#[test]
+fn what_a_tensor_takes_is_known_before_it_is_made() {
+    let weight = |message: &TensorProto, piece: usize| {
+        let bytes = message.encode_to_vec();
+        let parts: Vec<Bytes> = bytes.chunks(piece).map(Bytes::copy_from_slice).collect();
+        let Weight { bytes, is_quick } = TensorView::parse(Reader::new(&parts)).unwrap().weight();
+        (bytes, is_quick)
+    };
+    let whole = usize::MAX;
+    let floats = TensorProto { float_val: vec![1.0; 1_000_000], ..proto(DataType::Float, &[1_000_000]) };
+    assert_eq!(weight(&floats, whole), (0, true));
+    assert_eq!(weight(&floats, 100_000), (4_000_000, false));
+    let content = TensorProto { tensor_content: vec![1; 400_000].into(), ..proto(DataType::Float, &[100_000]) };
+    assert_eq!(weight(&content, whole), (0, true));
+    assert_eq!(weight(&content, 100_000), (400_000, true));
+    let numbers = TensorProto { int64_val: vec![5; 100_000], ..proto(DataType::Int64, &[100_000]) };
+    assert_eq!(weight(&numbers, whole), (800_000, false));
+    let few = TensorProto { int64_val: vec![5; 1000], ..proto(DataType::Int64, &[1000]) };
+    assert_eq!(weight(&few, whole), (8000, true));
+    let filled = TensorProto { float_val: vec![1.0], ..proto(DataType::Float, &[1_000_000]) };
+    assert_eq!(weight(&filled, whole), (4_000_000, false));
+    let refused = TensorProto { float_val: vec![1.0], ..proto(DataType::Float, &[1 << 40]) };
+    assert_eq!(weight(&refused, whole), (0, false));
+    let string = |len: usize, dims: &[i64]| {
+        weight(&TensorProto { string_val: vec![vec![b'a'; len].into()], ..proto(DataType::String, dims) }, whole)
+    };
+    assert_eq!(string(10, &[]), (32, true));
+    assert_eq!(string(1_000_000, &[1]), (32, true));
+    assert_eq!(string(1_000_000, &[10]), (9_000_320, false));
+    assert_eq!(string(1_000_000, &[2_000_000]), (0, false));
+    assert_eq!(string(0, &[100_000]), (3_200_000, false));
 }

@@ -50,6 +50,36 @@ impl<'a> Account<'a> {
         }
         found
     }
+
+    /// Notes which model the request is for, as another thread found out.
+    pub(crate) fn note(&mut self, asked: Asked) {
+        match asked {
+            Asked::Nothing => {}
+            Asked::Known(handle) => self.answered_by(&handle),
+            Asked::Unknown(name) => self.model = Some(self.table.metrics().of_requested(&name)),
+        }
+    }
+}
+
+/// What a request asked for that was read on another thread.
+#[derive(Default)]
+pub(crate) enum Asked {
+    #[default]
+    Nothing,
+    Known(ServableHandle),
+    Unknown(String),
+}
+
+impl Asked {
+    /// Finds the version in the table.
+    pub(crate) fn resolve(&mut self, table: &ServableTable, spec: &ModelSpec<'_>) -> Result<ServableHandle> {
+        let found = table.resolve(spec);
+        *self = match &found {
+            Ok(handle) => Asked::Known(handle.clone()),
+            Err(_) => Asked::Unknown(spec.name.to_string()),
+        };
+        found
+    }
 }
 
 impl Drop for Account<'_> {

@@ -12,9 +12,6 @@ use http::header::{HeaderMap, HeaderValue};
 use http::request::Parts;
 use tensorserve_servables::{Code, Result, ServingError};
 
-use crate::Serving;
-use crate::grpc::stream::{drained, stopping};
-
 /// An answer that the control plane gives when it has one. Dropping it says that nobody waits any more; what was
 /// begun is finished all the same.
 pub type Answer<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
@@ -120,14 +117,6 @@ impl ControlSlot {
 
     pub(crate) fn get(&self) -> Option<Arc<dyn ControlPlane>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-/// The answer, or UNAVAILABLE if the server stops before there is one.
-pub(crate) async fn answered<T>(answer: Answer<T>, serving: &Serving) -> Result<T> {
-    tokio::select! {
-        answer = answer => answer,
-        () = drained(serving) => Err(stopping()),
     }
 }
 

@@ -6,11 +6,18 @@
 //! [`wire`]. Read [`server`] first.
 
 pub(crate) mod account;
+pub(crate) mod clerk;
+pub(crate) mod client;
 pub mod control;
 pub mod grpc;
+pub mod grpc_options;
+pub(crate) mod heavy;
 pub mod lane;
+pub(crate) mod lanes;
 pub mod limits;
 pub mod listener;
+pub(crate) mod memory;
+pub(crate) mod pace;
 pub(crate) mod preface;
 pub(crate) mod priority;
 pub mod request_log;
@@ -18,8 +25,11 @@ pub mod rest;
 pub mod server;
 pub mod serving;
 pub mod shutdown;
+pub(crate) mod spare;
 pub mod tls;
+pub(crate) mod watchdog;
 pub mod wire;
+pub(crate) mod wrong_port;
 
 pub use control::{AdminReply, AdminRequest, ControlPlane};
 pub use server::{BatchThreads, Protocol, Server, ServerOptions};

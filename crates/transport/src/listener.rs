@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, UnixListener};
 use crate::control::Peer;
 
 /// Pause after a failed accept (out of file descriptors, say), so that the server neither spins nor stops.
-const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+pub(crate) const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
 /// A socket that listens.
 pub enum Listener {
@@ -41,22 +41,16 @@ impl Listener {
         Ok(Listener::Tcp(TcpListener::from_std(socket.into())?))
     }
 
-    /// The next connection. Failures are waited out.
-    pub async fn accept(&self) -> Accepted {
-        loop {
-            let accepted = match self {
-                Listener::Tcp(listener) => listener.accept().await.and_then(|(stream, address)| {
-                    // Small replies must not wait for the acknowledgement of earlier ones.
-                    let _ = stream.set_nodelay(true);
-                    stream.into_std().map(|stream| Accepted::Tcp(stream, peer(address)))
-                }),
-                Listener::Unix(listener) => {
-                    listener.accept().await.and_then(|(stream, _)| stream.into_std().map(Accepted::Unix))
-                }
-            };
-            match accepted {
-                Ok(accepted) => return accepted,
-                Err(_) => tokio::time::sleep(ACCEPT_RETRY).await,
+    /// The next connection.
+    pub async fn accept(&self) -> io::Result<Accepted> {
+        match self {
+            Listener::Tcp(listener) => listener.accept().await.and_then(|(stream, address)| {
+                // Small replies must not wait for the acknowledgement of earlier ones.
+                let _ = stream.set_nodelay(true);
+                stream.into_std().map(|stream| Accepted::Tcp(stream, peer(address)))
+            }),
+            Listener::Unix(listener) => {
+                listener.accept().await.and_then(|(stream, _)| stream.into_std().map(Accepted::Unix))
             }
         }
     }

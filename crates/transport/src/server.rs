@@ -5,18 +5,22 @@ use std::collections::HashMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tensorserve_servables::execution::executor::default_threads;
 use tensorserve_servables::{Executor, InFlightLimits, Pool, Result, ServableTable, StatusBoard};
 
+use crate::clerk::Clerk;
 use crate::control::ControlSlot;
-use crate::lane::{LaneThread, Lanes};
-use crate::listener::Listener;
+use crate::lanes::{LaneThread, Lanes};
+use crate::listener::{ACCEPT_RETRY, Listener};
+use crate::memory::Memory;
 use crate::request_log::RequestLog;
+use crate::serving::{Serving, ServingOptions};
 use crate::shutdown::{Shutdown, ShutdownWatch};
+use crate::spare::{Spare, is_about_one_client, is_lack_of_descriptors};
 use crate::tls::{Identity, Security};
-use crate::{Serving, ServingOptions};
 
 /// How many threads a server has; 0 lets it choose by the CPUs that this process may use.
 #[derive(Clone, Debug, Default)]
@@ -74,6 +78,10 @@ impl Server {
             request_log: RequestLog::default(),
             control: ControlSlot::default(),
             executor: Executor::new(threads, batch_threads).with_limits(options.limits),
+            clerk: Clerk::start()?,
+            memory: Memory::new(serving.limits.max_buffered_bytes),
+            accept_failures: AtomicU64::new(0),
+            connections_cut: AtomicU64::new(0),
             options: serving,
         });
         // More of them would sleep and wake more often for the same work; long runs have threads of their own.
@@ -101,7 +109,8 @@ impl Server {
         let _in_loop = first.handle.enter();
         let listener = Listener::new(socket.into())?;
         let (lanes, security) = (Lanes::of(&self.lanes), Arc::clone(&self.security));
-        first.handle.spawn(accept_connections(protocol, listener, lanes, security, shutdown.watch()));
+        let accepting = Accepting { protocol, listener, lanes, security, serving: Arc::clone(&self.serving) };
+        first.handle.spawn(accepting.run(shutdown.watch()));
         Ok(())
     }
 
@@ -123,19 +132,45 @@ impl Drop for Server {
     }
 }
 
-async fn accept_connections(
+/// A socket whose connections go to the lanes.
+struct Accepting {
     protocol: Protocol,
     listener: Listener,
     lanes: Lanes,
     security: Arc<Security>,
-    mut stop: ShutdownWatch,
-) {
-    let watch = stop.clone();
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = stop.told() => return,
-        };
-        lanes.serve(protocol, accepted, security.get(protocol), watch.clone());
+    serving: Arc<Serving>,
+}
+
+impl Accepting {
+    /// Accepts connections until the server stops.
+    async fn run(self, mut stop: ShutdownWatch) {
+        let watch = stop.clone();
+        let mut spare = Spare::new();
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.listener.accept() => accepted,
+                () = stop.told() => return,
+            };
+            match accepted {
+                Ok(accepted) => {
+                    self.lanes.serve(self.protocol, accepted, self.security.get(self.protocol), watch.clone());
+                }
+                Err(error) => self.failed(&error, &mut spare).await,
+            }
+        }
+    }
+
+    /// Says so, makes room, and turns away who waits, so that nobody waits for nothing.
+    async fn failed(&self, error: &io::Error, spare: &mut Spare) {
+        if !is_about_one_client(error) {
+            self.serving.accept_failures.fetch_add(1, Ordering::Relaxed);
+            spare.report(error);
+            self.lanes.make_room();
+            if is_lack_of_descriptors(error) {
+                let in_plain_text = self.security.get(self.protocol).is_none();
+                spare.turn_away(&self.listener, self.protocol == Protocol::Rest && in_plain_text).await;
+            }
+            tokio::time::sleep(ACCEPT_RETRY).await;
+        }
     }
 }

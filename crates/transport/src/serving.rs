@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What every request handler needs: the table, the status board, the executor and the options.
 
-use tensorserve_servables::{Executor, Readiness, ServableTable, StatusBoard};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use tensorserve_servables::{Code, Executor, Phase, Readiness, Result, ServableTable, ServingError, StatusBoard};
 use tensorserve_tensors::proto::TensorEncoding;
 
-use crate::control::ControlSlot;
-use crate::grpc::options::GrpcOptions;
+use crate::clerk::Clerk;
+use crate::control::{Answer, ControlSlot};
+use crate::grpc_options::GrpcOptions;
 use crate::limits::Limits;
+use crate::memory::Memory;
 use crate::request_log::RequestLog;
 
 /// How requests are answered.
@@ -48,4 +53,32 @@ pub struct Serving {
     /// Answers what no request handler can.
     pub control: ControlSlot,
     pub options: ServingOptions,
+    /// Writes long pages.
+    pub(crate) clerk: Clerk,
+    /// What is kept for slow clients.
+    pub(crate) memory: Arc<Memory>,
+    /// Connections that could not be accepted.
+    pub(crate) accept_failures: AtomicU64,
+    /// Connections that ended because their clients were silent, slow or idle.
+    pub(crate) connections_cut: AtomicU64,
+}
+
+/// The answer, or UNAVAILABLE if the server stops before there is one.
+pub(crate) async fn answered<T>(answer: Answer<T>, serving: &Serving) -> Result<T> {
+    tokio::select! {
+        answer = answer => answer,
+        () = drained(serving) => Err(stopping()),
+    }
+}
+
+/// Why a stream ends when the server does: the client shall ask another one.
+pub(crate) fn stopping() -> ServingError {
+    ServingError::new(Code::Unavailable, "the server is stopping")
+}
+
+/// Completes when the server drains.
+pub(crate) async fn drained(serving: &Serving) {
+    let mut changes = serving.status.changes();
+    // An error means that the server is gone, which is a stop as well.
+    let _ = changes.wait_for(|phase| *phase == Phase::Draining).await;
 }

@@ -11,6 +11,7 @@ from functools import partial
 from types import FrameType
 from typing import TextIO
 
+from tensorserve.cli.descriptors import raise_limit
 from tensorserve.cli.exit_status import FAILURE, OK, end_process
 from tensorserve.config.flags import LOG_LEVELS, ServerOptions
 from tensorserve.errors import ServingError
@@ -100,6 +101,7 @@ def run_server(
         The exit status.
     """
     configure_logging(options.log_level if options.log_level in LOG_LEVELS else "info")
+    raise_limit()
     signals = _Signals(second_ends=parent is None)
     stop = _Stop()
     if parent is not None:

@@ -74,6 +74,38 @@ class ServerOptions(OriginalFlags):
         _OURS,
         least=1,
     )
+    max_buffered_bytes: int = row(
+        _INT64,
+        0,
+        "Bytes of incomplete requests, of values that are filled up and of replies that are not read yet, of all "
+        "clients together; further ones are RESOURCE_EXHAUSTED. 0 means a quarter of the memory, at least 1 GiB.",
+        _OURS,
+        least=0,
+    )
+    client_header_timeout_seconds: float = row(
+        _FLOAT,
+        30.0,
+        "How long a client may take for the head of an HTTP/1 request, and be silent before the first one. 0 means no "
+        "limit.",
+        _OURS,
+        least=0,
+    )
+    client_body_timeout_seconds: float = row(
+        _FLOAT,
+        60.0,
+        "A client is let go whose request, or reading of a reply, moves less than 1 KiB a second for so long. 0 means "
+        "no limit.",
+        _OURS,
+        least=0,
+    )
+    client_idle_timeout_seconds: float = row(
+        _FLOAT,
+        3600.0,
+        "How long a connection may be without a request; idle ones end early when file descriptors run out. 0 means no "
+        "limit.",
+        _OURS,
+        least=0,
+    )
     drain_timeout_seconds: float = row(
         _FLOAT,
         30.0,

@@ -66,6 +66,15 @@ pub(super) fn values_of(dtype: DataType) -> Option<(u32, Values)> {
     })
 }
 
+/// Memory and time of a tensor that is yet to be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Weight {
+    /// Bytes beside those of the message.
+    pub bytes: usize,
+    /// Whether it is made in about a tenth of a millisecond.
+    pub is_quick: bool,
+}
+
 /// A `TensorProto` that was looked over but not copied yet.
 #[derive(Clone, Debug)]
 pub struct TensorView<'a> {
@@ -124,6 +133,56 @@ impl<'a> TensorView<'a> {
         let mut buffer = AlignedBuffer::zeroed(len);
         self.fill(buffer.as_mut())?;
         Ok(Tensor::plain(self.dtype, self.shape.clone(), buffer))
+    }
+
+    /// What [`TensorView::to_tensor`] will take.
+    pub fn weight(&self) -> Weight {
+        /// Elements that are decoded, or copied, in about a tenth of a millisecond.
+        const QUICKLY_DECODED: usize = 64 << 10;
+        const QUICKLY_COPIED: usize = 1 << 20;
+        let is_string = self.dtype == DataType::String;
+        let size = if is_string { size_of::<Bytes>() } else { self.dtype.size() };
+        let len = self.shape.num_elements().saturating_mul(size);
+        if len <= QUICKLY_DECODED && !is_string {
+            return Weight { bytes: len, is_quick: true };
+        }
+        if is_string {
+            let bytes = len.saturating_add(self.repeated_string_bytes());
+            return self.unless_refused(Weight { bytes, is_quick: bytes <= QUICKLY_DECODED });
+        }
+        if matches!(self.elements_in_place(len), Ok(Some(_))) {
+            return Weight { bytes: 0, is_quick: true };
+        }
+        let is_copied = self.content.is_some() || matches!(values_of(self.dtype), Some((_, Values::Fixed(_))));
+        let is_carried = self.message.len() >= len;
+        self.unless_refused(Weight { bytes: len, is_quick: is_copied && is_carried && len <= QUICKLY_COPIED })
+    }
+
+    /// A tensor that is filled up too much takes nothing, as it is refused.
+    fn unless_refused(&self, weight: Weight) -> Weight {
+        const MOST_FOR_A_BYTE: usize = 16;
+        let most = self.message.len().saturating_mul(MOST_FOR_A_BYTE).saturating_add(MAX_FILLED_BYTES);
+        if weight.bytes > most { Weight { bytes: 0, ..weight } } else { weight }
+    }
+
+    /// Bytes of the last string, for each time that it is repeated. Few strings need no counting.
+    fn repeated_string_bytes(&self) -> usize {
+        const FEW_BYTES: usize = 4 << 10;
+        let n = self.shape.num_elements();
+        if n.saturating_mul(self.message.len()) <= FEW_BYTES {
+            return 0;
+        }
+        let (mut count, mut last) = (0, 0);
+        let counted = self.for_each_value_field(STRING_VAL, |field, values| {
+            if field.wire_type != wire::LENGTH_DELIMITED {
+                return values.skip(field);
+            }
+            count += 1;
+            last = values.delimited()?.len();
+            Ok(())
+        });
+        // What cannot be read is found out quickly.
+        counted.map_or(0, |()| n.saturating_sub(count).saturating_mul(last))
     }
 
     /// All `len` bytes of the elements, if they lie in one piece of the message and need no decoding.

@@ -9,6 +9,6 @@ pub mod encode;
 pub mod reader;
 pub mod wire;
 
-pub use decode::{MAX_FILLED_BYTES, TensorView};
+pub use decode::{MAX_FILLED_BYTES, TensorView, Weight};
 pub use encode::TensorEncoding;
 pub use reader::{Field, Malformed, Reader};

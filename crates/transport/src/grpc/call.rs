@@ -10,6 +10,7 @@ use http::request::Parts;
 use tensorserve_servables::metrics::Entry;
 use tensorserve_servables::{Code, Result, ServableTable, ServingError, Urgency};
 
+use super::message::Bounds;
 use super::{classify, health, message, metadata, model_status, multi_inference, predict, regress, session_run};
 use crate::account::Account;
 use crate::lane::Lane;
@@ -18,6 +19,9 @@ use crate::priority;
 const PREDICT: &str = "/tensorflow.serving.PredictionService/Predict";
 const CLASSIFY: &str = "/tensorflow.serving.PredictionService/Classify";
 const REGRESS: &str = "/tensorflow.serving.PredictionService/Regress";
+
+/// Bytes of a request that holds a name or a few. They are read where they arrive.
+pub(super) const MAX_SMALL_MESSAGE: usize = 256 << 10;
 
 /// How a call is counted. As in the original, other methods than these are not.
 pub(super) fn account<'a>(head: &Parts, table: &'a ServableTable) -> Account<'a> {
@@ -30,9 +34,18 @@ pub(super) fn account<'a>(head: &Parts, table: &'a ServableTable) -> Account<'a>
     Account::open(table, entry, Cow::Borrowed(""))
 }
 
+/// How urgent a call is that came at `start`, by its headers.
+pub(super) fn urgency(head: &Parts, start: Instant) -> Result<Urgency> {
+    Ok(Urgency { deadline: deadline_of(head, start)?, priority: priority::of(&head.headers)? })
+}
+
 /// The framed reply to a call.
-pub(super) async fn reply(head: &Parts, body: RecvStream, lane: &Lane, account: &mut Account<'_>) -> Result<Bytes> {
-    let urgency = Urgency { deadline: deadline_of(head, account.start())?, priority: priority::of(&head.headers)? };
+pub(super) async fn reply(
+    head: &Parts,
+    body: RecvStream,
+    lane: &Lane,
+    (urgency, account): (Urgency, &mut Account<'_>),
+) -> Result<Bytes> {
     answer(head, body, lane, (urgency, account)).await.map_err(|error| in_time(error, urgency.deadline))
 }
 
@@ -53,41 +66,43 @@ async fn answer(
 ) -> Result<Bytes> {
     let serving = &lane.serving;
     let max_bytes = serving.options.grpc.max_receive_bytes;
+    let bounds = Bounds { start: account.start(), deadline: urgency.deadline, max_bytes };
+    let small = Bounds { max_bytes: max_bytes.min(MAX_SMALL_MESSAGE), ..bounds };
     match head.uri.path() {
         PREDICT => {
-            let request = message::read(head, body, max_bytes).await?;
-            predict::reply(&request, lane, urgency, account).await
+            let request = message::read(head, body, lane, bounds).await?;
+            predict::reply(&request.pieces, lane, urgency, account).await
         }
         CLASSIFY => {
-            let request = message::read(head, body, max_bytes).await?;
-            classify::reply(&request, lane, urgency, account).await
+            let request = message::read(head, body, lane, bounds).await?;
+            classify::reply(&request.pieces, lane, urgency, account).await
         }
         REGRESS => {
-            let request = message::read(head, body, max_bytes).await?;
-            regress::reply(&request, lane, urgency, account).await
+            let request = message::read(head, body, lane, bounds).await?;
+            regress::reply(&request.pieces, lane, urgency, account).await
         }
         "/tensorflow.serving.PredictionService/MultiInference" => {
-            let request = message::read(head, body, max_bytes).await?;
-            multi_inference::reply(&request, lane, urgency).await
+            let request = message::read(head, body, lane, bounds).await?;
+            multi_inference::reply(&request.pieces, lane, urgency).await
         }
         "/tensorflow.serving.PredictionService/GetModelMetadata" => {
-            let request = message::read(head, body, max_bytes).await?;
-            metadata::reply(&request, serving)
+            let request = message::read(head, body, lane, small).await?;
+            metadata::reply(&request.pieces, serving).await
         }
         "/tensorflow.serving.ModelService/GetModelStatus" => {
-            let request = message::read(head, body, max_bytes).await?;
-            model_status::reply(&request, serving)
+            let request = message::read(head, body, lane, small).await?;
+            model_status::reply(&request.pieces, serving)
         }
         "/tensorflow.serving.SessionService/SessionRun" if serving.options.session_service => {
-            let request = message::read(head, body, max_bytes).await?;
-            session_run::reply(&request, lane, urgency).await
+            let request = message::read(head, body, lane, bounds).await?;
+            session_run::reply(&request.pieces, lane, urgency).await
         }
         "/grpc.health.v1.Health/Check" => {
-            let request = message::read(head, body, max_bytes).await?;
-            health::check(&request, serving)
+            let request = message::read(head, body, lane, small).await?;
+            health::check(&request.pieces, serving)
         }
         "/grpc.health.v1.Health/List" => {
-            message::read(head, body, max_bytes).await?;
+            message::read(head, body, lane, small).await?;
             health::list(serving)
         }
         path => Err(ServingError::new(Code::Unimplemented, format!("this server has no method {path}"))),

@@ -9,6 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use bytes::Bytes;
 use h2::RecvStream;
@@ -17,13 +18,16 @@ use http::Request;
 use http::request::Parts;
 use tokio::io::AsyncWriteExt;
 
+use super::replies::Replies;
 use super::stream::{self, Method};
-use super::{call as grpc_call, lifetime, message, protocol, reload_config, status};
+use super::{call as grpc_call, lifetime, message, reload_config, status};
+use crate::client::{CallInFlight, Client, OpenCall};
 use crate::control::Peer;
-use crate::lane::{CallInFlight, Lane};
 use crate::listener::Connection;
+use crate::pace::Pace;
 use crate::preface::{Replayed, Version, detect};
 use crate::shutdown::ShutdownWatch;
+use crate::wrong_port;
 use tensorserve_servables::{Code, Result, ServingError};
 
 /// Bytes a client may send ahead on one stream and on one connection.
@@ -45,7 +49,8 @@ struct Calls {
 }
 
 /// Serves one client until it leaves or the server stops and its calls are done.
-pub(crate) async fn serve(stream: impl Connection, peer: Peer, lane: &Arc<Lane>, mut stop: ShutdownWatch) {
+pub(crate) async fn serve(stream: impl Connection, peer: Peer, client: &Arc<Client>, mut stop: ShutdownWatch) {
+    let lane = &client.lane;
     let options = &lane.serving.options.grpc;
     let mut builder = Builder::new();
     builder
@@ -68,27 +73,29 @@ pub(crate) async fn serve(stream: impl Connection, peer: Peer, lane: &Arc<Lane>,
     };
     // A client that does not speak HTTP/2 is dropped; there is no call to answer.
     let Ok(mut connection) = builder.handshake(stream).await else { return };
+    client.speaks_http2();
     let mut lost = pin!(lifetime::lost(connection.ping_pong(), options));
     let mut calls = Calls { peer, taken: Vec::new() };
     let flag = stop.clone();
     let is_old = {
         let (mut told, mut aged) = (pin!(stop.told()), pin!(lifetime::aged(options)));
-        // Polled once, so that a stop wakes this task; from then on the flag tells.
+        let mut ended = pin!(client.told_to_end());
+        // Polled once, so that a stop wakes this task; from then on the flags tell.
         let mut watching = false;
         let stopping = poll_fn(|cx| {
             if lost.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(None);
             }
-            if !watching || flag.is_told() {
+            if !watching || flag.is_told() || client.is_ending() {
                 watching = true;
-                if told.as_mut().poll(cx).is_ready() {
+                if told.as_mut().poll(cx).is_ready() || ended.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(Some(false));
                 }
             }
             if aged.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(Some(true));
             }
-            poll_calls(&mut connection, lane, &mut calls, cx).map(|()| None)
+            poll_calls(&mut connection, client, &mut calls, cx).map(|()| None)
         });
         let Some(is_old) = stopping.await else { return };
         is_old
@@ -99,7 +106,7 @@ pub(crate) async fn serve(stream: impl Connection, peer: Peer, lane: &Arc<Lane>,
         if lost.as_mut().poll(cx).is_ready() || is_old && grace_over.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
-        poll_calls(&mut connection, lane, &mut calls, cx)
+        poll_calls(&mut connection, client, &mut calls, cx)
     })
     .await;
 }
@@ -120,12 +127,12 @@ async fn answer_http1(mut stream: Replayed<impl Connection>) {
 /// Works on calls until none is left to take; ready when the connection has ended.
 fn poll_calls(
     connection: &mut H2Connection<impl Connection, Bytes>,
-    lane: &Arc<Lane>,
+    client: &Arc<Client>,
     calls: &mut Calls,
     cx: &mut Context<'_>,
 ) -> Poll<()> {
     loop {
-        let ended = take_calls(connection, lane, calls, cx);
+        let ended = take_calls(connection, client, calls, cx);
         if calls.taken.is_empty() {
             return if ended { Poll::Ready(()) } else { Poll::Pending };
         }
@@ -139,13 +146,15 @@ fn poll_calls(
 /// Takes the calls that have arrived; true if no further ones will come.
 fn take_calls(
     connection: &mut H2Connection<impl Connection, Bytes>,
-    lane: &Arc<Lane>,
+    client: &Arc<Client>,
     calls: &mut Calls,
     cx: &mut Context<'_>,
 ) -> bool {
     while calls.taken.len() < MAX_ROUND {
         match connection.poll_accept(cx) {
-            Poll::Ready(Some(Ok((request, respond)))) => calls.taken.push((request, respond, lane.take_call())),
+            Poll::Ready(Some(Ok((request, respond)))) => {
+                calls.taken.push((request, respond, CallInFlight::take(client)))
+            }
             Poll::Ready(Some(Err(_)) | None) => return true,
             Poll::Pending => return false,
         }
@@ -164,31 +173,54 @@ fn start((request, respond, call): Call, peer: Peer, cx: &mut Context<'_>) {
 /// Answers one call. A panic in it becomes INTERNAL for this call only.
 async fn answer(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, call: CallInFlight, peer: Peer) {
     let (head, body) = request.into_parts();
-    if let Some((status, text)) = protocol::refusal(&head) {
+    if let Some((status, text)) = wrong_port::refusal(&head) {
         // A failure to send means that the client has left.
         let _ = status::send_refusal(&mut respond, status, text);
         return Box::pin(message::drain(body)).await;
     }
     if let Some(method) = Method::of(head.uri.path()) {
-        let lane = Arc::clone(call.lane());
-        drop(call);
         // In a box, so that the calls that matter stay small.
-        return Box::pin(answer_stream(method, head, body, respond, lane)).await;
+        return Box::pin(answer_stream(method, head, body, respond, call.waits())).await;
     }
     if head.uri.path() == reload_config::PATH {
-        let lane = Arc::clone(call.lane());
-        drop(call);
-        return Box::pin(answer_reload(head, peer, body, respond, lane)).await;
+        return Box::pin(answer_reload(head, peer, body, respond, call.waits())).await;
     }
     let mut account = grpc_call::account(&head, &call.lane().serving.table);
-    let reply = guarded(grpc_call::reply(&head, body, call.lane(), &mut account));
-    let Some(reply) = unless_given_up(reply, &mut respond).await else { return };
+    let urgency = grpc_call::urgency(&head, account.start());
+    let reply = async {
+        match &urgency {
+            Ok(urgency) => grpc_call::reply(&head, body, call.lane(), (*urgency, &mut account)).await,
+            Err(error) => Err(error.clone()),
+        }
+    };
+    let Some(reply) = unless_given_up(guarded(reply), &mut respond).await else { return };
+    let reply = reply.and_then(|message| call.lane().serving.memory.keep(message));
     account.close(reply.as_ref().map_or_else(|error| error.code, |_| Code::Ok));
     // A failure to send means that the client has left.
     let _ = match reply {
-        Ok(message) => status::send_message(&mut respond, message),
+        Ok(message) if status::is_sent_at_once(&message, call.client()) => {
+            status::send_message(&mut respond, message, call.client())
+        }
+        Ok(message) => {
+            let deadline = urgency.map_or(None, |urgency| urgency.deadline);
+            return Box::pin(send_slowly(respond, message, call.waits(), deadline)).await;
+        }
         Err(error) => status::send_error(&mut respond, &error),
     };
+}
+
+/// Sends a reply as fast as its client takes it, until its deadline.
+async fn send_slowly(mut respond: SendResponse<Bytes>, message: Bytes, call: OpenCall, deadline: Option<Instant>) {
+    let patience = call.client().lane.serving.options.limits.body_timeout;
+    // A failure to begin means that the client has left.
+    let Ok(stream) = status::start_stream(&mut respond) else { return };
+    let mut replies = Replies::new(stream, Arc::clone(call.client()));
+    let pace = Pace::new(Instant::now(), patience, deadline);
+    match replies.send_paced(message, pace).await {
+        Ok(()) => drop(replies.end(Ok(()))),
+        Err(error) if error.code == Code::DeadlineExceeded => replies.give_up(),
+        Err(_) => {}
+    }
 }
 
 /// What `work` gives; `None` if the client gives the call up before. Work that is dropped leaves the queue for a run.
@@ -210,11 +242,11 @@ async fn answer_stream(
     head: Parts,
     body: RecvStream,
     mut respond: SendResponse<Bytes>,
-    lane: Arc<Lane>,
+    call: OpenCall,
 ) {
     let work = async {
         let deadline = grpc_call::deadline(&head)?;
-        stream::answer(method, &head, body, &mut respond, lane, deadline).await;
+        stream::answer(method, &head, body, &mut respond, call.client(), deadline).await;
         Ok(())
     };
     if let Err(error) = guarded(work).await {
@@ -224,11 +256,11 @@ async fn answer_stream(
 }
 
 /// Answers one call that waits for models to load; meanwhile it does not count as work of the lane.
-async fn answer_reload(head: Parts, peer: Peer, body: RecvStream, mut respond: SendResponse<Bytes>, lane: Arc<Lane>) {
-    let reply = guarded(reload_config::reply(&head, peer, body, &mut respond, &lane.serving)).await;
+async fn answer_reload(head: Parts, peer: Peer, body: RecvStream, mut respond: SendResponse<Bytes>, call: OpenCall) {
+    let reply = guarded(reload_config::reply(&head, peer, body, &mut respond, &call.client().lane)).await;
     // A failure to send means that the client has left.
     let _ = match reply {
-        Ok(message) => status::send_message(&mut respond, message),
+        Ok(message) => status::send_message(&mut respond, message, call.client()),
         Err(error) => status::send_error(&mut respond, &error),
     };
 }

@@ -11,8 +11,9 @@ use tensorserve_protos::grpc::health::v1::{HealthCheckRequest, HealthCheckRespon
 use tensorserve_servables::{Health, Phase, Result, ServingError};
 
 use super::message::{Messages, Pieces, framed, joined};
-use super::stream::{Replies, stopping};
-use crate::Serving;
+use super::replies::Replies;
+use crate::serving::Serving;
+use crate::serving::stopping;
 
 /// Check: the status of one service. NOT_FOUND for one that is not known.
 pub(super) fn check(pieces: &Pieces, serving: &Serving) -> Result<Bytes> {

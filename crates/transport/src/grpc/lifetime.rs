@@ -8,7 +8,7 @@ use std::time::Duration;
 use h2::{Ping, PingPong};
 use tokio::time::{sleep, timeout};
 
-use super::options::GrpcOptions;
+use crate::grpc_options::GrpcOptions;
 
 /// Completes when the connection is as old as it may get, give or take a tenth, so that many connections that were made
 /// together do not end together.

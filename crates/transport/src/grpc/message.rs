@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 //! gRPC message framing: one flag byte, four length bytes, the message.
 
-use std::time::Duration;
+use std::pin::pin;
+use std::time::{Duration, Instant};
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 use h2::RecvStream;
 use http::HeaderValue;
 use http::request::Parts;
 use smallvec::SmallVec;
 use tensorserve_servables::{Code, Result, ServableHandle, ServingError};
 
+use crate::heavy;
+use crate::lane::Lane;
+use crate::memory::{FEW, Held};
+use crate::pace::{Pace, TooSlow, at_once};
 use crate::request_log::{Exchange, Message};
 use crate::wire::inflate::{Compression, inflate};
 use crate::wire::prediction_log::LogType;
@@ -20,17 +25,73 @@ pub(super) const PREFIX: usize = 5;
 /// A message in the pieces in which it came.
 pub(super) type Pieces = SmallVec<[Bytes; 2]>;
 
-/// Reads the one message of a unary call. RESOURCE_EXHAUSTED if it is larger than `max_bytes`, INTERNAL if it is cut
-/// off, UNIMPLEMENTED if it is compressed in a way we do not know.
-pub(super) async fn read(head: &Parts, mut body: RecvStream, max_bytes: usize) -> Result<Pieces> {
-    let mut message = Incoming::default();
-    while let Some(mut piece) = next_piece(&mut body).await? {
+/// The message of a unary call, and what it takes of the server's memory.
+pub(super) struct Received {
+    pub(super) pieces: Pieces,
+    /// `None` for one that was there at once.
+    _held: Option<Held>,
+}
+
+/// How long and how large a message may be.
+#[derive(Clone, Copy)]
+pub(super) struct Bounds {
+    /// When the call came.
+    pub(super) start: Instant,
+    pub(super) deadline: Option<Instant>,
+    pub(super) max_bytes: usize,
+}
+
+/// Reads the one message of a unary call. RESOURCE_EXHAUSTED if it is larger than it may be, DEADLINE_EXCEEDED if it does not
+/// come, INTERNAL if it is cut off, UNIMPLEMENTED if it is compressed in a way we do not know.
+pub(super) async fn read(head: &Parts, mut body: RecvStream, lane: &Lane, bounds: Bounds) -> Result<Received> {
+    let Bounds { start, deadline, max_bytes } = bounds;
+    let serving = &lane.serving;
+    let mut pace = Pace::new(start, serving.options.limits.body_timeout, deadline);
+    let (mut message, mut held) = (Incoming::default(), None);
+    loop {
+        let mut step = pin!(next_piece(&mut body));
+        let piece = match at_once(step.as_mut()).await {
+            Some(piece) => piece,
+            None => {
+                // Whoever has to be waited for takes memory meanwhile.
+                if held.is_none() {
+                    held = Some(serving.memory.hold(waiting_bytes(head) + message.len)?);
+                }
+                pace.within(step).await.map_err(too_slow)?
+            }
+        };
+        let Some(mut piece) = piece? else { break };
+        pace.moved(piece.len());
+        match &mut held {
+            Some(held) => held.grow(piece.len())?,
+            None if message.len + piece.len() > FEW => held = Some(serving.memory.hold(message.len + piece.len())?),
+            None => {}
+        }
         message.take_from(&mut piece, max_bytes)?;
         if !piece.is_empty() {
             return Err(ServingError::internal("a unary call must carry exactly one message"));
         }
     }
-    message.finish(head, max_bytes)
+    let (pieces, compression) = message.finish(head)?;
+    let Some(compression) = compression else { return Ok(Received { pieces, _held: held }) };
+    let job = move || inflate(compression, &pieces, max_bytes);
+    let inflated = heavy::work(lane, &heavy::INFLATE, 0, deadline, job).await?;
+    let held = serving.memory.hold(inflated.len())?;
+    Ok(Received { pieces: SmallVec::from_elem(inflated, 1), _held: Some(held) })
+}
+
+/// What a call takes that waits for its message: its headers, a task and a stream.
+fn waiting_bytes(head: &Parts) -> usize {
+    const TASK: usize = 2 << 10;
+    head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 64).sum::<usize>() + TASK
+}
+
+fn too_slow(late: TooSlow) -> ServingError {
+    let text = match late {
+        TooSlow::Deadline => "Deadline Exceeded",
+        TooSlow::Pace => "the request message came too slowly (--client_body_timeout_seconds)",
+    };
+    ServingError::new(Code::DeadlineExceeded, text)
 }
 
 /// The messages of a streaming call, one after the other.
@@ -46,18 +107,18 @@ impl Messages {
         Messages { body, rest: Bytes::new(), max_bytes }
     }
 
-    /// The next message; `None` once the client has sent its last. Errors as for [`read`].
+    /// The next message; `None` once the client has sent its last. Errors as for [`read`], but for time: a stream may be silent.
     pub(super) async fn next(&mut self, head: &Parts) -> Result<Option<Pieces>> {
         let mut message = Incoming::default();
         loop {
             message.take_from(&mut self.rest, self.max_bytes)?;
             if message.is_complete() {
-                return message.finish(head, self.max_bytes).map(Some);
+                return message.inflated(head, self.max_bytes).map(Some);
             }
             match next_piece(&mut self.body).await? {
                 Some(piece) => self.rest = piece,
                 None if message.prefix_len == 0 => return Ok(None),
-                None => return message.finish(head, self.max_bytes).map(Some),
+                None => return message.inflated(head, self.max_bytes).map(Some),
             }
         }
     }
@@ -90,9 +151,12 @@ async fn next_piece(body: &mut RecvStream) -> Result<Option<Bytes>> {
 struct Incoming {
     prefix: [u8; PREFIX],
     prefix_len: usize,
-    /// Bytes of the message that have not come yet.
+    /// Bytes of the message that have not come yet, and those that have.
     missing: usize,
+    len: usize,
     pieces: Pieces,
+    /// Small pieces at the end, which would take more memory than they have bytes.
+    small: BytesMut,
 }
 
 impl Incoming {
@@ -109,23 +173,42 @@ impl Incoming {
         }
         let ours = if piece.len() <= self.missing { std::mem::take(piece) } else { piece.split_to(self.missing) };
         self.missing -= ours.len();
+        self.len += ours.len();
         if !ours.is_empty() {
-            self.pieces.push(ours);
+            self.push(ours);
         }
         Ok(())
+    }
+
+    fn push(&mut self, piece: Bytes) {
+        /// Pieces of any size that are kept as they came.
+        const KEPT: usize = 8;
+        /// Above this a piece is kept as it came in any case.
+        const LARGE: usize = 1 << 10;
+        if self.small.is_empty() && (self.pieces.len() < KEPT || piece.len() >= LARGE) {
+            return self.pieces.push(piece);
+        }
+        if piece.len() < LARGE && self.missing > 0 {
+            return self.small.extend_from_slice(&piece);
+        }
+        self.small.extend_from_slice(&piece[..piece.len().min(LARGE)]);
+        self.pieces.push(self.small.split().freeze());
+        if piece.len() > LARGE {
+            self.pieces.push(piece.slice(LARGE..));
+        }
     }
 
     fn is_complete(&self) -> bool {
         self.prefix_len == PREFIX && self.missing == 0
     }
 
-    /// The whole message, inflated if it came compressed.
-    fn finish(self, head: &Parts, max_bytes: usize) -> Result<Pieces> {
+    /// The whole message, and how it is compressed.
+    fn finish(self, head: &Parts) -> Result<(Pieces, Option<Compression>)> {
         if !self.is_complete() {
             return Err(ServingError::internal("the request message is incomplete"));
         }
         if self.prefix[0] == 0 {
-            return Ok(self.pieces);
+            return Ok((self.pieces, None));
         }
         let encoding = head.headers.get("grpc-encoding").map_or(&b"identity"[..], HeaderValue::as_bytes);
         let compression = Compression::from_name(encoding).ok_or_else(|| {
@@ -134,7 +217,15 @@ impl Incoming {
                 format!("the message is compressed with {encoding}; this server knows gzip, deflate and zstd");
             ServingError::new(Code::Unimplemented, message)
         })?;
-        Ok(SmallVec::from_elem(inflate(compression, &self.pieces, max_bytes)?, 1))
+        Ok((self.pieces, Some(compression)))
+    }
+
+    /// The whole message, inflated right here; for small ones.
+    fn inflated(self, head: &Parts, max_bytes: usize) -> Result<Pieces> {
+        match self.finish(head)? {
+            (pieces, None) => Ok(pieces),
+            (pieces, Some(compression)) => Ok(SmallVec::from_elem(inflate(compression, &pieces, max_bytes)?, 1)),
+        }
     }
 }
 
@@ -171,6 +262,11 @@ pub(super) fn exchange<'a>(
 ) -> Exchange<'a> {
     let response = Message::wire(&[framed.slice(PREFIX.min(framed.len())..)]);
     Exchange { log_type, handle, signature, request: Message::wire(pieces), response }
+}
+
+/// Bytes of a message in pieces.
+pub(super) fn len(pieces: &[Bytes]) -> usize {
+    pieces.iter().map(Bytes::len).sum()
 }
 
 /// The pieces of a message as one buffer.
@@ -231,6 +327,22 @@ mod tests {
             assert_eq!(error.message, format!("Sent message larger than max ({len} vs. 10)"));
         }
         assert_eq!(start(1 << 32, usize::MAX).unwrap_err().code, Code::ResourceExhausted);
+    }
+
+    #[test]
+    fn many_small_pieces_become_few() {
+        for size in [1, 3, 100, 1023, 1024, 5000] {
+            let text: Vec<u8> = (0..50_000u32).map(|number| number as u8).collect();
+            let mut framed = start(text.len(), usize::MAX).unwrap();
+            framed.extend_from_slice(&text);
+            let mut message = Incoming::default();
+            for piece in framed.chunks(size) {
+                message.take_from(&mut Bytes::copy_from_slice(piece), usize::MAX).unwrap();
+            }
+            assert!(message.is_complete());
+            assert!(message.pieces.len() <= 60, "{} pieces of {size}", message.pieces.len());
+            assert_eq!(message.pieces.concat(), text, "{size}");
+        }
     }
 
     #[test]

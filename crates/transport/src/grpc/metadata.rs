@@ -10,32 +10,40 @@ use prost_types::Any;
 
 use tensorserve_protos::tensorflow::serving::GetModelMetadataResponse;
 use tensorserve_servables::verbs::metadata::{SIGNATURE_DEF, lookup};
-use tensorserve_servables::{ModelSpec, Result, ServingError};
+use tensorserve_servables::{ModelSpec, Result, ServableHandle, ServingError};
 use tensorserve_tensors::proto::wire::LENGTH_DELIMITED;
 use tensorserve_tensors::proto::{Malformed, Reader};
 
 use super::message;
-use crate::Serving;
-use crate::wire::answers::{resolved_spec, signature_def_map};
+use crate::serving::Serving;
+use crate::wire::answers::{FEW_SIGNATURES, resolved_spec, signature_def_map};
 use crate::wire::model_spec;
 use crate::wire::predict::MAX_ENTRIES;
 
 type Request<'a> = (Option<ModelSpec<'a>>, Vec<Cow<'a, str>>);
 
-pub(super) fn reply(pieces: &[Bytes], serving: &Serving) -> Result<Bytes> {
+pub(super) async fn reply(pieces: &[Bytes], serving: &Serving) -> Result<Bytes> {
     let (spec, fields) = parse(Reader::new(pieces)).map_err(|malformed| {
         ServingError::internal(format!("the request is not a tensorflow.serving.GetModelMetadataRequest: {malformed}"))
     })?;
     let handle = lookup(&serving.table, spec.as_ref(), fields.iter().map(|field| &**field))?;
+    let max_bytes = serving.options.max_message_bytes();
+    match handle.servable().signature_defs().len() > FEW_SIGNATURES {
+        true => serving.clerk.ask(move || write(&handle, max_bytes)).await,
+        false => write(&handle, max_bytes),
+    }
+}
+
+fn write(handle: &ServableHandle, max_bytes: usize) -> Result<Bytes> {
     let any = Any {
         type_url: "type.googleapis.com/tensorflow.serving.SignatureDefMap".to_owned(),
-        value: signature_def_map(&handle).encode_to_vec(),
+        value: signature_def_map(handle).encode_to_vec(),
     };
     let response = GetModelMetadataResponse {
-        model_spec: Some(resolved_spec(&handle)),
+        model_spec: Some(resolved_spec(handle)),
         metadata: HashMap::from([(SIGNATURE_DEF.to_owned(), any)]),
     };
-    message::framed(&response, serving.options.max_message_bytes())
+    message::framed(&response, max_bytes)
 }
 
 fn parse(mut message: Reader<'_>) -> Result<Request<'_>, Malformed> {

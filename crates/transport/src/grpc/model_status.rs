@@ -9,7 +9,7 @@ use tensorserve_tensors::proto::wire::LENGTH_DELIMITED;
 use tensorserve_tensors::proto::{Malformed, Reader};
 
 use super::message;
-use crate::Serving;
+use crate::serving::Serving;
 use crate::wire::answers::model_status;
 use crate::wire::model_spec;
 

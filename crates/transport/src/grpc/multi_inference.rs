@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! MultiInference: `MultiInferenceRequest` in, `MultiInferenceResponse` out.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use tensorserve_servables::verbs::multi_inference::{Answer, Outcome, Prepared, Task, prepare};
 use tensorserve_servables::{Result, Urgency};
@@ -8,9 +10,10 @@ use tensorserve_tensors::proto::wire::{LENGTH_DELIMITED, delimited_len, put_deli
 use tensorserve_tensors::proto::{Malformed, Reader};
 
 use super::examples::unreadable;
-use super::message;
-use crate::Serving;
+use super::message::{self, Pieces};
+use crate::heavy;
 use crate::lane::Lane;
+use crate::serving::Serving;
 use crate::wire::classify::ClassificationEncoder;
 use crate::wire::examples::{Input, ResultEncoder};
 use crate::wire::model_spec;
@@ -20,11 +23,23 @@ use crate::wire::regress::RegressionEncoder;
 /// More tasks than any model has signatures; a task takes more memory here than in the message.
 const MAX_TASKS: usize = 1000;
 
-pub(super) async fn reply(pieces: &[Bytes], lane: &Lane, urgency: Urgency) -> Result<Bytes> {
-    let serving = &*lane.serving;
-    let prepared = prepare_request(pieces, serving)?;
+/// Messages below this are read, and their replies written, where they arrive.
+const SMALL_BYTES: usize = 16 << 10;
+
+pub(super) async fn reply(pieces: &Pieces, lane: &Lane, urgency: Urgency) -> Result<Bytes> {
+    let serving = &lane.serving;
+    let is_small = message::len(pieces) < SMALL_BYTES;
+    let (request, shared) = (pieces.clone(), Arc::clone(serving));
+    let read = move || prepare_request(&request, &shared);
+    let prepared = if is_small { read()? } else { heavy::work(lane, &heavy::PARSE, 0, urgency.deadline, read).await? };
     let answer = prepared.run(&serving.executor, lane.load(), urgency).await?;
-    let reply = encode(&answer, serving.options.max_message_bytes())?;
+    let (request, shared) = (pieces.clone(), Arc::clone(serving));
+    let write = move || respond(&answer, &request, &shared);
+    if is_small { write() } else { heavy::work(lane, &heavy::COPY, 0, urgency.deadline, write).await }
+}
+
+fn respond(answer: &Answer, pieces: &[Bytes], serving: &Serving) -> Result<Bytes> {
+    let reply = encode(answer, serving.options.max_message_bytes())?;
     if let Some(sample) = serving.request_log.sample(answer.handle.model()) {
         sample.hand_over(message::exchange(LogType::MultiInference, &answer.handle, "", pieces, &reply));
     }

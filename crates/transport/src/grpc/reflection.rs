@@ -19,8 +19,9 @@ use tensorserve_protos::{FILE_DESCRIPTOR_SET, descriptor_pool};
 use tensorserve_servables::{Code, Result, ServingError};
 
 use super::message::{Messages, framed, joined};
-use super::stream::{Replies, drained, stopping};
-use crate::Serving;
+use super::replies::Replies;
+use crate::serving::Serving;
+use crate::serving::{drained, stopping};
 
 const SESSION_SERVICE: &str = "tensorflow.serving.SessionService";
 

@@ -13,11 +13,15 @@ use http::request::Parts;
 use tensorserve_servables::{Code, Result, ServingError};
 
 use super::call::deadline;
-use super::message::{self, joined};
-use crate::Serving;
-use crate::control::{Peer, ReloadRequest, answered, deciding_headers, no_control_plane};
+use super::message::{self, Bounds, joined};
+use crate::control::{Peer, ReloadRequest, deciding_headers, no_control_plane};
+use crate::lane::Lane;
+use crate::serving::answered;
 
 pub(super) const PATH: &str = "/tensorflow.serving.ModelService/HandleReloadConfigRequest";
+
+/// Largest configuration.
+const MAX_CONFIG_BYTES: usize = 16 << 20;
 
 /// The framed reply.
 pub(super) async fn reply(
@@ -25,13 +29,16 @@ pub(super) async fn reply(
     peer: Peer,
     body: RecvStream,
     respond: &mut SendResponse<Bytes>,
-    serving: &Serving,
+    lane: &Lane,
 ) -> Result<Bytes> {
+    let serving = &*lane.serving;
     let deadline = deadline(head)?;
     let control = serving.control.get().ok_or_else(no_control_plane)?;
-    let request = message::read(head, body, serving.options.grpc.max_receive_bytes).await?;
-    let request = ReloadRequest { headers: deciding_headers(head), peer, body: joined(&request) };
-    let answer = control.reload_config(request);
+    let max_bytes = serving.options.grpc.max_receive_bytes.min(MAX_CONFIG_BYTES);
+    let bounds = Bounds { start: Instant::now(), deadline, max_bytes };
+    let request = message::read(head, body, lane, bounds).await?;
+    let answer =
+        control.reload_config(ReloadRequest { headers: deciding_headers(head), peer, body: joined(&request.pieces) });
     let reply = tokio::select! {
         answer = answered(answer, serving) => answer?,
         () = passed(deadline) => return Err(ServingError::new(Code::DeadlineExceeded, "Deadline Exceeded")),

@@ -2,22 +2,26 @@
 //! SessionRun: `SessionRunRequest` in, `SessionRunResponse` out.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tensorserve_servables::verbs::metadata::missing_model_spec;
 use tensorserve_servables::verbs::predict::InputValue;
-use tensorserve_servables::verbs::session_run::{Answer, Request, prepare};
-use tensorserve_servables::{ModelSpec, Result, ServingError, Urgency};
+use tensorserve_servables::verbs::session_run::{Answer, Prepared, Request, prepare};
+use tensorserve_servables::{ModelSpec, Result, Urgency};
 use tensorserve_tensors::proto::encode::Encoder;
 use tensorserve_tensors::proto::wire::{LENGTH_DELIMITED, VARINT, delimited_len, put_bytes, put_delimited_header};
 use tensorserve_tensors::proto::{Malformed, Reader, TensorView};
 
-use super::message;
-use crate::ServingOptions;
+use super::examples::unreadable;
+use super::message::{self, Pieces};
+use crate::heavy;
 use crate::lane::Lane;
+use crate::memory::Held;
+use crate::serving::{Serving, ServingOptions};
 use crate::wire::model_spec;
-use crate::wire::predict::MAX_ENTRIES;
+use crate::wire::predict::{MAX_ENTRIES, weight};
 
 /// A `SessionRunRequest` whose tensors still lie in the message.
 #[derive(Default)]
@@ -35,17 +39,41 @@ impl SessionRunRequest<'_> {
     }
 }
 
-pub(super) async fn reply(pieces: &[Bytes], lane: &Lane, urgency: Urgency) -> Result<Bytes> {
-    let serving = &*lane.serving;
-    let request = parse(Reader::new(pieces)).map_err(|malformed| {
-        ServingError::internal(format!("the request is not a tensorflow.serving.SessionRunRequest: {malformed}"))
-    })?;
-    let urgency = Urgency { deadline: earlier(urgency.deadline, request.timeout_ms), ..urgency };
-    let spec = request.spec.ok_or_else(missing_model_spec)?;
-    let prepared = prepare(&serving.table, &spec, &request.request)?;
+/// A request that was read: what to run, how its reply looks, and by when.
+struct Ready {
+    prepared: Prepared,
+    names: Vec<String>,
+    signature: String,
+    timeout_ms: i64,
+    _held: Option<Held>,
+}
+
+/// What part of the graph is asked for says nothing of its size, so all but the runs' waiting happens on execution threads.
+pub(super) async fn reply(pieces: &Pieces, lane: &Lane, urgency: Urgency) -> Result<Bytes> {
+    let serving = &lane.serving;
+    let (request, shared) = (pieces.clone(), Arc::clone(serving));
+    let read = move || read(&request, &shared);
+    let Ready { prepared, names, signature, timeout_ms, _held } =
+        heavy::work(lane, &heavy::PARSE, 0, urgency.deadline, read).await?;
+    let urgency = Urgency { deadline: earlier(urgency.deadline, timeout_ms), ..urgency };
     let answer = prepared.run(&serving.executor, lane.load(), urgency).await?;
-    let signature = if request.request.by_alias { spec.resolved_signature() } else { "" };
-    encode(&answer, &request.request.fetches, signature, &serving.options)
+    let shared = Arc::clone(serving);
+    let write = move || encode(&answer, &names, &signature, &shared.options);
+    heavy::work(lane, &heavy::COPY, 0, urgency.deadline, write).await
+}
+
+fn read(pieces: &[Bytes], serving: &Serving) -> Result<Ready> {
+    let request = parse(Reader::new(pieces)).map_err(|malformed| unreadable("SessionRunRequest", malformed))?;
+    let spec = request.spec.ok_or_else(missing_model_spec)?;
+    let _held = serving.memory.hold_many(weight(&request.request.feeds).bytes)?;
+    let prepared = prepare(&serving.table, &spec, &request.request)?;
+    Ok(Ready {
+        prepared,
+        _held,
+        names: request.request.fetches.iter().map(|name| name.to_string()).collect(),
+        signature: if request.request.by_alias { spec.resolved_signature().to_owned() } else { String::new() },
+        timeout_ms: request.timeout_ms,
+    })
 }
 
 /// The deadline of the call or of the run's options, whichever comes first.
@@ -97,7 +125,7 @@ fn parse_timeout(mut options: Reader<'_>, mut timeout_ms: i64) -> Result<i64, Ma
     Ok(timeout_ms)
 }
 
-fn encode(answer: &Answer, names: &[Cow<'_, str>], signature: &str, options: &ServingOptions) -> Result<Bytes> {
+fn encode(answer: &Answer, names: &[String], signature: &str, options: &ServingOptions) -> Result<Bytes> {
     const TENSOR: u32 = 1;
     const MODEL_SPEC: u32 = 3;
     let (model, version) = (answer.handle.model(), answer.handle.version());

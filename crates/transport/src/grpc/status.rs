@@ -9,6 +9,9 @@ use http::{Response, StatusCode};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use tensorserve_servables::ServingError;
 
+use crate::client::Client;
+use crate::memory::COUNTED;
+
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 const CONTENT_TYPE_GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
@@ -19,8 +22,18 @@ const MAX_MESSAGE_CHARS: usize = 1024;
 /// Characters that `grpc-message` carries in percent encoding: all but printable ASCII, and `%` itself.
 const ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
 
+/// Whether a reply can be left to the connection as it is. Others are sent as their client takes them.
+pub(super) fn is_sent_at_once(message: &Bytes, client: &Client) -> bool {
+    message.len() < COUNTED && client.has_room()
+}
+
 /// Sends a whole reply: headers, the framed message, and the trailers of success.
-pub(super) fn send_message(respond: &mut SendResponse<Bytes>, message: Bytes) -> Result<(), h2::Error> {
+pub(super) fn send_message(
+    respond: &mut SendResponse<Bytes>,
+    message: Bytes,
+    client: &Client,
+) -> Result<(), h2::Error> {
+    client.queue(message.len());
     let mut stream = start_stream(respond)?;
     stream.send_data(message, false)?;
     end_stream(stream, Ok(()))

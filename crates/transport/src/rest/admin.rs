@@ -1,24 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `/v1/admin/...`: carried to the control plane, which says who may do what.
 
+use std::time::Instant;
+
 use http::header::HeaderValue;
 use http::request::Parts;
 use http::{Method, StatusCode};
 use hyper::body::Incoming;
 use tensorserve_servables::{Result, ServingError};
 
-use super::connection::collect;
+use super::body::collect;
 use super::reply::{self, Reply};
-use crate::Serving;
-use crate::control::{AdminReply, AdminRequest, Peer, answered, deciding_headers};
+use crate::control::{AdminReply, AdminRequest, Peer, deciding_headers};
+use crate::lane::Lane;
+use crate::serving::answered;
 
 /// Largest body of an admin request.
 const MAX_BODY_BYTES: usize = 1 << 20;
 
 /// The reply to a request below `/v1/admin/`.
-pub(super) async fn reply(head: &Parts, body: Incoming, peer: Peer, serving: &Serving) -> Result<Reply> {
+pub(super) async fn reply(head: &Parts, body: Incoming, peer: Peer, lane: &Lane) -> Result<Reply> {
+    let serving = &*lane.serving;
     let Some(control) = serving.control.get() else { return Err(malformed(&head.method, target(head))) };
-    let body = collect(body, MAX_BODY_BYTES.min(serving.options.limits.max_request_bytes)).await?;
+    let max_bytes = MAX_BODY_BYTES.min(serving.options.limits.max_request_bytes);
+    let body = collect(body, max_bytes, lane, Instant::now()).await?.bytes;
     let answer = control.admin(AdminRequest {
         method: head.method.as_str().to_owned(),
         target: target(head).to_owned(),

@@ -4,16 +4,18 @@
 use std::io::Write;
 
 use bytes::Bytes;
-use http::HeaderValue;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, VARY};
+use http::response::Parts;
+use http::{HeaderValue, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Body;
 use tensorserve_servables::execution::executor::{RunCost, RunTime};
 use tensorserve_servables::{Result, ServingError};
 
 use super::format::preferred;
-use super::heavy;
-use super::reply::Reply;
+use super::reply::{Reply, with_type};
+use crate::clerk::Clerk;
+use crate::heavy;
 use crate::lane::Lane;
 use crate::wire::inflate::Compression;
 
@@ -27,21 +29,46 @@ const ZSTD_LEVEL: i32 = 1;
 /// Compresses a large enough reply in the way that the client prefers, on an execution thread if that takes long.
 pub(super) async fn compress(reply: Reply, accepted: Option<Compression>, lane: &Lane) -> Reply {
     static COST: RunCost = RunCost::new(RunTime::InputSizes);
-    let Some(compression) = accepted else { return reply };
-    if reply.body().size_hint().lower() < MIN_BYTES || reply.headers().contains_key(CONTENT_ENCODING) {
-        return reply;
-    }
-    let (mut head, body) = reply.into_parts();
+    let Some(compression) = accepted.filter(|_| is_worth_it(&reply)) else { return reply };
+    let (head, body) = reply.into_parts();
     // The body is in memory already and has no errors.
     let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     let plain = body.clone();
     let job = move || compressed(compression, &plain);
-    let body = match heavy::work(lane, &COST, body.len(), None, job).await {
-        Ok(smaller) if smaller.len() < body.len() => {
+    let smaller = heavy::work(lane, &COST, body.len(), None, job).await;
+    put_together(head, compression, body, smaller)
+}
+
+/// The same, by the clerk.
+pub(super) async fn compress_by_clerk(reply: Reply, accepted: Option<Compression>, clerk: &Clerk) -> Reply {
+    let Some(compression) = accepted.filter(|_| is_worth_it(&reply)) else { return reply };
+    let (head, body) = reply.into_parts();
+    // As above.
+    let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let plain = body.clone();
+    let smaller = clerk.ask(move || compressed(compression, &plain)).await;
+    put_together(head, compression, body, smaller)
+}
+
+/// A page of this type, compressed right here if it is worth it.
+pub(super) fn page(content_type: HeaderValue, body: Bytes, accepted: Option<Compression>) -> Reply {
+    let reply = with_type(StatusCode::OK, content_type, body.clone());
+    let Some(compression) = accepted.filter(|_| is_worth_it(&reply)) else { return reply };
+    let smaller = compressed(compression, &body);
+    put_together(reply.into_parts().0, compression, body, smaller)
+}
+
+fn is_worth_it(reply: &Reply) -> bool {
+    reply.body().size_hint().lower() >= MIN_BYTES && !reply.headers().contains_key(CONTENT_ENCODING)
+}
+
+fn put_together(mut head: Parts, compression: Compression, plain: Bytes, smaller: Result<Bytes>) -> Reply {
+    let body = match smaller {
+        Ok(smaller) if smaller.len() < plain.len() => {
             head.headers.insert(CONTENT_ENCODING, HeaderValue::from_static(compression.name()));
             smaller
         }
-        _ => body,
+        _ => plain,
     };
     head.headers.insert(VARY, HeaderValue::from_static("accept, accept-encoding"));
     Reply::from_parts(head, Full::new(body))

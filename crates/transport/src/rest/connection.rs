@@ -7,11 +7,10 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HOST, HeaderValue};
+use http::header::{CONNECTION, CONTENT_TYPE, EXPECT, HOST, HeaderValue};
 use http::request::Parts;
 use http::{Request, Version};
-use http_body_util::BodyExt;
-use hyper::body::{Body, Incoming};
+use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -20,26 +19,23 @@ use tensorserve_servables::{Code, Result, ServingError};
 
 use super::routes::{Route, route};
 use super::{
-    admin, classify, compress, heavy, metadata, metrics, model_status, openapi, predict, probes, regress, reply,
+    admin, body, classify, compress, metadata, metrics, model_status, openapi, predict, probes, regress, reply,
 };
 use crate::account::Account;
+use crate::client::{CallInFlight, Client};
 use crate::control::Peer;
-use crate::grpc::protocol::is_grpc;
-use crate::lane::{CallInFlight, Lane};
+use crate::lane::Lane;
 use crate::listener::Connection;
 use crate::preface::{self, detect};
 use crate::shutdown::ShutdownWatch;
-use crate::wire::inflate::{Compression, inflate};
-
-/// A body's announced length is believed up to here when memory is set aside for it, once its first bytes have come.
-const MAX_RESERVED: usize = 1 << 20;
+use crate::wrong_port::is_grpc;
 
 /// Bytes an HTTP/2 client may send ahead on one stream and on one connection.
 const STREAM_WINDOW: u32 = 4 << 20;
 const CONNECTION_WINDOW: u32 = 16 << 20;
 
 /// Serves one client until it leaves or the server stops and its request is answered.
-pub(crate) async fn serve(stream: impl Connection, peer: Peer, lane: &Arc<Lane>, mut stop: ShutdownWatch) {
+pub(crate) async fn serve(stream: impl Connection, peer: Peer, client: &Arc<Client>, mut stop: ShutdownWatch) {
     let (version, stream) = tokio::select! {
         biased;
         detected = detect(stream) => match detected {
@@ -48,10 +44,10 @@ pub(crate) async fn serve(stream: impl Connection, peer: Peer, lane: &Arc<Lane>,
         },
         () = idle_at_stop(&mut stop) => return,
     };
-    let lane = Arc::clone(lane);
+    let own = Arc::clone(client);
     let leaving = stop.clone();
     let service = service_fn(move |request| {
-        let call = lane.take_call();
+        let call = CallInFlight::take(&own);
         let leaving = leaving.clone();
         async move {
             let mut reply = answer(request, peer, call).await;
@@ -64,15 +60,17 @@ pub(crate) async fn serve(stream: impl Connection, peer: Peer, lane: &Arc<Lane>,
     // A connection error means that the client has left or does not speak HTTP; there is no one to answer.
     match version {
         preface::Version::Http1 => {
-            let mut connection = pin!(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+            let mut connection = pin!(http1_settings().serve_connection(TokioIo::new(stream), service));
             tokio::select! {
                 biased;
                 _ = connection.as_mut() => return,
                 () = idle_at_stop(&mut stop) => connection.as_mut().graceful_shutdown(),
+                () = client.told_to_end() => connection.as_mut().graceful_shutdown(),
             }
             let _ = connection.await;
         }
         preface::Version::Http2 => {
+            client.speaks_http2();
             let mut builder = http2::Builder::new(TokioExecutor::new());
             builder.initial_stream_window_size(STREAM_WINDOW).initial_connection_window_size(CONNECTION_WINDOW);
             let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
@@ -80,10 +78,20 @@ pub(crate) async fn serve(stream: impl Connection, peer: Peer, lane: &Arc<Lane>,
                 biased;
                 _ = connection.as_mut() => return,
                 () = stop.told() => connection.as_mut().graceful_shutdown(),
+                () = client.told_to_end() => connection.as_mut().graceful_shutdown(),
             }
             let _ = connection.await;
         }
     }
+}
+
+fn http1_settings() -> http1::Builder {
+    /// Bytes of the head of a request, and those that are read at once.
+    const MAX_HEAD: usize = 64 << 10;
+    const MAX_READ: usize = 2 * MAX_HEAD;
+    let mut settings = http1::Builder::new();
+    settings.max_header_size(MAX_HEAD).max_buf_size(MAX_READ);
+    settings
 }
 
 /// Completes when the server stops, and a client that has asked nothing had its time to.
@@ -99,7 +107,7 @@ async fn answer(request: Request<Incoming>, peer: Peer, call: CallInFlight) -> r
     }
     if metrics::is_asked_for(&head, call.lane()) {
         let reply = Box::pin(metrics::reply(&head, call.lane())).await;
-        return compressed(reply.unwrap_or_else(|error| reply::error(&error)), &head, call.lane()).await;
+        return reply.unwrap_or_else(|error| reply::error(&error));
     }
     let path = head.uri.path_and_query().map_or("", |path| path.as_str());
     let route = match route(&head.method, path) {
@@ -108,10 +116,9 @@ async fn answer(request: Request<Incoming>, peer: Peer, call: CallInFlight) -> r
         Ok(Route::Ready(spec)) => return probes::model(&spec.name, &call.lane().serving),
         Ok(Route::Admin) => {
             // It may wait for models to load, and must not count as work of the lane then.
-            let lane = Arc::clone(call.lane());
-            drop(call);
+            let call = call.waits();
             // In a box, so that the requests that matter stay small. No web page of another origin may read the reply.
-            return Box::pin(admin::reply(&head, body, peer, &lane.serving))
+            return Box::pin(admin::reply(&head, body, peer, &call.client().lane))
                 .await
                 .unwrap_or_else(|error| reply::error(&error));
         }
@@ -119,7 +126,16 @@ async fn answer(request: Request<Incoming>, peer: Peer, call: CallInFlight) -> r
     };
     let lane = &**call.lane();
     let mut account = account(&route, lane);
-    let (mut reply, code) = match handle(route, &head, body, (lane, &mut account)).await {
+    let is_page = !matches!(route, Ok(Route::Predict(_) | Route::Classify(_) | Route::Regress(_)));
+    let body = match is_page {
+        false => body::read(&head, body, lane, account.start()).await,
+        true => Ok(body::RequestBody::default()),
+    };
+    let outcome = match body {
+        Ok(body) => handle(route, &head, &body.bytes, (lane, &mut account)).await,
+        Err(error) => Err(error),
+    };
+    let (mut reply, code) = match outcome {
         Ok(reply) if reply.status().is_success() => (reply, Code::Ok),
         Ok(reply) => (reply, Code::InvalidArgument),
         Err(error) => (reply::error(&error), error.code),
@@ -127,7 +143,8 @@ async fn answer(request: Request<Incoming>, peer: Peer, call: CallInFlight) -> r
     if lane.serving.options.rest_cors {
         reply::allow_any_origin(&mut reply);
     }
-    let reply = compressed(reply, &head, lane).await;
+    let reply = compressed(reply, &head, lane, is_page).await;
+    let reply = reply::counted(reply, call.client()).await;
     account.close(code);
     reply
 }
@@ -152,13 +169,14 @@ fn content_type(head: &Parts) -> &[u8] {
     head.headers.get(CONTENT_TYPE).map_or(&[], HeaderValue::as_bytes)
 }
 
-/// The reply as the client likes it.
-async fn compressed(reply: reply::Reply, head: &Parts, lane: &Lane) -> reply::Reply {
+/// The reply as the client likes it. Pages are compressed by their clerk.
+async fn compressed(reply: reply::Reply, head: &Parts, lane: &Lane, is_page: bool) -> reply::Reply {
     if !lane.serving.options.rest_compression {
         return reply;
     }
     match compress::accepted(&head.headers) {
         None => reply,
+        accepted if is_page => compress::compress_by_clerk(reply, accepted, &lane.serving.clerk).await,
         accepted => compress::compress(reply, accepted, lane).await,
     }
 }
@@ -178,69 +196,22 @@ fn account<'a>(route: &Result<Route<'a>>, lane: &'a Lane) -> Account<'a> {
 async fn handle(
     route: Result<Route<'_>>,
     head: &Parts,
-    body: Incoming,
+    body: &Bytes,
     (lane, account): (&Lane, &mut Account<'_>),
 ) -> Result<reply::Reply> {
     let serving = &*lane.serving;
     match route? {
-        Route::Predict(spec) => {
-            let body = read_body(head, body, lane).await?;
-            predict::reply(spec, &head.headers, &body, (lane, account)).await
-        }
-        Route::Classify(spec) => {
-            let body = read_body(head, body, lane).await?;
-            classify::reply(spec, &head.headers, &body, (lane, account)).await
-        }
-        Route::Regress(spec) => {
-            let body = read_body(head, body, lane).await?;
-            regress::reply(spec, &head.headers, &body, (lane, account)).await
-        }
+        Route::Predict(spec) => predict::reply(spec, &head.headers, body, (lane, account)).await,
+        Route::Classify(spec) => classify::reply(spec, &head.headers, body, (lane, account)).await,
+        Route::Regress(spec) => regress::reply(spec, &head.headers, body, (lane, account)).await,
         Route::Status(spec) => model_status::reply(&spec, serving),
-        Route::Metadata(spec) => metadata::reply(&spec, serving),
-        Route::OpenApi => openapi::reply(&serving.table),
+        Route::Metadata(spec) => metadata::reply(&spec, serving).await,
+        Route::OpenApi => {
+            let shared = Arc::clone(&lane.serving);
+            serving.clerk.ask(move || openapi::reply(&shared.table)).await
+        }
         Route::Docs => Ok(openapi::page()),
         Route::Options => Ok(reply::preflight(&head.headers)),
         Route::Admin | Route::Ready(_) | Route::NotFound => Ok(reply::not_found()),
     }
-}
-
-/// The whole body in one piece, inflated if it came compressed.
-async fn read_body(head: &Parts, body: Incoming, lane: &Lane) -> Result<Bytes> {
-    let max_bytes = lane.serving.options.limits.max_request_bytes;
-    let body = collect(body, max_bytes).await?;
-    let encoding = head.headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes).unwrap_or_default();
-    match Compression::in_header(encoding) {
-        // A few bytes can grow large, so the size says little.
-        Some(compression) => {
-            heavy::work(lane, &heavy::INFLATE, body.len(), None, move || inflate(compression, &[body], max_bytes)).await
-        }
-        None => Ok(body),
-    }
-}
-
-pub(super) async fn collect(mut body: Incoming, max_bytes: usize) -> Result<Bytes> {
-    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-    if announced > max_bytes {
-        return Err(too_large(max_bytes));
-    }
-    let mut whole = Vec::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| ServingError::new(Code::Cancelled, "the request's body is incomplete"))?;
-        let Ok(piece) = frame.into_data() else { continue };
-        if piece.len() == announced {
-            return Ok(piece);
-        }
-        if whole.len() + piece.len() > max_bytes {
-            return Err(too_large(max_bytes));
-        }
-        if whole.is_empty() {
-            whole.reserve_exact(announced.min(MAX_RESERVED).max(piece.len()));
-        }
-        whole.extend_from_slice(&piece);
-    }
-    Ok(whole.into())
-}
-
-fn too_large(max_bytes: usize) -> ServingError {
-    ServingError::new(Code::ResourceExhausted, format!("the request's body has more than {max_bytes} bytes"))
 }

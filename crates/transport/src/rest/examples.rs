@@ -8,14 +8,17 @@ use tensorserve_servables::verbs::head::{Answer, Head, prepare};
 use tensorserve_servables::{ModelSpec, Result};
 use tensorserve_tensors::json::decode_examples;
 
-use super::heavy;
 use super::logged::LoggedExamples;
 use super::predict::urgency;
 use crate::account::Account;
+use crate::heavy;
 use crate::lane::Lane;
 
+/// Bytes of contexts that are repeated where the request arrived.
+const MAX_JOINED: usize = 256 << 10;
+
 /// The answer of the signature's head, and what its log shall say. As in the original, the whole body is checked before the model is looked up.
-pub(super) async fn answer<H: Head>(
+pub(super) async fn answer<H: Head + Send + 'static>(
     spec: ModelSpec<'_>,
     headers: &HeaderMap,
     body: &Bytes,
@@ -34,6 +37,13 @@ pub(super) async fn answer<H: Head>(
     let examples = Examples { context: request.context, list: request.examples };
     let logged = LoggedExamples::new(&serving.request_log, &handle, &examples);
     let check_method = serving.options.signature_method_name_check;
-    let prepared = prepare::<H>(handle, spec.resolved_signature(), examples, check_method)?;
+    let joined = examples.context.len().saturating_mul(examples.list.len());
+    let prepared = if joined > MAX_JOINED {
+        let name = spec.resolved_signature().to_owned();
+        let job = move || prepare::<H>(handle, &name, examples, check_method);
+        heavy::work(lane, &heavy::PARSE, 0, urgency.deadline, job).await?
+    } else {
+        prepare::<H>(handle, spec.resolved_signature(), examples, check_method)?
+    };
     Ok((prepared.run(&serving.executor, lane.load(), urgency).await?, logged))
 }

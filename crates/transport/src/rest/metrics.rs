@@ -1,28 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The page that Prometheus reads, for any HTTP method, as in the original.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use http::StatusCode;
 use http::header::HeaderValue;
 use http::request::Parts;
 use tensorserve_servables::Result;
-use tensorserve_servables::execution::executor::{RunCost, RunTime};
 use tensorserve_servables::metrics::report::report;
 
-use super::heavy;
+use super::compress;
 use super::reply::{Reply, with_type};
 use crate::lane::Lane;
-
-/// What writing the page takes; with many models it is long.
-static WRITE: RunCost = RunCost::new(RunTime::InputSizes);
+use crate::serving::Serving;
 
 /// Whether the request is for the page.
 pub(super) fn is_asked_for(head: &Parts, lane: &Lane) -> bool {
     lane.serving.options.metrics_path.as_deref() == Some(head.uri.path())
 }
 
-/// The page. A query is refused.
+/// The page, compressed if its reader likes that. A query is refused.
 pub(super) async fn reply(head: &Parts, lane: &Lane) -> Result<Reply> {
     let plain = HeaderValue::from_static("text/plain");
     if let Some(query) = head.uri.query() {
@@ -30,7 +29,23 @@ pub(super) async fn reply(head: &Parts, lane: &Lane) -> Result<Reply> {
         let text = format!("Unexpected path: {path}?{query}. Should be {path}");
         return Ok(with_type(StatusCode::BAD_REQUEST, plain, text.into()));
     }
+    let accepted = lane.serving.options.rest_compression.then(|| compress::accepted(&head.headers)).flatten();
     let serving = Arc::clone(&lane.serving);
-    let job = move || Ok(report(&serving.table, &serving.status, env!("CARGO_PKG_VERSION")));
-    Ok(with_type(StatusCode::OK, plain, heavy::work(lane, &WRITE, 0, None, job).await?.into()))
+    let write = move || {
+        let mut text = report(&serving.table, &serving.status, env!("CARGO_PKG_VERSION"));
+        of_clients(&mut text, &serving);
+        Ok(compress::page(plain, text.into(), accepted))
+    };
+    lane.serving.clerk.ask(write).await
+}
+
+/// What clients take of this server, behind what the models do.
+fn of_clients(text: &mut String, serving: &Serving) {
+    let mut line = |name: &str, kind: &str, value: u64| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "# TYPE tensorserve_{name} {kind}\ntensorserve_{name}{{}} {value}\n");
+    };
+    line("client_accept_failures_total", "counter", serving.accept_failures.load(Ordering::Relaxed));
+    line("client_buffered_bytes", "gauge", serving.memory.used() as u64);
+    line("client_connections_cut_total", "counter", serving.connections_cut.load(Ordering::Relaxed));
 }

@@ -2,13 +2,14 @@
 //! TensorFlow Serving's REST API over HTTP/1.1 and cleartext HTTP/2.
 
 pub mod admin;
+mod body;
 pub mod classify;
 pub mod compress;
 pub mod connection;
 pub mod examples;
 pub mod format;
-mod heavy;
 pub mod logged;
+mod lookup;
 pub mod metadata;
 mod metrics;
 pub mod model_status;

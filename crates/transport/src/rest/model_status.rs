@@ -6,7 +6,7 @@ use tensorserve_servables::{ModelSpec, Result};
 
 use super::proto_json;
 use super::reply::{self, Reply};
-use crate::Serving;
+use crate::serving::Serving;
 use crate::wire::answers::model_status;
 
 pub(super) fn reply(spec: &ModelSpec<'_>, serving: &Serving) -> Result<Reply> {

@@ -8,23 +8,25 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::header::HeaderMap;
 use smallvec::SmallVec;
+use tensorserve_servables::execution::executor::{RunCost, RunTime};
 use tensorserve_servables::table::signature::Endpoint;
-use tensorserve_servables::table::signature_text::list_signatures;
 use tensorserve_servables::verbs::predict::{Answer, InputValue, Inputs, Prepared, prepare};
-use tensorserve_servables::{
-    DEFAULT_SIGNATURE, ModelSpec, Resolve, Result, ServableHandle, ServingError, Signature, Urgency,
-};
-use tensorserve_tensors::Tensor;
+use tensorserve_servables::{ModelSpec, Resolve, Result, ServableHandle, ServingError, Signature, Urgency};
 use tensorserve_tensors::json::{Format, InputSpec, decode_predict, encode_predict};
 use tensorserve_tensors::npy::{encode_npy, encode_npz};
+use tensorserve_tensors::{Tensor, TensorData};
 
 use super::format::BodyFormat;
 use super::logged::LoggedPredict;
+use super::lookup::find;
+use super::predict_binary;
 use super::reply::{self, Reply};
-use super::{heavy, predict_binary};
 use crate::account::Account;
+use crate::heavy;
 use crate::lane::Lane;
-use crate::{Serving, priority, wire};
+use crate::memory::Held;
+use crate::serving::Serving;
+use crate::{priority, wire};
 
 /// Answers in the form that `Accept` prefers, else in that of the request.
 pub(super) async fn reply(
@@ -38,11 +40,11 @@ pub(super) async fn reply(
     let given = BodyFormat::of_request(headers);
     let wanted = BodyFormat::wanted(headers);
     let bytes = body.len();
-    let Ready { prepared, layout, logged } = if heavy::is_large(bytes) {
+    let Ready { prepared, layout, logged, _held } = if let Some(cost) = cost_elsewhere(given, body) {
         let (spec, headers, body) = (spec.into_owned(), headers.clone(), body.clone());
         let serving = Arc::clone(&lane.serving);
         let job = move || prepare_request(given, &spec, &headers, &body, &serving);
-        heavy::work(lane, &heavy::DECODE, bytes, urgency.deadline, job).await?
+        heavy::work(lane, cost, bytes, urgency.deadline, job).await?
     } else {
         prepare_request(given, &spec, headers, body, serving)?
     };
@@ -53,7 +55,7 @@ pub(super) async fn reply(
     account.answered_by(prepared.handle());
     let answer = prepared.run(&serving.executor, lane.load(), urgency).await?;
     let logged = logged.map(|logged| logged.answered(&answer));
-    let bytes = answer.outputs().map(|(_, tensor)| tensor.bytes().len()).sum();
+    let bytes = answer.outputs().map(|(_, tensor)| written_bytes(tensor)).fold(0, usize::saturating_add);
     let reply = if heavy::is_large(bytes) {
         let serving = Arc::clone(&lane.serving);
         let job = move || encode(&answer, reply_format, layout, &serving);
@@ -67,11 +69,45 @@ pub(super) async fn reply(
     Ok(reply)
 }
 
+/// What reading a body took lately, if it may take long; `None` for one that is read where it arrived.
+fn cost_elsewhere(given: BodyFormat, body: &Bytes) -> Option<&'static RunCost> {
+    static ARRAY: RunCost = RunCost::new(RunTime::InputSizes);
+    let is_quick = |body| {
+        wire::predict::is_quickly_read(body)
+            && wire::predict::parse(body).is_ok_and(|request| request.weight().is_quick)
+    };
+    match given {
+        BodyFormat::Protobuf => (!is_quick(std::slice::from_ref(body))).then_some(&heavy::PARSE),
+        _ if !heavy::is_large(body.len()) => None,
+        BodyFormat::Json => Some(&heavy::DECODE),
+        BodyFormat::Npy => Some(&ARRAY),
+        BodyFormat::Npz => Some(&heavy::PARSE),
+    }
+}
+
+/// About what a tensor takes to be written: its bytes, and those of the brackets of its lists; one without elements may have
+/// many.
+fn written_bytes(tensor: &Tensor) -> usize {
+    let outer = tensor.shape().dims().split_last().map_or(&[][..], |(_, outer)| outer);
+    let lists = outer.iter().scan(1usize, |product, &dim| {
+        *product = product.saturating_mul(dim as usize);
+        Some(*product)
+    });
+    let lists = lists.fold(0, usize::saturating_add);
+    match tensor.data() {
+        TensorData::Plain(bytes) => bytes.len().saturating_add(lists),
+        TensorData::Strings(strings) if heavy::is_large(strings.len() * 8) => usize::MAX,
+        TensorData::Strings(strings) => (0..strings.len()).map(|at| 8 + strings.get(at).len()).sum(),
+    }
+}
+
 /// A checked request, how a JSON reply to it looks, and what its log shall say.
 struct Ready {
     prepared: Prepared,
     layout: Format,
     logged: Option<LoggedPredict>,
+    /// What its tensors take of the server's memory.
+    _held: Option<Held>,
 }
 
 /// Reads the request in its form.
@@ -82,19 +118,20 @@ fn prepare_request(
     body: &Bytes,
     serving: &Serving,
 ) -> Result<Ready> {
+    let mut held = None;
     let (prepared, logged) = match given {
         BodyFormat::Json => return prepare_json(spec, body, serving),
-        BodyFormat::Protobuf => predict_binary::protobuf(spec, body, serving)?,
+        BodyFormat::Protobuf => predict_binary::protobuf(spec, body, serving, &mut held)?,
         BodyFormat::Npy => predict_binary::npy(spec, headers, body, serving)?,
         BodyFormat::Npz => predict_binary::npz(spec, headers, body, serving)?,
     };
-    Ok(Ready { prepared, layout: Format::Column, logged })
+    Ok(Ready { prepared, layout: Format::Column, logged, _held: held })
 }
 
 fn prepare_json(spec: &ModelSpec<'_>, body: &[u8], serving: &Serving) -> Result<Ready> {
     let JsonRequest { handle, signature, inputs, layout } = read_json(spec, body, &serving.table)?;
     let logged = LoggedPredict::tensors(&serving.request_log, &handle, &inputs, &[]);
-    Ok(Ready { prepared: prepare(handle, signature, inputs, &[])?, layout, logged })
+    Ok(Ready { prepared: prepare(handle, signature, inputs, &[])?, layout, logged, _held: None })
 }
 
 /// A request in JSON with its tensors.
@@ -161,25 +198,6 @@ pub(super) fn urgency(headers: &HeaderMap, serving: &Serving) -> Result<Urgency>
         ms => Instant::now().checked_add(Duration::from_millis(ms)),
     };
     Ok(Urgency { deadline, priority: priority::of(headers)? })
-}
-
-/// The version and signature that the request means. REST has an error text of its own for a missing signature.
-pub(super) fn find(
-    spec: &ModelSpec<'_>,
-    signature_name: Option<&str>,
-    servables: &impl Resolve,
-) -> Result<(ServableHandle, Arc<Signature>)> {
-    let handle = servables.resolve(spec)?;
-    let name = signature_name.filter(|name| !name.is_empty()).unwrap_or(DEFAULT_SIGNATURE);
-    let signature = handle.servable().signature(name).cloned().ok_or_else(|| {
-        let known = list_signatures(&handle);
-        ServingError::invalid_argument(format!("Serving signature name: \"{name}\" not found in signature def{known}"))
-    })?;
-    if signature.inputs.is_empty() {
-        let shown = signature_name.filter(|name| !name.is_empty()).unwrap_or("DEFAULT");
-        return Err(ServingError::invalid_argument(format!("Failed to get input map for signature: {shown}")));
-    }
-    Ok((handle, signature))
 }
 
 fn input_specs(signature: &Signature) -> Result<Vec<InputSpec>> {

@@ -12,9 +12,11 @@ use tensorserve_servables::{ModelSpec, Result, ServableHandle, ServingError, Sig
 use tensorserve_tensors::npy::{decode_npy, decode_npz};
 
 use super::logged::LoggedPredict;
-use super::predict::find;
+use super::lookup::find;
+use crate::memory::Held;
+use crate::serving::Serving;
+use crate::wire;
 use crate::wire::inflate::MAX_INFLATED_BYTES;
-use crate::{Serving, wire};
 
 /// Names the signature of a request whose body cannot.
 const SIGNATURE_HEADER: &str = "x-tensorserve-signature";
@@ -26,12 +28,13 @@ const OUTPUT_FILTER_HEADER: &str = "x-tensorserve-output-filter";
 type Ready = (Prepared, Option<LoggedPredict>);
 
 /// A `PredictRequest`. Model and version are those of the URL; the message may repeat them.
-pub(super) fn protobuf(url: &ModelSpec<'_>, body: &Bytes, serving: &Serving) -> Result<Ready> {
+pub(super) fn protobuf(url: &ModelSpec<'_>, body: &Bytes, serving: &Serving, held: &mut Option<Held>) -> Result<Ready> {
     let pieces = std::slice::from_ref(body);
     let request = wire::predict::parse(pieces).map_err(|malformed| {
         let message = format!("the body is not a tensorflow.serving.PredictRequest: {malformed}");
         ServingError::invalid_argument(message)
     })?;
+    *held = serving.memory.hold_many(request.weight().bytes)?;
     let given = request.spec.unwrap_or_default();
     check_same_model(url, &given)?;
     let (handle, signature) = find(url, Some(&given.signature_name), &serving.table)?;

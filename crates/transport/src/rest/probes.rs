@@ -19,9 +19,9 @@ use tensorserve_servables::{Phase, Readiness, ReadinessReport};
 use tokio::time::{Duration, timeout};
 
 use super::reply::{Reply, not_found, with_type};
-use crate::Serving;
 use crate::lane::Lane;
 use crate::listener::Connection;
+use crate::serving::Serving;
 use crate::shutdown::ShutdownWatch;
 
 /// A client of the health port that keeps its connection longer than this is cut off; a probe makes a new one.

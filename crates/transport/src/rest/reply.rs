@@ -7,13 +7,19 @@ use http::header::{
     HeaderValue, RETRY_AFTER,
 };
 use http::{Response, StatusCode};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Body;
 use tensorserve_servables::{Code, Result, ServingError};
 use tensorserve_tensors::json::encode_error;
 
 use super::format::BodyFormat;
+use crate::client::Client;
+use crate::memory::COUNTED;
 
 pub(super) type Reply = Response<Full<Bytes>>;
+
+/// Why a body that does not come is not waited for. HTTP has a status of its own for that.
+pub(super) const TOO_SLOW: &str = "the request's body came too slowly (--client_body_timeout_seconds)";
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// Seconds after which a server that is busy may have time.
@@ -46,7 +52,8 @@ pub(super) fn html(body: &'static str) -> Reply {
 
 /// `{"error": "..."}` with the HTTP status of the code.
 pub(super) fn error(error: &ServingError) -> Reply {
-    let mut reply = with_type(http_status(error.code), JSON, encode_error(shortened(&error.message)).into());
+    let status = if error.message == TOO_SLOW { StatusCode::REQUEST_TIMEOUT } else { http_status(error.code) };
+    let mut reply = with_type(status, JSON, encode_error(shortened(&error.message)).into());
     if error.code == Code::Unavailable {
         reply.headers_mut().insert(RETRY_AFTER, SOON);
     }
@@ -104,6 +111,23 @@ pub(super) fn with_type(status: StatusCode, content_type: HeaderValue, body: Byt
     *reply.status_mut() = status;
     reply.headers_mut().insert(CONTENT_TYPE, content_type);
     reply
+}
+
+/// The same reply, which its client is about to get. A large one counts as kept until it is sent; if it cannot be kept, that is
+/// the reply.
+pub(super) async fn counted(reply: Reply, client: &Client) -> Reply {
+    let len = usize::try_from(reply.body().size_hint().lower()).unwrap_or(usize::MAX);
+    client.queue(len);
+    if len < COUNTED {
+        return reply;
+    }
+    let (head, body) = reply.into_parts();
+    // The body is in memory already and has no errors.
+    let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    match client.lane.serving.memory.keep(body) {
+        Ok(body) => Reply::from_parts(head, Full::new(body)),
+        Err(exhausted) => error(&exhausted),
+    }
 }
 
 fn http_status(code: Code) -> StatusCode {

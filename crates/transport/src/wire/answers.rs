@@ -7,6 +7,9 @@ use tensorserve_protos::tensorflow::serving::{
 };
 use tensorserve_servables::{ServableHandle, VersionStatus};
 
+/// Models with more signatures than this are described elsewhere than where their request arrived.
+pub(crate) const FEW_SIGNATURES: usize = 8;
+
 pub(crate) fn model_status(versions: Vec<VersionStatus>) -> GetModelStatusResponse {
     GetModelStatusResponse { model_version_status: versions.into_iter().map(version_status).collect() }
 }

@@ -104,6 +104,11 @@ impl Input {
         Ok(())
     }
 
+    /// Bytes of the contexts that the examples will have together.
+    pub(crate) fn joined_bytes(&self) -> usize {
+        self.context.iter().map(Bytes::len).sum::<usize>().saturating_mul(self.examples.len())
+    }
+
     pub fn into_examples(mut self) -> Examples {
         let context = match &mut self.context[..] {
             [] => Bytes::new(),

@@ -7,10 +7,10 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 use tensorserve_servables::verbs::predict::{Answer, InputValue, Inputs};
 use tensorserve_servables::{ModelSpec, Result};
-use tensorserve_tensors::Tensor;
 use tensorserve_tensors::proto::encode::Encoder;
 use tensorserve_tensors::proto::wire::{LENGTH_DELIMITED, delimited_len, put_bytes, put_delimited_header};
-use tensorserve_tensors::proto::{Malformed, Reader, TensorEncoding, TensorView};
+use tensorserve_tensors::proto::{Malformed, Reader, TensorEncoding, TensorView, Weight};
+use tensorserve_tensors::{Tensor, TensorData};
 
 use crate::wire::model_spec;
 
@@ -23,6 +23,69 @@ pub struct PredictRequest<'a> {
     pub spec: Option<ModelSpec<'a>>,
     pub inputs: Inputs<'a>,
     pub output_filter: SmallVec<[Cow<'a, str>; 2]>,
+}
+
+/// Messages below this are read where they arrive.
+const SMALL_BYTES: usize = 16 << 10;
+
+/// Whether a message is read in a few steps, as those are whose bytes are nearly all elements of tensors.
+pub(crate) fn is_quickly_read(pieces: &[Bytes]) -> bool {
+    const FIELDS: usize = 512;
+    let message = Reader::new(pieces);
+    message.len() < SMALL_BYTES || count_fields(message, 0, &mut { FIELDS }).is_some()
+}
+
+/// Counts the fields of a request (depth 0), its inputs (1) and their tensors (2); `None` if there are more than are `left`.
+fn count_fields(mut message: Reader<'_>, depth: usize, left: &mut usize) -> Option<()> {
+    const INPUTS: [u32; 2] = [2, 2];
+    while let Some(field) = message.field().ok()? {
+        *left = left.checked_sub(1)?;
+        if INPUTS.get(depth) == Some(&field.number) && field.wire_type == LENGTH_DELIMITED {
+            count_fields(message.delimited().ok()?, depth + 1, left)?;
+        } else {
+            message.skip(field).ok()?;
+        }
+    }
+    Some(())
+}
+
+/// Whether a reply takes so long to write that other requests should not wait for it.
+pub(crate) fn is_long(answer: &Answer, encoding: TensorEncoding) -> bool {
+    const COPIED: usize = 1 << 20;
+    const WRITTEN: usize = 128 << 10;
+    let mut share = 0;
+    for (_, tensor) in answer.outputs() {
+        let is_copied = encoding == TensorEncoding::Content || tensor.dtype().is_copied_to_wire();
+        share += match tensor.data() {
+            TensorData::Plain(bytes) if is_copied => bytes.len() / (COPIED / WRITTEN),
+            TensorData::Plain(bytes) => bytes.len(),
+            // Each is looked up and copied on its own.
+            TensorData::Strings(strings) if strings.len() > WRITTEN / 32 => WRITTEN,
+            TensorData::Strings(strings) => {
+                (0..strings.len()).map(|at| 32 + strings.get(at).len() / (COPIED / WRITTEN)).sum()
+            }
+        };
+    }
+    share >= WRITTEN
+}
+
+impl PredictRequest<'_> {
+    /// What its tensors take together.
+    pub(crate) fn weight(&self) -> Weight {
+        weight(&self.inputs)
+    }
+}
+
+/// What the tensors of inputs that are still on the wire take together.
+pub(crate) fn weight(inputs: &Inputs<'_>) -> Weight {
+    let none = Weight { bytes: 0, is_quick: true };
+    inputs.iter().fold(none, |sum, (_, value)| match value {
+        InputValue::Wire(view) => {
+            let Weight { bytes, is_quick } = view.weight();
+            Weight { bytes: sum.bytes.saturating_add(bytes), is_quick: sum.is_quick && is_quick }
+        }
+        _ => sum,
+    })
 }
 
 /// Reads a message that lies in `pieces`.

@@ -13,22 +13,25 @@ use crate::lane::Lane;
 const SMALL: usize = 16 << 10;
 
 /// What work of each kind takes, by the size of its body.
-pub(super) static DECODE: RunCost = RunCost::new(RunTime::InputSizes);
-pub(super) static ENCODE: RunCost = RunCost::new(RunTime::InputSizes);
-/// The size of a compressed body does not say what it takes.
-pub(super) static INFLATE: RunCost = RunCost::new(RunTime::InputValues);
+pub(crate) static DECODE: RunCost = RunCost::new(RunTime::InputSizes);
+pub(crate) static ENCODE: RunCost = RunCost::new(RunTime::InputSizes);
+/// The size of a compressed body does not say what it takes, and that of a message does not either.
+pub(crate) static INFLATE: RunCost = RunCost::new(RunTime::InputValues);
+pub(crate) static PARSE: RunCost = RunCost::new(RunTime::InputValues);
+/// Copying tensors takes what they have bytes, but what is freed with them may take longer.
+pub(crate) static COPY: RunCost = RunCost::new(RunTime::InputValues);
 
 /// Its share of the execution threads; no model has an empty name.
 static GROUP: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from(""));
 
 /// Whether a body of this size is better worked on by [`work`].
-pub(super) fn is_large(bytes: usize) -> bool {
+pub(crate) fn is_large(bytes: usize) -> bool {
     bytes >= SMALL
 }
 
 /// Does `job` on an execution thread, unless work of its kind and size is known to be short. DEADLINE_EXCEEDED if `deadline`
 /// passes before.
-pub(super) async fn work<R: Send + 'static>(
+pub(crate) async fn work<R: Send + 'static>(
     lane: &Lane,
     cost: &RunCost,
     bytes: usize,

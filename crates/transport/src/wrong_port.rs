@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Whether a request is a gRPC call at all.
+//! Clients that have the port of the other protocol, or speak what only resembles gRPC: how they are known.
 
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
