@@ -3,17 +3,7 @@
 
 use std::time::Duration;
 
-use crate::table::status::{LoadProgress, Phase, StatusBoard, VersionState, VersionStatus};
-
-/// When a server is ready.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Readiness {
-    /// As soon as the first attempts to load its models are over and one model answers.
-    #[default]
-    Any,
-    /// Once they are over and every model answers.
-    All,
-}
+use crate::table::status::{LoadProgress, Phase, Readiness, StatusBoard, VersionState, VersionStatus};
 
 /// What a server says of its readiness.
 #[derive(Clone, Debug)]

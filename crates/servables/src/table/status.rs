@@ -9,8 +9,17 @@ use std::time::Instant;
 
 use tokio::sync::watch;
 
-use crate::table::readiness::Readiness;
 use crate::{Code, Result, ServingError};
+
+/// When a server is ready.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Readiness {
+    /// As soon as the first attempts to load its models are over and one model answers.
+    #[default]
+    Any,
+    /// Once they are over and every model answers.
+    All,
+}
 
 /// `tensorflow.serving.ModelVersionStatus.State`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
