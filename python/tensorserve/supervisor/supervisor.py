@@ -23,7 +23,7 @@ from functools import partial
 from typing import TextIO
 
 from tensorserve.config.flags import LOG_LEVELS, ServerOptions
-from tensorserve.errors import ServingError
+from tensorserve.errors import Code, ServingError
 from tensorserve.listeners import Endpoints, Listeners
 from tensorserve.log import configure_logging, flush_log, printable
 from tensorserve.supervisor.backoff import Backoff
@@ -96,9 +96,7 @@ class Supervisor:
         try:
             self._listeners = Listeners.bind(self._endpoints)
         except ServingError as error:
-            flush_log(_FLUSH_SECONDS)
-            with suppress(OSError):
-                print(printable(f"Failed to start server. Error: {error}"), file=self._errors, flush=True)
+            self._say_why(error)
             return FAILURE
         self._take_signals()
         self._start()
@@ -111,6 +109,12 @@ class Supervisor:
         self._listeners.close()
         flush_log(_FLUSH_SECONDS)
         return self._status
+
+    def _say_why(self, error: ServingError) -> None:
+        """The last line, behind what the log has to say."""
+        flush_log(_FLUSH_SECONDS)
+        with suppress(OSError):
+            print(printable(f"Failed to start server. Error: {error}"), file=self._errors, flush=True)
 
     def _take_signals(self) -> None:
         for end in (self._wakeup, self._wakeup_write):
@@ -176,9 +180,19 @@ class Supervisor:
             child.kill_at = child.hung_at + _DUMP_SECONDS
 
     def _start(self) -> None:
-        if self._bind_again():
-            self._oom_kills = oom_kills()
+        if not self._bind_again():
+            return
+        self._oom_kills = oom_kills()
+        try:
             self._child = self._new_child()
+        except OSError as error:
+            text = f"The program cannot be started: {self._words[0]}: {error.strerror or error}"
+            if self._has_served:
+                logger.error("%s", text)
+                self._start_later(None)
+            else:
+                self._say_why(ServingError(Code.UNAVAILABLE, text))
+                self._status = FAILURE
 
     def _new_child(self) -> Child:
         witness = self._inquests.witness()
@@ -270,7 +284,11 @@ class Supervisor:
         if self._stopping is not None or self._child is None or not self._child.is_ready:
             self._answer_restart(asked, "the server is not serving now")
         elif self._successor is None:
-            self._successor = self._new_child()
+            try:
+                self._successor = self._new_child()
+            except OSError as error:
+                self._answer_restart(asked, f"{self._words[0]}: {error.strerror or error}")
+                return
             logger.info("Starting process %d to take the place of process %d.", self._successor.pid, self._child.pid)
 
     def _answer_restart(self, child: Child | None, error: str) -> None:

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The supervisor in a process of its own, around programs that are no servers."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.server_process import free_ports
+
+CODE = """
+import sys
+from tensorserve.cli.serve import read_options
+from tensorserve.supervisor.supervisor import Supervisor
+
+sys.exit(Supervisor(read_options(sys.argv[2:]), sys.stdout, [sys.argv[1], "-c", {program!r}]).run())
+"""
+
+
+def supervise(program: str, executable: str, state: Path, *flags: str) -> "subprocess.CompletedProcess[str]":
+    (port,) = free_ports(1)
+    words = [sys.executable, "-c", CODE.format(program=program), executable, f"--port={port}", f"--state_dir={state}"]
+    return subprocess.run([*words, *flags], capture_output=True, text=True, timeout=60)
+
+
+def test_a_program_that_is_not_there(tmp_path: Path) -> None:
+    done = supervise("", "/nowhere/program", tmp_path)
+    assert (done.returncode, done.stdout) == (
+        255,
+        "Failed to start server. Error: UNAVAILABLE: The program cannot be started: /nowhere/program: "
+        "No such file or directory\n",
+    )
+
+
+@pytest.mark.parametrize("status", [0, 2, 7, 255])
+def test_a_server_that_ends_by_itself_before_it_was_ready_ends_it(tmp_path: Path, status: int) -> None:
+    program = f"import sys; print('last words', file=sys.stderr); sys.exit({status})"
+    done = supervise(program, sys.executable, tmp_path)
+    assert (done.returncode, done.stderr) == (status, "last words\n")
+
+
+def test_a_crash_loop_is_given_up_if_that_is_wanted(tmp_path: Path) -> None:
+    program = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    patched = CODE.replace(
+        "sys.exit(", "import tensorserve.supervisor.supervisor as s\ns._CRASH_LOOP_DEATHS = 2\nsys.exit(", 1
+    )
+    (port,) = free_ports(1)
+    words = [sys.executable, "-c", patched.format(program=program), sys.executable, f"--port={port}"]
+    done = subprocess.run(
+        [*words, f"--state_dir={tmp_path}", "--crash_loop_exit_status=70"], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 70
+    assert done.stderr.count("died after") == 2
+    assert "The server died 2 times before it was ready; giving up." in done.stderr
