@@ -30,6 +30,9 @@ _LOOK_SECONDS = 0.1
 # So long an HTTP/1 connection without a request stays when another process has taken over: a client that sends one in
 # that moment is answered, and told to connect anew.
 _REPLACED_IDLE_SECONDS = 5.0
+
+# Whoever has asked for a restart is answered before the server stops.
+_REPLACED_DELAY_SECONDS = 1.0
 # Nobody may read what a server says.
 _FLUSH_SECONDS = 1.0
 
@@ -145,7 +148,7 @@ class _Stop:
         signals.stop()
 
     def delay_seconds(self, options: ServerOptions) -> float:
-        return 0.0 if self.is_replaced else options.drain_delay_seconds
+        return _REPLACED_DELAY_SECONDS if self.is_replaced else options.drain_delay_seconds
 
     @property
     def idle_seconds(self) -> float:
@@ -176,7 +179,7 @@ def _leave(server: ModelServer, delay_seconds: float) -> None:
     """Tells probes to send no more requests, and takes those that come all the same for a while."""
     server.leave()
     if delay_seconds > 0:
-        logger.info("Not ready any more; stopping in %g seconds (--drain_delay_seconds).", delay_seconds)
+        logger.info("Not ready any more; stopping in %g seconds.", delay_seconds)
     end = time.monotonic() + delay_seconds
     while (left := end - time.monotonic()) > 0:
         # In pieces, so that a second signal is handled.
