@@ -268,7 +268,9 @@ class Manager(Generic[S]):
         # Meanwhile it may have been un-aspired, and a new harness may have taken its place.
         if harness.waiting:
             harness.waiting = False
-            self._submit_load(harness)
+            # By now the policy may want another version gone first.
+            harness.enter(Stage.NEW)
+            self._advance(harness.id.name)
 
     def _unload(self, harness: Harness[S]) -> None:
         harness.enter(Stage.UNLOADING)

@@ -1,10 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
+from pathlib import Path
+
 import pytest
 
 from tensorserve.config.batching import Batching
 from tensorserve.errors import Code, ServingError
 from tensorserve.runtimes.op_libraries import OpLibraries
 from tensorserve.runtimes.tensorflow import SavedModelOptions, TensorFlow
+
+
+@pytest.fixture
+def version(tmp_path: Path) -> str:
+    """The folder of a version; it must be there, whatever loads it."""
+    return str(tmp_path)
 
 
 class Loaded(tuple[object, ...]):
@@ -22,14 +30,14 @@ class Library:
         return Loaded((path, tags, config_proto, niceness, inter_op))
 
 
-def test_a_loader_hands_on_the_path_and_the_options() -> None:
+def test_a_loader_hands_on_the_path_and_the_options(version: str) -> None:
     runtime = runtime_over(Library())
-    assert runtime.loader("/m/1").load() == ("/m/1", ["serve", "gpu"], b"config", 7, "auto")
+    assert runtime.loader(version).load() == (version, ["serve", "gpu"], b"config", 7, "auto")
 
 
-def test_what_is_wrong_with_a_model_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    runtime_over(Library()).loader("/m/1").load()
-    assert "The model at /m/1: its output y cannot be used" in caplog.text
+def test_what_is_wrong_with_a_model_is_logged(version: str, caplog: pytest.LogCaptureFixture) -> None:
+    runtime_over(Library()).loader(version).load()
+    assert f"The model at {version}: its output y cannot be used" in caplog.text
 
 
 class LibraryWithoutOp(Library):
@@ -54,16 +62,16 @@ def runtime_over(library: Library, *, load_installed: bool = True) -> TensorFlow
     return TensorFlow(library, SavedModelOptions(("serve", "gpu"), b"config", 7, Batching()), operations)
 
 
-def test_a_missing_op_is_looked_for_in_installed_packages(package: str) -> None:
+def test_a_missing_op_is_looked_for_in_installed_packages(version: str, package: str) -> None:
     library = LibraryWithoutOp(ops_after=1)
-    assert runtime_over(library).loader("/m/1").load()[0] == "/m/1"
+    assert runtime_over(library).loader(version).load()[0] == version
     assert library.attempts == 2
 
 
-def test_an_op_that_no_package_has(package: str) -> None:
+def test_an_op_that_no_package_has(version: str, package: str) -> None:
     library = LibraryWithoutOp(ops_after=9)
     with pytest.raises(ServingError) as caught:
-        runtime_over(library).loader("/m/1").load()
+        runtime_over(library).loader(version).load()
     assert caught.value.message == (
         "Op type not registered 'Triple' in binary running on here. "
         "Name the library that has the op with --load_op_library."
@@ -71,8 +79,8 @@ def test_an_op_that_no_package_has(package: str) -> None:
     assert library.attempts == 2
 
 
-def test_installed_packages_are_left_alone_if_the_flag_says_so(package: str) -> None:
+def test_installed_packages_are_left_alone_if_the_flag_says_so(version: str, package: str) -> None:
     library = LibraryWithoutOp(ops_after=1)
     with pytest.raises(ServingError, match="--load_op_library"):
-        runtime_over(library, load_installed=False).loader("/m/1").load()
+        runtime_over(library, load_installed=False).loader(version).load()
     assert (library.attempts, library.missing) == (1, 1)
