@@ -86,7 +86,14 @@ impl OpRegistry {
 
     /// Of a serialized list; what cannot be read knows no op.
     pub(super) fn of(op_list: &[u8]) -> OpRegistry {
-        let ops = OpList::decode(op_list).unwrap_or_default().ops.into_iter();
+        let mut ops = OpList::decode(op_list).unwrap_or_default().ops;
+        // The others say nothing about the types of inputs.
+        let is_asked_for = |attribute: &AttrDef| {
+            let default = attribute.default.as_ref().and_then(|default| default.value.as_ref());
+            matches!(default, Some(Value::Type(_) | Value::I(_)))
+        };
+        ops.iter_mut().for_each(|op| op.attributes.retain(is_asked_for));
+        let ops = ops.into_iter();
         OpRegistry(ops.map(|op| (op.name.clone(), op)).collect())
     }
 

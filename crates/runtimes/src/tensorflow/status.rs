@@ -25,6 +25,11 @@ impl Status {
 
     /// TensorFlow's code and message, unchanged, unless the outcome is OK.
     pub(super) fn into_result(self) -> Result<()> {
+        self.result()
+    }
+
+    /// The outcome of the last call. The object may be given to another one.
+    pub(super) fn result(&self) -> Result<()> {
         // SAFETY: the pointer is the live status object made in `new`.
         let code = Code::from_i32(unsafe { (self.functions.get_code)(self.pointer) });
         if code == Code::Ok {

@@ -145,7 +145,7 @@ unsafe extern "C" fn compute(kernel: *mut c_void, context: *mut KernelContext) {
     let Some(api) = &functions.guard else { return };
     // SAFETY: TensorFlow gives what `create` made, which may be null; it is not deleted while it computes.
     let guard = unsafe { kernel.cast::<Guard>().as_ref() };
-    let run = Run { functions, api, context };
+    let run = Run { functions, api, context, status: Status::new(functions) };
     let outcome = catch_unwind(AssertUnwindSafe(|| run.compute(guard)));
     if let Err(error) = outcome.unwrap_or_else(|_| Err(ServingError::internal("a guard failed"))) {
         run.fail(&error);
@@ -157,6 +157,8 @@ struct Run {
     functions: &'static Functions,
     api: &'static GuardFunctions,
     context: *mut KernelContext,
+    /// For one call after the other.
+    status: Status,
 }
 
 /// A tensor object that is deleted with this.
@@ -178,10 +180,9 @@ impl Run {
         if let Some(guard) = guard {
             self.check(guard, &first)?;
         }
-        let status = Status::new(self.functions);
         // SAFETY: all objects are live; TensorFlow takes a reference of its own.
-        unsafe { (self.api.set_output)(self.context, 0, first.tensor, status.as_ptr()) }
-        status.into_result()
+        unsafe { (self.api.set_output)(self.context, 0, first.tensor, self.status.as_ptr()) }
+        self.status.result()
     }
 
     fn check(&self, guard: &Guard, first: &Input<'_>) -> Result<()> {
@@ -234,22 +235,20 @@ impl Run {
     }
 
     fn input(&self, index: c_int) -> Result<Input<'_>> {
-        let status = Status::new(self.functions);
         let mut tensor = ptr::null_mut();
         // SAFETY: the context and the status are live; the tensor object becomes ours.
-        unsafe { (self.api.input)(self.context, index, &raw mut tensor, status.as_ptr()) }
-        status.into_result()?;
+        unsafe { (self.api.input)(self.context, index, &raw mut tensor, self.status.as_ptr()) }
+        self.status.result()?;
         Ok(Input { run: self, tensor })
     }
 
     #[cold]
     fn fail(&self, error: &ServingError) {
-        let status = Status::new(self.functions);
         let text = CString::new(error.message.replace('\0', " ")).unwrap_or_default();
         // SAFETY: all objects are live, and the text is a C string that TensorFlow copies.
         unsafe {
-            (self.api.set_status)(status.as_ptr(), error.code as c_int, text.as_ptr());
-            (self.api.failure)(self.context, status.as_ptr());
+            (self.api.set_status)(self.status.as_ptr(), error.code as c_int, text.as_ptr());
+            (self.api.failure)(self.context, self.status.as_ptr());
         }
     }
 }
