@@ -44,7 +44,7 @@ const FRACTIONAL_MAX: &[Need] = &[
 const FRACTIONAL_AVERAGE: &[Need] =
     &[Sizes(0, 4), Rank(1, 4), SameSize(1, 0, 0), SameSize(1, 0, 3), Steps(2, 0, 1, 1), Steps(3, 0, 1, 2)];
 const SCALES: &[Need] = &[Shapes];
-const LSTM: &[Need] = &[Rank(1, 3), Rank(2, 2), Rank(3, 2), Rank(4, 2), Within(0, 1), Shapes];
+const LSTM: &[Need] = &[Rank(1, 3), Rank(2, 2), Rank(3, 2), Rank(4, 2), AtLeast(0, 0), Within(0, 1), Shapes];
 
 /// Ops that are looked at in full each time they run, as no network for requests has many.
 const NEEDS: [(&str, &[Need]); 54] = [
