@@ -42,7 +42,7 @@ GRAPHS = 40
 PATIENCE_SECONDS = 10.0
 """A request that takes longer is taken to have no end."""
 
-MEMORY_BYTES = 6 << 30
+MEMORY_BYTES = 2 << 30
 """What a child may take beside what its parent had."""
 
 NOTE_BYTES = 64 << 20
