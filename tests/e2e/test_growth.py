@@ -33,7 +33,7 @@ def server(serve_models: ServeModels, models: Path) -> ServerProcess:
 @pytest.fixture(autouse=True)
 def keeps_its_memory(server: ServerProcess) -> Iterator[None]:
     """Each test ends with the same process, which has not taken much memory for what it was sent."""
-    process = psutil.Process(server.pid)
+    process = psutil.Process(server.serving_pid)
     before = process.memory_info().rss
     yield
     assert server.is_running, server.log
@@ -196,7 +196,7 @@ def test_error_texts(server: ServerProcess) -> None:
 
 @pytest.mark.parametrize("length", [10_000, 1 << 31, 1 << 40])
 def test_announced_sizes_reserve_nothing(server: ServerProcess, length: int) -> None:
-    before = psutil.Process(server.pid).memory_info().vms
+    before = psutil.Process(server.serving_pid).memory_info().vms
     head = (
         f"POST /v1/models/half_plus_two:predict HTTP/1.1\r\nHost: x\r\nContent-Length: {min(length, 2**31 - 1)}\r\n\r\n"
     )
@@ -209,7 +209,7 @@ def test_announced_sizes_reserve_nothing(server: ServerProcess, length: int) -> 
         stream = call.channel.stream_unary(PREDICT, request_serializer=lambda message: message)
         stream.future(iter(()), timeout=1)
     RestClient(server.rest_url).predict("half_plus_two", {"instances": [2.0]})
-    assert psutil.Process(server.pid).memory_info().vms - before < 1000 * MEGABYTE
+    assert psutil.Process(server.serving_pid).memory_info().vms - before < 1000 * MEGABYTE
     for client in clients:
         client.close()
     for call in calls:
@@ -247,7 +247,7 @@ def test_metadata_fields_are_counted(server: ServerProcess) -> None:
 
 
 def test_a_lying_prefix_reserves_nothing(server: ServerProcess) -> None:
-    before = psutil.Process(server.pid).memory_info().vms
+    before = psutil.Process(server.serving_pid).memory_info().vms
     from tests.e2e.http2_frames import Http2Connection
 
     connections = [Http2Connection("127.0.0.1", server.grpc_port) for _ in range(20)]
@@ -255,6 +255,6 @@ def test_a_lying_prefix_reserves_nothing(server: ServerProcess) -> None:
         connection.send_headers(PREDICT)
         connection.send_data(struct.pack(">BI", 0, 2**31 - 1), end=False)
     RestClient(server.rest_url).predict("half_plus_two", {"instances": [2.0]})
-    assert psutil.Process(server.pid).memory_info().vms - before < 1000 * MEGABYTE
+    assert psutil.Process(server.serving_pid).memory_info().vms - before < 1000 * MEGABYTE
     for connection in connections:
         connection.close()

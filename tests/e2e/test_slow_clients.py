@@ -193,13 +193,13 @@ def test_filled_values_share_the_budget(server: ServerProcess) -> None:
     client = GrpcClient(server.grpc_target)
     tensor = tf.make_tensor_proto(1.0)
     tensor.tensor_shape.dim.add(size=1_800_000)
-    before = psutil.Process(server.pid).memory_info().rss
+    before = psutil.Process(server.serving_pid).memory_info().rss
     request = predict_request("half_plus_two", {"x": tensor})
     futures = [client.prediction.Predict.future(request, 60) for _ in range(30)]
     codes = [future.code().name for future in futures]
     assert set(codes) <= {"OK", "RESOURCE_EXHAUSTED"}
     assert "OK" in codes
-    assert psutil.Process(server.pid).memory_info().rss - before < 300 * MEGABYTE
+    assert psutil.Process(server.serving_pid).memory_info().rss - before < 300 * MEGABYTE
     client.close()
 
 
@@ -233,11 +233,11 @@ class Deaf:
 
 @pytest.mark.parametrize("window", [0, 1, 65_535, 2**31 - 1])
 def test_clients_that_never_read(server: ServerProcess, window: int) -> None:
-    before = psutil.Process(server.pid).memory_info().rss
+    before = psutil.Process(server.serving_pid).memory_info().rss
     deaf = [Deaf(server, 30, window) for _ in range(10)]
     time.sleep(1)
     assert buffered(server) <= BUFFERED
-    assert psutil.Process(server.pid).memory_info().rss - before < 150 * MEGABYTE
+    assert psutil.Process(server.serving_pid).memory_info().rss - before < 150 * MEGABYTE
     wait_until(lambda: buffered(server) == 0)
     for client in deaf:
         client.socket.close()
@@ -254,7 +254,7 @@ def test_idle_clients_make_room(serve_models: ServeModels, models: Path) -> None
 
     few = 160
     server = serve_models({"half_plus_two": models / "half_plus_two"})
-    process = psutil.Process(server.pid)
+    process = psutil.Process(server.serving_pid)
     process.rlimit(resource.RLIMIT_NOFILE, (few, few))
     request = POST + b"Content-Length: 20\r\n\r\n" + b'{"instances": [2.0]}'
     idle = []

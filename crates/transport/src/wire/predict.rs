@@ -280,6 +280,28 @@ mod tests {
     }
 
     #[test]
+    fn messages_of_few_fields_are_quickly_read_whatever_their_size() {
+        let entry = |tensor: &[u8]| {
+            let mut entry = delimited(1, b"x");
+            put_bytes(&mut entry, 2, tensor);
+            let mut field = Vec::new();
+            put_bytes(&mut field, 2, &entry);
+            field
+        };
+        let mut floats = vec![0x08, 1];
+        put_bytes(&mut floats, 5, &[0; 4_000_000]);
+        let is_quick = |message: Vec<u8>| is_quickly_read(&[Bytes::from(message)]);
+        assert!(is_quick(entry(&floats)));
+        assert!(is_quick(delimited(3, b"y").repeat(1000)));
+        for many in [delimited(2, b"").repeat(20_000), delimited(3, b"y").repeat(20_000), [0x78u8, 0].repeat(20_000)] {
+            assert!(!is_quick(many));
+        }
+        assert!(!is_quick(entry(&[0x40u8, 0].repeat(20_000))));
+        let cut_off = entry(&floats)[..3_000_000].to_vec();
+        assert!(!is_quick(cut_off));
+    }
+
+    #[test]
     fn output_filters_without_end_are_refused() {
         let filters = |count: usize| [Bytes::from(delimited(3, b"").repeat(count))];
         assert_eq!(parse(&filters(MAX_ENTRIES)).unwrap().output_filter.len(), MAX_ENTRIES);
