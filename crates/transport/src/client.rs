@@ -36,6 +36,8 @@ pub(crate) struct Client {
     /// Bytes of replies that were left to the connection, and those that it has sent.
     queued: AtomicUsize,
     written: AtomicUsize,
+    /// Whether the system takes no more bytes for this client now.
+    blocked: AtomicBool,
     /// Whoever waits for bytes to be sent.
     waiting: AtomicUsize,
     sent: Notify,
@@ -69,6 +71,7 @@ impl Client {
             read_by_calls: AtomicUsize::new(0),
             queued: AtomicUsize::new(0),
             written: AtomicUsize::new(0),
+            blocked: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
             sent: Notify::new(),
             http2: AtomicBool::new(false),
@@ -125,9 +128,15 @@ impl Client {
         self.queued.load(Ordering::Relaxed).saturating_sub(self.written.load(Ordering::Relaxed))
     }
 
-    /// Whether a reply can be left to the connection.
-    pub(crate) fn has_room(&self) -> bool {
-        self.unsent() < MAX_UNSENT
+    /// Whether much waits for the client, so that further replies are counted and sent in parts. Replies that were given up
+    /// seem to wait as well.
+    pub(crate) fn is_backed_up(&self) -> bool {
+        self.unsent() >= MAX_UNSENT
+    }
+
+    /// Whether a part of a reply can be left to the connection.
+    fn has_room(&self) -> bool {
+        !self.is_backed_up() || !self.blocked.load(Ordering::Relaxed)
     }
 
     /// Counts a part of a reply that is left to the connection.
@@ -147,6 +156,7 @@ impl Client {
 
     fn wrote(&self, bytes: usize) {
         add(&self.written, bytes);
+        self.blocked.store(false, Ordering::Relaxed);
         if self.waiting.load(Ordering::Relaxed) > 0 && self.has_room() {
             self.sent.notify_waiters();
         }
@@ -260,8 +270,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
 
 impl<S: AsyncWrite + Unpin> Watched<S> {
     fn wrote(&self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(Ok(bytes)) = polled {
-            self.client.wrote(bytes);
+        match &polled {
+            Poll::Ready(Ok(bytes)) => self.client.wrote(*bytes),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => self.client.blocked.store(true, Ordering::Relaxed),
         }
         polled
     }

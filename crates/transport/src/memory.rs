@@ -59,9 +59,11 @@ impl Memory {
 
     /// A reply that is counted until the last of its bytes is sent or given up.
     pub(crate) fn keep(self: &Arc<Self>, reply: Bytes) -> Result<Bytes> {
-        if reply.len() < COUNTED {
-            return Ok(reply);
-        }
+        if reply.len() < COUNTED { Ok(reply) } else { self.keep_any(reply) }
+    }
+
+    /// The same for a reply of any size.
+    pub(crate) fn keep_any(self: &Arc<Self>, reply: Bytes) -> Result<Bytes> {
         let held = self.hold(reply.len())?;
         Ok(Bytes::from_owner(Counted { bytes: reply, _held: held }))
     }

@@ -194,7 +194,11 @@ async fn answer(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, 
         }
     };
     let Some(reply) = unless_given_up(guarded(reply), &mut respond).await else { return };
-    let reply = reply.and_then(|message| call.lane().serving.memory.keep(message));
+    let memory = &call.lane().serving.memory;
+    let reply = reply.and_then(|message| match call.client().is_backed_up() {
+        false => memory.keep(message),
+        true => memory.keep_any(message),
+    });
     account.close(reply.as_ref().map_or_else(|error| error.code, |_| Code::Ok));
     // A failure to send means that the client has left.
     let _ = match reply {

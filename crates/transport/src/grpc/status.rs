@@ -24,7 +24,7 @@ const ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
 
 /// Whether a reply can be left to the connection as it is. Others are sent as their client takes them.
 pub(super) fn is_sent_at_once(message: &Bytes, client: &Client) -> bool {
-    message.len() < COUNTED && client.has_room()
+    message.len() < COUNTED && !client.is_backed_up()
 }
 
 /// Sends a whole reply: headers, the framed message, and the trailers of success.
