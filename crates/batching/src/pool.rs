@@ -310,8 +310,10 @@ impl Shared {
                             stop(&entry);
                             return self.lock();
                         }
-                        if entry.ask_at(priority, time) {
-                            state.set_timer(&entry, priority, time);
+                        let is_next = entry.ask_at(priority, time) && state.set_timer(&entry, priority, time);
+                        if is_next && state.timekeeper.is_some() {
+                            // It waits for a later one.
+                            state.wake_timekeeper();
                         }
                         return state;
                     }
