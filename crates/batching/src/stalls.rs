@@ -2,8 +2,8 @@
 //! Threads in place of those whose jobs wait for something else than a processor: for memory, a disk, another process,
 //! or an op that nobody knew to wait.
 //!
-//! While work waits for a thread and the process leaves most of its processor time unused, jobs that have run for long do
-//! not compute. As many further threads may run then, up to a bound, so that waiting is never the end of service.
+//! While work waits for a thread, and the process uses far fewer processors than jobs have run for long, those do not
+//! compute. As many further threads may run then, up to a bound, so that waiting is never the end of service.
 
 use std::sync::Arc;
 use std::thread;
@@ -17,7 +17,7 @@ pub(crate) const MOST_EXTRA: usize = 32;
 const LONG: Duration = Duration::from_millis(200);
 /// How often the watch looks while work waits.
 const PERIOD: Duration = Duration::from_millis(100);
-/// Jobs that use less than this part of the processors do not compute.
+/// Jobs that compute use a processor each, as far as there are any. If they use less than this part of those, they do not.
 const UNUSED: f64 = 0.25;
 /// Of Linux's clock for processor time, in `/proc`.
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -86,35 +86,35 @@ pub(crate) fn watch(pool: &Arc<Shared>, state: &mut State) {
 }
 
 fn look(pool: &Arc<Shared>) {
-    let cpus = thread::available_parallelism().map_or(1, usize::from) as f64;
-    let (mut last, mut used) = (Instant::now(), processor_seconds());
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    let (mut last, mut seconds) = (Instant::now(), processor_seconds());
     loop {
         thread::sleep(PERIOD);
-        let (now, now_used) = (Instant::now(), processor_seconds());
-        let share = match (used, now_used) {
-            (Some(before), Some(after)) => (after - before) / (cpus * (now - last).as_secs_f64()),
+        let (now, now_seconds) = (Instant::now(), processor_seconds());
+        let used = match (seconds, now_seconds) {
+            (Some(before), Some(after)) => (after - before) / (now - last).as_secs_f64(),
             _ => 0.0,
         };
-        (last, used) = (now, now_used);
+        (last, seconds) = (now, now_seconds);
         let mut state = pool.lock();
         if !state.is_short_of_threads() {
             state.stalls.watched = false;
             return;
         }
-        if share < UNUSED {
-            let (before, long) = (state.stalls.extra, state.stalls.long_jobs(now));
-            state.stalls.extra = long.min(MOST_EXTRA);
-            pool.start_threads(&mut state);
-            drop(state);
-            if before == 0 && long > 0 {
-                tensorserve_log::warning!(
-                    "{}: {long} runs hold their threads for more than {} ms while the process uses {:.0} % of its processors: they wait \
-                     for memory, a disk or another process. Up to {MOST_EXTRA} further threads stand in for them.",
-                    pool.name(),
-                    LONG.as_millis(),
-                    100.0 * share
-                );
-            }
+        let long = state.stalls.long_jobs(now);
+        if used >= UNUSED * long.min(processors) as f64 {
+            continue;
+        }
+        let before = std::mem::replace(&mut state.stalls.extra, long.min(MOST_EXTRA));
+        pool.start_threads(&mut state);
+        drop(state);
+        if before == 0 && long > 0 {
+            tensorserve_log::warning!(
+                "{}: {long} runs hold their threads for more than {} ms and use {used:.1} processors: they wait for memory, a disk \
+                 or another process. Up to {MOST_EXTRA} further threads stand in for them.",
+                pool.name(),
+                LONG.as_millis()
+            );
         }
     }
 }
