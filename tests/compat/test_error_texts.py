@@ -9,7 +9,7 @@ from tests.clients import GrpcClient, RestClient, rpc_error, tensor
 from tests.conftest import StartServer
 from tests.server_process import ServerProcess
 
-NAME = "number"
+NAME = "pattern"
 # What stands before a NUL, what behind it, and how often.
 TEXTS = [
     b"\0",
@@ -32,7 +32,7 @@ def process(start_server: StartServer, tmp_path_factory: pytest.TempPathFactory)
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="x")])
     def serve(x: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"y": tf.strings.to_number(x)}
+        return {"y": tf.strings.regex_replace(x, tf.strings.join(["(", x[0]]), "")}
 
     tf.saved_model.save(module, str(folder / "1"), signatures=serve)
     return start_server(f"--model_name={NAME}", f"--model_base_path={folder}")
@@ -49,8 +49,8 @@ def grpc(process: ServerProcess) -> Iterator[GrpcClient]:
 def test_grpc(text: bytes, grpc: GrpcClient) -> None:
     code, message = rpc_error(lambda: grpc.predict(NAME, {"x": tensor([text], object)}))
     assert code == "INVALID_ARGUMENT"
-    assert f"StringToNumberOp could not correctly convert string: {text.decode(errors='replace')}" in message
-    assert "{{node" in message.partition("convert string")[2]
+    assert f"Invalid pattern: ({text.decode(errors='replace')}, error: " in message
+    assert "{{node" in message.partition(", error: ")[2]
 
 
 @pytest.mark.parametrize("text", [text for text in TEXTS if b"\xff" not in text])
@@ -58,5 +58,5 @@ def test_rest(text: bytes, process: ServerProcess) -> None:
     client = RestClient(process.rest_url)
     reply = client.predict(NAME, {"instances": [text.decode()]})
     assert reply.status_code == 400
-    assert f"StringToNumberOp could not correctly convert string: {text.decode()}" in reply.json()["error"]
+    assert f"Invalid pattern: ({text.decode()}, error: " in reply.json()["error"]
     client.close()

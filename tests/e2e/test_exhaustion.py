@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.clients import GrpcClient, RestClient, wait_until
 from tests.conftest import StartServer
-from tests.server_process import ServerProcess
+from tests.server_process import ServerProcess, model_config
 
 NAME = "half_plus_two"
 
@@ -19,23 +19,22 @@ NAME = "half_plus_two"
 @contextmanager
 def without_descriptors(server: ServerProcess) -> Iterator[None]:
     """The process can open no file and no connection."""
-    before = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
-    highest = max(int(name) for name in os.listdir(f"/proc/{server.pid}/fd"))
-    used = {int(name) for name in os.listdir(f"/proc/{server.pid}/fd")}
+    pid = server.serving_pid
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    used = {int(name) for name in os.listdir(f"/proc/{pid}/fd")}
     # Numbers that are free below the highest stay available, so the limit is the first of them.
-    lowest_free = next(number for number in range(highest + 2) if number not in used)
-    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (lowest_free, before[1]))
+    lowest_free = next(number for number in range(len(used) + 1) if number not in used)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (lowest_free, before[1]))
     try:
         yield
     finally:
-        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, before)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
 
 
 def test_descriptors(start_server: StartServer, models: Path, tmp_path: Path) -> None:
     base, config = tmp_path / "m", tmp_path / "models.config"
     shutil.copytree(models / NAME / "1", base / "1")
-    entry = f'config {{ name: "{{}}" base_path: "{base}" model_platform: "tensorflow" }} '
-    config.write_text(f"model_config_list {{ {entry.format('m')} }}")
+    config.write_text(model_config({"m": base}))
     server = start_server(
         f"--model_config_file={config}",
         "--model_config_file_poll_wait_seconds=1",
@@ -48,13 +47,12 @@ def test_descriptors(start_server: StartServer, models: Path, tmp_path: Path) ->
     with without_descriptors(server):
         shutil.copytree(models / NAME / "2", tmp_path / "new")
         (tmp_path / "new").rename(base / "2")
-        config.write_text(f"model_config_list {{ {entry.format('m')} {entry.format('n')} }}")
+        config.write_text(model_config({"m": base, "n": base}))
         for _ in range(10):
             # Who is connected is served.
             assert rest.predict("m", {"instances": [2.0]}).status_code == 200
             time.sleep(0.3)
     wait_until(lambda: grpc.states("m").get(2) == "AVAILABLE")
-    wait_until(lambda: grpc.states("n").get(2) == "AVAILABLE", 30.0)
-    assert rest.get("/v1/models/n").status_code == 200
+    wait_until(lambda: rest.predict("n", {"instances": [2.0]}).status_code == 200, 30.0)
     grpc.close()
     rest.close()

@@ -29,12 +29,9 @@ def put(kind: str, path: Path) -> None:
     [
         ("a named pipe", "saved_model.pb"),
         ("a named pipe", "variables/variables.data-00000-of-00001"),
-        ("a named pipe", "variables/variables.index"),
         ("a named pipe", "assets/words"),
         ("a named pipe", "assets.extra/tf_serving_warmup_requests"),
-        ("a named pipe", "batching_params.pbtxt"),
         ("a device", "variables/variables.data-00000-of-00001"),
-        ("a socket", "saved_model.pb"),
     ],
 )
 def test_in_a_model(kind: str, name: str, models: Path, tmp_path: Path) -> None:
@@ -48,11 +45,7 @@ def test_in_a_model(kind: str, name: str, models: Path, tmp_path: Path) -> None:
 FILES = [
     "model_config_file",
     "batching_parameters_file",
-    "tensorflow_session_config_file",
-    "monitoring_config_file",
     "ssl_config_file",
-    "rest_ssl_config_file",
-    "platform_config_file",
     "admin_token_file",
 ]
 

@@ -5,6 +5,8 @@ import os
 from collections import deque
 from collections.abc import Callable
 
+from tensorserve.log import cleaned
+
 _PIECE_BYTES = 65536
 
 # A line that is longer is passed on in pieces.
@@ -65,7 +67,7 @@ class Relay:
         os.close(self._source)
 
     def _take(self, line: bytes) -> None:
-        text = line.decode(errors="backslashreplace")
+        text = cleaned(line)
         if text:
             self._last.append(text[:_LAST_LINE_CHARACTERS])
         self._write(text)
