@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +13,8 @@ from tensorserve.export.signatures import Built
 
 TOLERANCE = 1e-5
 """How far an answer may be off, as a part of the largest value of its output."""
-_RUNS = 5
-_SECONDS = 1.0
+_ROUNDS = 10
+_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +69,16 @@ def answers_of(folder: str, asked: Mapping[str, tuple[Built, Mapping[str, Any]]]
     return found
 
 
-def best_seconds(run: Any) -> float:
-    """Seconds that the fastest of a few runs takes, after one that does not count."""
-    run()
-    best, end = float("inf"), time.perf_counter() + _SECONDS
-    for _ in range(_RUNS):
-        start = time.perf_counter()
+def best_seconds(runs: Sequence[Callable[[], object]]) -> list[float]:
+    """Seconds of the fastest of a few runs of each, in turns, after one that does not count."""
+    for run in runs:
         run()
-        best = min(best, time.perf_counter() - start)
+    best, end = [float("inf")] * len(runs), time.perf_counter() + _SECONDS
+    for _ in range(_ROUNDS):
+        for number, run in enumerate(runs):
+            start = time.perf_counter()
+            run()
+            best[number] = min(best[number], time.perf_counter() - start)
         if time.perf_counter() > end:
             break
     return best

@@ -120,7 +120,7 @@ class _Plan:
         if self.tolerance is not None and wanted:
             found = check.answers_of(folder, {each: (built[each], inputs[each]) for each in wanted})
             if quantization is not None:
-                seconds = _seconds(original, built, inputs), _seconds(traced, built, inputs)
+                seconds = _seconds(original, traced, built, inputs)
                 facts["quantization"] = _measured(quantization, seconds, wanted, found)
                 # The export must answer as the quantized model does; how far that is off is said in the report.
                 wanted = {each: check.answers(built[each], inputs[each]) for each in wanted}
@@ -237,15 +237,22 @@ def _compare(wanted: _Inputs, found: _Inputs, tolerance: float) -> float:
     return largest
 
 
-def _seconds(traced: Mapping[str, Any], built: Mapping[str, Built], inputs: _Inputs) -> float:
-    """Seconds of one run of each signature."""
-    runs = ((traced[name], saving.as_arguments(built[name], inputs[name])) for name in inputs)
-    return sum(check.best_seconds(partial(function, **arguments)) for function, arguments in runs)
+def _seconds(
+    before: Mapping[str, Any], after: Mapping[str, Any], built: Mapping[str, Built], inputs: _Inputs
+) -> list[float]:
+    """Seconds of one run of all signatures, before and after."""
+    arguments = {name: saving.as_arguments(built[name], given) for name, given in inputs.items()}
+
+    def run(traced: Mapping[str, Any]) -> None:
+        for name, given in arguments.items():
+            traced[name](**given)
+
+    return check.best_seconds([partial(run, before), partial(run, after)])
 
 
 def _measured(
     done: Quantization,
-    seconds: tuple[float, float],
+    seconds: Sequence[float],
     wanted: _Inputs,
     found: _Inputs,
 ) -> Quantization:

@@ -271,13 +271,15 @@ def _cast(name: str, source: str, dtype: str) -> Any:
 
 
 def pruned_weights(variables: Mapping[str, Any]) -> dict[str, float]:
-    """The part of each large weight that is zero, of those that training has pruned: a third or more."""
+    """The part of each large matrix that is zero, of those that training has pruned: a third or more, and not all."""
     import numpy as np
 
     found = {}
     for name, variable in variables.items():
-        if variable.dtype.is_floating and variable.shape.num_elements() >= _LEAST_ELEMENTS:
+        # Biases and statistics of batches begin as zeros, and may stay so.
+        is_matrix = variable.shape.rank is not None and variable.shape.rank > 1
+        if variable.dtype.is_floating and is_matrix and variable.shape.num_elements() >= _LEAST_ELEMENTS:
             zeros = 1 - np.count_nonzero(variable.numpy()) / variable.shape.num_elements()
-            if zeros >= 1 / 3:
+            if 1 / 3 <= zeros < 1:
                 found[name] = float(zeros)
     return found
