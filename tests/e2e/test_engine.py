@@ -18,6 +18,7 @@ import tensorserve
 from tensorserve.engine import Model
 from tensorserve.errors import Code, ServingError
 from tensorserve_client import InputError
+from tests.models import cache
 from tests.models.graph_models import ECHO_DTYPES
 
 Load = Callable[..., Model]
@@ -194,3 +195,10 @@ def test_nothing_leaks(echo: Model) -> None:
     references = sys.getrefcount(x), sys.getrefcount(names[0])
     assert calls() - before < 4e6
     assert (sys.getrefcount(x), sys.getrefcount(names[0])) == references
+
+
+def test_a_request_that_would_end_the_process_is_refused(load_model: Load) -> None:
+    model = load_model(cache.exported(cache.ODD) / "layers")
+    with pytest.raises(ServingError) as caught:
+        model(x=np.ones((2, 4), np.float32))
+    assert caught.value.code == Code.INVALID_ARGUMENT
