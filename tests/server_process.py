@@ -85,6 +85,15 @@ class ServerProcess:
     def log(self) -> str:
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
 
+    def says(self, text: str, seconds: float = 10.0) -> bool:
+        """Whether the log has this text, or has it soon: lines reach it by a queue and a pipe."""
+        end = time.monotonic() + seconds
+        while text not in self.log:
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.02)
+        return True
+
     @property
     def pid(self) -> int:
         assert self.process is not None, "the server was not started"

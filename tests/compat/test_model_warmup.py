@@ -164,7 +164,7 @@ def test_the_log_says_what_was_done(client: GrpcClient, warmed: ServerProcess, b
 
 def test_without_a_file_the_log_says_so(server: ServerProcess, models: Path) -> None:
     path = warmup_file(models / "half_plus_two" / "1")
-    assert f"No warmup data file found at {path}\n" in server.log
+    assert server.says(f"No warmup data file found at {path}\n"), server.log
     wait_until(lambda: "Finished adding/updating models" in server.log)
     made_up = f"Warmed up the model at {models / 'heads_tf2' / '1'} with made-up requests to 2 signature(s)."
-    assert made_up in server.log
+    assert server.says(made_up), server.log

@@ -74,13 +74,6 @@ DIFFERENCES = {
         3,
         lambda _asked, original, ours: all("has inconsistent batch size" in error(each) for each in (original, ours)),
     ),
-    "a tensor without elements that has content": Difference(
-        None,
-        1,
-        lambda _asked, original, ours: (
-            original.code == 0 and "tensor_content does not have the size that dtype and shape ask for" in error(ours)
-        ),
-    ),
 }
 
 

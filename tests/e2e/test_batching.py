@@ -245,4 +245,4 @@ def test_bad_parameters_are_load_errors_with_the_words_of_the_original(
     server = start_server(*flags, ready=False)
     assert server.exit_status() != 0
     text = "Last entry in allowed_batch_sizes must match max_batch_size; last entry was 4; expected 8"
-    assert text in server.log
+    assert server.says(text), server.log

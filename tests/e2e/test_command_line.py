@@ -37,7 +37,7 @@ def test_alias_warns_of_an_unknown_flag_and_serves(start_server: StartServer, mo
     flags = (f"--model_name={NAME}", f"--model_base_path={models / NAME}", "--no_such_flag=1")
     server = start_server(*flags, command=[program("tensorflow_model_server")])
     assert_serves(server)
-    assert "unknown argument: --no_such_flag=1" in server.log
+    assert server.says("unknown argument: --no_such_flag=1"), server.log
 
 
 def test_module_serves(start_server: StartServer, models: Path) -> None:
@@ -58,7 +58,7 @@ def test_names_that_the_tutorial_uses(start_server: StartServer, models: Path, t
         command=[program("tensorflow_model_server")],
     )
     assert_serves(server)
-    assert "enable_batching" in server.log
+    assert server.says("enable_batching"), server.log
 
 
 def test_flags_of_the_tutorial_in_full(start_server: StartServer, models: Path) -> None:
@@ -91,9 +91,9 @@ def test_help(words: tuple[str, ...]) -> None:
 
 def test_ready_lines_that_tools_look_for(start_server: StartServer, models: Path) -> None:
     server = start_server(f"--model_name={NAME}", f"--model_base_path={models / NAME}")
-    assert f"Running gRPC ModelServer at 0.0.0.0:{server.grpc_port} ..." in server.log
-    assert f"Exporting HTTP/REST API at:localhost:{server.rest_port} ..." in server.log
-    assert f"Successfully loaded servable version {{name: {NAME} version: 4}}" in server.log
+    assert server.says(f"Running gRPC ModelServer at 0.0.0.0:{server.grpc_port} ..."), server.log
+    assert server.says(f"Exporting HTTP/REST API at:localhost:{server.rest_port} ..."), server.log
+    assert server.says(f"Successfully loaded servable version {{name: {NAME} version: 4}}"), server.log
 
 
 @pytest.mark.parametrize("options", [[], [("grpc.default_authority", "localhost")]], ids=["the path", "localhost"])

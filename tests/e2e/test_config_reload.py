@@ -181,7 +181,7 @@ def test_options_count_for_versions_that_are_loaded_later(
     rest = RestClient(server.rest_url)
     batching.write_text("max_batch_size { value: -1 }")
     assert rest.post("/v1/admin/reload", {}).status_code == 200
-    assert f"The options of {batching} count from now on." in server.log
+    assert server.says(f"The options of {batching} count from now on."), server.log
     reply = rest.session.put(
         f"{server.rest_url}/v1/admin/models/later?wait=true", json={"base_path": str(models / NAME)}, timeout=30
     )
@@ -190,5 +190,5 @@ def test_options_count_for_versions_that_are_loaded_later(
     assert rest.predict(NAME, {"instances": [2.0]}).json() == {"predictions": [6.0]}
     session.write_text("no such option")
     rest.post("/v1/admin/reload", {})
-    assert f"The options of {session} stay as they were: " in server.log
+    assert server.says(f"The options of {session} stay as they were: "), server.log
     rest.close()

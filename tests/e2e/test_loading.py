@@ -52,7 +52,7 @@ def test_the_ops_of_an_installed_package_are_found_when_a_model_needs_them(
     server = start_server(
         "--model_name=triple", f"--model_base_path={path}", environment=os.environ | {"PYTHONPATH": search_path}
     )
-    assert "Loaded 1 op libraries of ydf_tf" in server.log
+    assert server.says("Loaded 1 op libraries of ydf_tf"), server.log
     client = GrpcClient(server.grpc_target)
     assert list(client.predict("triple", {"x": [1.0]}).outputs["y"].float_val) == [3.0]
     client.close()
@@ -72,8 +72,8 @@ def test_without_the_library_the_start_says_what_to_do(
     flags = ("--model_name=triple", f"--model_base_path={path}", f"--load_op_library={library}", ONE_ATTEMPT)
     server = start_server(*flags, ready=False)
     assert server.exit_status(60) != 0
-    assert text in server.log
-    assert "--load_op_library" in server.log
+    assert server.says(text), server.log
+    assert server.says("--load_op_library"), server.log
 
 
 def test_a_platform_config_takes_the_place_of_flags(start_server: StartServer, models: Path, tmp_path: Path) -> None:

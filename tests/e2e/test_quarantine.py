@@ -88,8 +88,10 @@ def test_a_version_that_kills_at_loading_is_quarantined_and_the_one_before_serve
     server = start(start_server, deadly, "loads", tmp_path / "state")
     assert half_answers(server)
     assert server.log.count("died after") == 2, server.log
-    assert "model loads version 2: a load" in server.log
-    assert "Version 2 of model loads is quarantined: it ended the server 2 times while it was loaded" in server.log
+    assert server.says("model loads version 2: a load"), server.log
+    assert server.says("Version 2 of model loads is quarantined: it ended the server 2 times while it was loaded"), (
+        server.log
+    )
     client = GrpcClient(server.grpc_target)
     assert client.predict("loads", {"x": [2.0]}).model_spec.version.value == 1
     assert client.states("loads") == {2: "END", 1: "AVAILABLE"}
@@ -126,7 +128,7 @@ def test_a_shape_that_kills_is_refused_and_then_its_version_quarantined(
         assert ask(server, 7).startswith("UNAVAILABLE")
         wait_until(lambda: half_answers(server), 30)
         assert server.log.count("died after") == deaths, server.log
-    assert "model runs version 2: a run of signature serving_default, inputs [7]" in server.log
+    assert server.says("model runs version 2: a run of signature serving_default, inputs [7]"), server.log
     refused = ask(server, 7)
     assert refused.startswith("INVALID_ARGUMENT: Inputs of these shapes ended the server 2 times (SIGABRT)"), refused
     assert ask(server, 3) == "OK"

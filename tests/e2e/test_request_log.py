@@ -193,7 +193,7 @@ def test_the_log_is_a_warm_up_file(logged: Logged, start_server: StartServer, mo
     done = subprocess.run([program(), "warmup", *words], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     server = start_server("--model_name=half_plus_two", f"--model_base_path={tmp_path}", "--max_num_load_retries=0")
-    assert "Number of warmup records read: 5." in server.log
+    assert server.says("Number of warmup records read: 5."), server.log
     assert warmup_file(version).stat().st_size < sum(os.path.getsize(file) for file in files)
 
     # As it is, with the responses, it is one too.

@@ -116,8 +116,8 @@ def test_no_connection_is_refused_while_the_server_is_killed(
     assert clients.refused == []
     assert clients.wrong == []
     assert server.is_running
-    assert "died after" in server.log
-    assert number.name in server.log
+    assert server.says("died after"), server.log
+    assert server.says(number.name), server.log
     assert "quarantined" not in server.log
     server.signal(signal.SIGTERM)
     assert server.exit_status() == 0, server.log
@@ -203,8 +203,8 @@ def test_a_server_that_dies_before_it_is_ready_is_waited_for_longer_and_longer(
         said("No versions of servable", deaths)
         os.kill(server.serving_pid, signal.SIGKILL)
         said("died after", deaths)
-    assert "started again in 1." in server.log
-    assert "started again in 2." in server.log
+    assert server.says("started again in 1."), server.log
+    assert server.says("started again in 2."), server.log
     server.signal(signal.SIGTERM)
     assert server.exit_status() == 0
 
@@ -218,7 +218,7 @@ def test_a_stopped_server_is_ended_and_started_again(start_server: StartServer, 
     os.kill(before, signal.SIGSTOP)
     wait_until(lambda: server.serving_pid not in (before, server.pid), 30)
     answers(server)
-    assert "somebody had stopped it, and it was ended (hang)" in server.log
+    assert server.says("somebody had stopped it, and it was ended (hang)"), server.log
 
 
 def test_another_process_takes_over_without_a_failure(start_server: StartServer, models: Path) -> None:

@@ -57,6 +57,7 @@ def test_each_request_runs_as_often_as_asked(start_server: StartServer, models: 
     tenth = log_of(predict_request("slow", {"seconds": [0.2]}), "predict_log")
     with_warmup(models / "slow" / "1", tmp_path, [tenth])
     server = start_server("--model_name=slow", f"--model_base_path={tmp_path}", "--num_request_iterations_for_warmup=5")
+    assert server.says("Finished reading warmup data"), server.log
     (line,) = (line for line in server.log.splitlines() if "Finished reading warmup data" in line)
     assert "Number of warmup records read: 1." in line
     assert int(line.removesuffix(".").rpartition(" ")[2]) >= 5 * 200_000
@@ -75,7 +76,7 @@ def test_made_up_requests_can_be_turned_off(start_server: StartServer, models: P
     server = start_server(
         "--model_name=half_plus_two", f"--model_base_path={base_path}", "--synthesize_warmup=false", "--log_level=debug"
     )
-    assert "No warmup data file found" in server.log
+    assert server.says("No warmup data file found"), server.log
     assert "made-up" not in server.log
 
 
@@ -111,7 +112,7 @@ def test_a_file_from_json_warms_a_version_up(
     assert "2 runs, in milliseconds: first " in sent.stdout
 
     server = start_server("--model_name=half_plus_two", f"--model_base_path={base_path}")
-    assert "Number of warmup records read: 2." in server.log
+    assert server.says("Number of warmup records read: 2."), server.log
 
 
 def test_requests_of_examples_come_from_json_too(models: Path, tmp_path: Path) -> None:
