@@ -176,7 +176,8 @@ impl Drop for Owner {
 
 /// Tells a source that no thread will ask it.
 fn stop(entry: &Entry) {
-    Priority::ALL.into_iter().for_each(|priority| entry.asks(priority));
+    // First, so that what is put into the source afterwards is told of as well.
+    entry.forget_questions();
     if let Some(source) = entry.source.upgrade() {
         source.stopped();
     }
@@ -545,14 +546,24 @@ mod tests {
             }
             assert_eq!(fired.recv_timeout(PATIENCE), Ok(true));
         }
+    }
+
+    #[test]
+    fn a_source_is_told_that_the_pool_stops_and_each_time_that_it_comes_afterwards() {
+        let (pool, (send, told)) = (with_all_threads(), mpsc::channel());
         let hour = Instant::now() + Duration::from_secs(3600);
         let source: Arc<dyn Source> = Arc::new(Later(hour, send));
         let entry = Entry::new(Arc::downgrade(&source), Arc::from("model"));
         pool.wake_at(&entry, Priority::Default, hour);
         pool.stop();
-        assert_eq!(fired.recv_timeout(PATIENCE), Ok(false));
-        pool.wake(&entry, Priority::Low);
-        assert_eq!(fired.recv_timeout(PATIENCE), Ok(false));
+        assert_eq!(told.recv_timeout(PATIENCE), Ok(false));
+        for _ in 0..2 {
+            pool.wake(&entry, Priority::Low);
+            assert_eq!(told.recv_timeout(PATIENCE), Ok(false));
+            // Later than what a thread was to ask at before.
+            pool.wake_at(&entry, Priority::Default, hour + Duration::from_secs(1));
+            assert_eq!(told.recv_timeout(PATIENCE), Ok(false));
+        }
     }
 
     #[test]

@@ -75,6 +75,14 @@ impl Entry {
         self.asked[priority as usize].swap(false, Ordering::AcqRel);
     }
 
+    /// No thread asks, now or later, though that was decided. What comes from here on needs another question.
+    pub(crate) fn forget_questions(&self) {
+        Priority::ALL.into_iter().for_each(|priority| self.asks(priority));
+        for due in &self.due {
+            due.swap(NEVER, Ordering::AcqRel);
+        }
+    }
+
     /// Whether this call decided that a thread is to ask at `time`; false if one is to ask earlier.
     pub(crate) fn ask_at(&self, priority: Priority, time: Instant) -> bool {
         let micros = self.micros(time);
