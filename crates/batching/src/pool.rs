@@ -274,6 +274,10 @@ impl Shared {
             if state.stopping || state.threads > self.limit + state.stalls.extra() {
                 state.stalls.ended(number);
                 state.threads -= 1;
+                if state.timekeeper.is_none() && !state.timers.is_empty() {
+                    // This one would have waited for the next timer.
+                    state.wake_one();
+                }
                 return;
             }
             state = wait(state, number, &wake);
@@ -564,6 +568,18 @@ mod tests {
             pool.wake_at(&entry, Priority::Default, hour + Duration::from_secs(1));
             assert_eq!(told.recv_timeout(PATIENCE), Ok(false));
         }
+    }
+
+    #[test]
+    fn a_thread_that_leaves_lets_another_wait_for_the_next_timer() {
+        let (pool, (send, fired)) = (with_all_threads(), mpsc::channel());
+        wait_until_all_sleep(&pool);
+        // As if another one had stood in for a job that waits.
+        pool.0.0.lock().threads += 1;
+        let source: Arc<dyn Source> = Arc::new(Later(Instant::now() + Duration::from_millis(20), send));
+        pool.wake(&Entry::new(Arc::downgrade(&source), Arc::from("model")), Priority::Default);
+        assert_eq!(fired.recv_timeout(PATIENCE), Ok(true));
+        assert_eq!(pool.0.0.lock().threads, LIMIT);
     }
 
     #[test]
