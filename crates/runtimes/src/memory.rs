@@ -37,6 +37,22 @@ fn return_to_system() {
     unsafe { libc::malloc_trim(0) };
 }
 
+/// Lets the C library keep one arena a processor instead of eight. Large tensors come from it, and what one arena has free is no
+/// use to the others: with 16 arenas on 2 processors, models that are swapped took a sixth more memory. The environment's
+/// `MALLOC_ARENA_MAX` has precedence.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub(crate) fn limit_arenas() {
+    if std::env::var_os("MALLOC_ARENA_MAX").is_some() {
+        return;
+    }
+    let processors = std::thread::available_parallelism().map_or(2, |count| count.get().max(2));
+    // SAFETY: mallopt takes a number, and may be called at any time.
+    unsafe { libc::mallopt(libc::M_ARENA_MAX, i32::try_from(processors).unwrap_or(i32::MAX)) };
+}
+
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub(crate) fn limit_arenas() {}
+
 /// Other C libraries return large blocks at once, and have nothing to ask for the others.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 fn return_to_system() {}

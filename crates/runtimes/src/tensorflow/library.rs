@@ -50,6 +50,7 @@ fn open_uncached(path: &Path) -> Result<Library> {
         // could race with it: Python calls this once, before models are loaded, while nothing of ours reads it.
         unsafe { std::env::set_var(SYSTEM_ALLOCATOR, "1") }
     }
+    crate::memory::limit_arenas();
     // RTLD_LOCAL: with global symbols a later `import tensorflow` in this process crashes.
     // SAFETY: opening runs the library's initializers. The caller names a TensorFlow library, whose initializers need
     // nothing of the program.
