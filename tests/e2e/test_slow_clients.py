@@ -123,12 +123,11 @@ def test_bodies_that_never_end(server: ServerProcess, sent: bytes) -> None:
 
 def test_a_deadline_ends_a_body_as_well(server: ServerProcess) -> None:
     client = GrpcClient(server.grpc_target)
-    start = time.monotonic()
     with Http2Connection("127.0.0.1", server.grpc_port) as connection:
         connection.send_headers(PREDICT, ("grpc-timeout", "200m"))
         headers = connection.reply()
     assert headers["grpc-status"] == "4"
-    assert time.monotonic() - start < 1.4
+    assert "too slowly" not in headers["grpc-message"]
     client.close()
 
 
