@@ -146,9 +146,10 @@ fn percentiles_are_those_of_drawn_times() {
         let drawn = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&drawn);
         let address = serve(move |number| {
-            // From 20 to 320 ms, most of them short.
+            // From 100 to 600 ms, most of them short.
             let share = (number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as f64 / f64::from(1 << 24);
-            let time = Duration::from_secs_f64(0.02 + 0.3 * share.powi(3));
+            // The timer that waits rounds up to the next millisecond, which must be little beside the time itself.
+            let time = Duration::from_secs_f64(0.1 + 0.5 * share.powi(3));
             kept.lock().unwrap().push(time);
             time
         });
