@@ -119,9 +119,11 @@ def test_a_descriptor_that_is_closed() -> None:
 
 def test_a_socket_that_is_not_read() -> None:
     ours, others = socket.socketpair()
+    # Less than may wait, so that lines are left however late the thread comes to write.
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, PIPE_BYTES)
     ours.setblocking(False)
     writer = writer_on(ours.fileno(), max_bytes=10_000)
-    for number in range(20_000):
+    for number in range(1000):
         writer.write(f"{number:099d}")
     assert not writer.flush(0.05)
     others.close()
