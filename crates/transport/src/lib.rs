@@ -12,6 +12,7 @@ pub mod control;
 pub mod grpc;
 pub mod grpc_options;
 pub(crate) mod heavy;
+pub(crate) mod incoming;
 pub mod lane;
 pub(crate) mod lanes;
 pub mod limits;

@@ -6,7 +6,9 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
+
+use crate::incoming::{Filter, Filtered};
 
 /// How every HTTP/2 connection begins.
 const HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -21,10 +23,12 @@ pub(crate) enum Version {
 }
 
 /// A connection whose first bytes were read already; it gives them again.
-pub(crate) struct Replayed<S> {
-    first: Vec<u8>,
+pub(crate) type Replayed<S> = Filtered<S, First>;
+
+/// The first bytes of a connection.
+pub(crate) struct First {
+    bytes: Vec<u8>,
     given: usize,
-    stream: S,
 }
 
 /// Reads until the version is known. An error means that the client has left.
@@ -40,7 +44,7 @@ pub(crate) async fn detect<S: AsyncRead + Unpin>(mut stream: S) -> io::Result<(V
             }
             false => Version::Http1,
         };
-        return Ok((version, Replayed { first, given: 0, stream }));
+        return Ok((version, Filtered { stream, filter: First { bytes: first, given: 0 } }));
     }
 }
 
@@ -59,50 +63,30 @@ fn read_more<S: AsyncRead + Unpin>(stream: &mut S, first: &mut Vec<u8>, cx: &mut
 impl<S> Replayed<S> {
     /// Whether the first bytes may be a request of HTTP/1: a method in capitals and a space.
     pub(crate) fn looks_like_http1(&self) -> bool {
-        let method = self.first.iter().position(|byte| !byte.is_ascii_uppercase());
-        method.is_some_and(|len| len >= 3 && self.first[len] == b' ')
+        let first = &self.filter.bytes;
+        let method = first.iter().position(|byte| !byte.is_ascii_uppercase());
+        method.is_some_and(|len| len >= 3 && first[len] == b' ')
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Replayed<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.first.is_empty() {
-            return Pin::new(&mut self.stream).poll_read(cx, out);
+impl Filter for First {
+    fn poll_read<S: AsyncRead + Unpin>(
+        &mut self,
+        stream: Pin<&mut S>,
+        cx: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.bytes.is_empty() {
+            return stream.poll_read(cx, out);
         }
-        let rest = &self.first[self.given..];
+        let rest = &self.bytes[self.given..];
         let n = rest.len().min(out.remaining());
         out.put_slice(&rest[..n]);
         self.given += n;
-        if self.given == self.first.len() {
-            self.first = Vec::new();
+        if self.given == self.bytes.len() {
+            self.bytes = Vec::new();
         }
         Poll::Ready(Ok(()))
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Replayed<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        pieces: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, pieces)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 

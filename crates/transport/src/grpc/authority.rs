@@ -12,7 +12,9 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
+
+use crate::incoming::{Filter, Filtered};
 
 const PREFACE_LEN: usize = 24;
 const HEADERS: u8 = 1;
@@ -26,20 +28,17 @@ const AUTHORITY: &[u8] = b":authority";
 const AUTHORITY_INDEX: u8 = 1;
 
 /// A connection whose authority is one that the HTTP library takes.
-pub(crate) struct PlainAuthority<S> {
-    stream: S,
-    frames: Frames,
-}
+pub(crate) type PlainAuthority<S> = Filtered<S, Frames>;
 
 impl<S> PlainAuthority<S> {
     pub(crate) fn new(stream: S) -> Self {
-        PlainAuthority { stream, frames: Frames { skipped: PREFACE_LEN, ..Frames::default() } }
+        Filtered { stream, filter: Frames { skipped: PREFACE_LEN, ..Frames::default() } }
     }
 }
 
 /// Where the bytes stand in the sequence of frames.
 #[derive(Default)]
-struct Frames {
+pub(crate) struct Frames {
     /// Bytes ahead that are no header block.
     skipped: usize,
     /// Bytes ahead of a header block.
@@ -194,38 +193,17 @@ impl Block {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for PlainAuthority<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = out.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, out))?;
-        self.frames.pass(&mut out.filled_mut()[before..]);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for PlainAuthority<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
+impl Filter for Frames {
+    fn poll_read<S: AsyncRead + Unpin>(
+        &mut self,
+        stream: Pin<&mut S>,
         cx: &mut Context<'_>,
-        pieces: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, pieces)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = out.filled().len();
+        ready!(stream.poll_read(cx, out))?;
+        self.pass(&mut out.filled_mut()[before..]);
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -245,7 +223,7 @@ mod tests {
         let bytes = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), frames.concat()].concat();
         let pass = |at: usize| {
             let mut bytes = bytes.clone();
-            let mut frames = PlainAuthority::new(()).frames;
+            let mut frames = PlainAuthority::new(()).filter;
             let (first, second) = bytes.split_at_mut(at);
             frames.pass(first);
             frames.pass(second);
