@@ -4,6 +4,9 @@
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol, final, type_check_only
 
+from tensorserve.config.data_plane_options import DataPlaneOptions
+from tensorserve.runtimes.tensorflow import LoadOptions
+
 __all__ = [
     "ControlReply",
     "DataPlane",
@@ -75,13 +78,11 @@ class TensorFlowRuntime:
     def version(self) -> str: ...
     def load_op_library(self, path: str) -> None:
         """Registers the custom ops of a shared library in this process."""
-    def load(
-        self, path: str, tags: list[str], config_proto: bytes, niceness: int = 0, inter_op: str = "auto"
-    ) -> Servable:
-        """Loads a SavedModel. Blocks without holding the GIL. Raises ServingError with TensorFlow's code and text.
+    def load(self, path: str, options: LoadOptions) -> Servable:
+        """Loads a SavedModel, and measures how it runs best. Blocks without holding the GIL.
 
-        Loading it, and freeing it later, has a priority that is lower by `niceness`, from 0 to 19. `inter_op` says
-        which threads go through the operations of long runs: `caller`, `pool`, or `auto` for what is measured.
+        Raises ServingError with TensorFlow's code and text, or INVALID_ARGUMENT if no queue can have the batching
+        parameters; ValueError if these are no such message.
         """
 
 @final
@@ -93,21 +94,6 @@ class Servable:
     @property
     def warnings(self) -> list[str]:
         """What is wrong with the model though it could be loaded, each in one line for the log."""
-    def enable_batching(
-        self,
-        parameters: bytes,
-        pad_values: dict[str, str] | None = None,
-        auto: bool = False,
-        latency_slo_ms: int = 0,
-        execution_threads: int = 0,
-    ) -> None:
-        """From now on requests share batches; to be called once, before the servable is published.
-
-        `parameters` is a serialized `tensorflow.serving.BatchingParameters`, `pad_values` what inputs are padded
-        with, by alias. With `auto` batches size themselves, if `latency_slo_ms` is above 0 for answers within that
-        time, and at most `execution_threads` (0 for the default) run at once.
-        Raises ServingError (INVALID_ARGUMENT), ValueError if the bytes are no such message.
-        """
     def signature_def(self, signature: str) -> bytes | None:
         """A signature as a serialized `SignatureDef`, internal ones too; None if there is no such signature."""
     def method_name(self, signature: str) -> str | None:
@@ -118,14 +104,14 @@ class Servable:
         *,
         iterations: int = 1,
         max_records: int = 1000,
-        signature_method_name_check: bool = False,
+        enable_signature_method_name_check: bool = False,
     ) -> list[tuple[int, list[float]]]:
         """Runs the requests of a TFRecord file of PredictionLogs, one after the other, without holding the GIL.
 
         Gives for each record the number of its `log_type` field (0 if it has none) and the seconds that each run took.
         Raises ServingError with the original's codes and texts; the error of a request that fails is raised as it is.
         """
-    def synthesize_warmup(self, seconds_each: float, seconds: float) -> list[tuple[str, str, float | None]]:
+    def synthesize_warmup(self) -> list[tuple[str, str, float | None]]:
         """Runs each signature that clients may ask once, with made-up inputs, without holding the GIL.
 
         Gives for each its name and the seconds that it took, or why it was not run or failed.
@@ -221,38 +207,8 @@ class _ControlPlane(Protocol):
 class DataPlane:
     """The table of servables and the ports that answer from it. Several can live in one process."""
 
-    def __new__(
-        cls,
-        *,
-        io_threads: int = 0,
-        execution_threads: int = 0,
-        rest_timeout_ms: int = 30000,
-        rest_cors: bool = False,
-        rest_compression: bool = True,
-        signature_method_name_check: bool = False,
-        session_service: bool = False,
-        serialize_as_tensor_content: bool = False,
-        bounds: dict[str, int] | None = None,
-        grpc_options: dict[str, int] | None = None,
-        batch_threads: tuple[int, str] | None = None,
-        model_weights: dict[str, float] | None = None,
-        max_in_flight: int = 0,
-        max_in_flight_per_model: int = 0,
-        metrics_path: str | None = None,
-        all_ready: bool = False,
-    ) -> DataPlane:
-        """0 threads means: chosen from the CPUs this process may use.
-
-        `bounds` may have max_request_bytes, max_reply_bytes, max_buffered_bytes, header_timeout_ms, body_timeout_ms and
-        idle_timeout_ms; no time means no limit.
-        `grpc_options` may have max_streams, max_header_bytes, max_receive_bytes, max_send_bytes, keepalive_time_ms,
-        keepalive_timeout_ms, max_age_ms and max_age_grace_ms; a negative number means no limit. Raises ValueError.
-        `batch_threads` are the number and the name of threads for batches alone; without them batches share those of
-        other runs. `model_weights` are the models' shares of execution time under load, 1 for those that it does
-        not name. More requests at once than `max_in_flight` or, for one model, `max_in_flight_per_model` are
-        UNAVAILABLE; 0 means no limit. HTTP requests for `metrics_path` are answered with the metrics. Probes are told
-        that the server is ready once one model answers, or with `all_ready` once each does.
-        """
+    def __new__(cls, options: DataPlaneOptions) -> DataPlane:
+        """Starts its threads. Raises OSError, or ValueError for an option that means nothing."""
     def publish(self, model: str, version: int, servable: Servable) -> None:
         """Makes a version answer requests at once. Replaces a version of the same number."""
     def retire(self, model: str, version: int, timeout_seconds: float | None = None) -> bool:

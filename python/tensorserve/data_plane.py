@@ -3,14 +3,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Protocol
 
-from tensorserve.config.batching import batching, model_weights
-from tensorserve.config.channel_arguments import grpc_options
-from tensorserve.config.flags import ServerOptions
-from tensorserve.config.memory import usable_memory
-from tensorserve.config.monitoring_config import metrics_path
+from tensorserve.config.data_plane_options import DataPlaneOptions
 from tensorserve.lifecycle.loader import ServableTable
 from tensorserve.log.data_plane import follow_data_plane
 from tensorserve.services.control_plane import ControlPlane
@@ -46,6 +41,9 @@ class DataPlane(ServableTable["Servable"], Protocol):
     def leave(self) -> None:
         """From now on probes are told to send no more requests."""
 
+    def batching_report(self, model: str, /) -> str:
+        """How a model's requests are batched and why, as JSON. Raises the data plane's error: no version answers."""
+
     def set_control_plane(self, control: ControlPlane, /) -> None:
         """Who answers config reloads and admin requests until the shutdown."""
 
@@ -75,43 +73,9 @@ class DataPlane(ServableTable["Servable"], Protocol):
         """
 
 
-def open_data_plane(options: ServerOptions) -> DataPlane:
-    """Makes the data plane that the flags describe. It listens nowhere yet."""
+def open_data_plane(options: DataPlaneOptions) -> DataPlane:
+    """Makes the data plane in Rust. It listens nowhere yet."""
     from tensorserve import _core
 
     follow_data_plane()
-    threads = batching(options).threads
-    return _core.DataPlane(
-        io_threads=options.io_threads,
-        execution_threads=options.execution_threads,
-        rest_timeout_ms=options.rest_api_timeout_in_ms,
-        rest_cors=options.rest_api_enable_cors_support,
-        rest_compression=options.rest_api_compression,
-        signature_method_name_check=options.enable_signature_method_name_check,
-        session_service=options.enable_session_service,
-        serialize_as_tensor_content=options.enable_serialization_as_tensor_content,
-        bounds=_bounds(options),
-        grpc_options=grpc_options(options.grpc_channel_arguments),
-        batch_threads=None if threads is None else (threads.number, threads.name),
-        model_weights=model_weights(options.model_weights),
-        max_in_flight=options.max_in_flight,
-        max_in_flight_per_model=options.max_in_flight_per_model,
-        metrics_path=metrics_path(options),
-        all_ready=options.readiness == "all",
-    )
-
-
-def _bounds(options: ServerOptions) -> dict[str, int]:
-    """What a client may take, in bytes and milliseconds."""
-    return {
-        "max_request_bytes": options.max_request_bytes,
-        "max_reply_bytes": options.max_reply_bytes,
-        "max_buffered_bytes": options.max_buffered_bytes or max(usable_memory() // 4, 1 << 30),
-        "header_timeout_ms": _milliseconds(options.client_header_timeout_seconds),
-        "body_timeout_ms": _milliseconds(options.client_body_timeout_seconds),
-        "idle_timeout_ms": _milliseconds(options.client_idle_timeout_seconds),
-    }
-
-
-def _milliseconds(seconds: float) -> int:
-    return math.ceil(seconds * 1000)
+    return _core.DataPlane(options)

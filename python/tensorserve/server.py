@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 
+from tensorserve.config.batching import Batching
+from tensorserve.config.data_plane_options import DataPlaneOptions
 from tensorserve.config.flags import ServerOptions
 from tensorserve.config.model_config import checked, model_configs
 from tensorserve.config.parser import check_keywords
@@ -55,7 +57,7 @@ class ModelServer:
         rest_api_port: int | None = 0,
         models: Iterable[ModelConfig] | None = None,
         runtimes: Mapping[str, RuntimeFactory] | None = None,
-        data_plane: Callable[[ServerOptions], DataPlane] = open_data_plane,
+        data_plane: Callable[[DataPlaneOptions], DataPlane] = open_data_plane,
         listeners: Callable[[Endpoints], Listeners] = Listeners.bind,
         supervision: Supervision | None = None,
         **flags: object,
@@ -87,7 +89,7 @@ class ModelServer:
         options: ServerOptions,
         *,
         runtimes: Mapping[str, RuntimeFactory] | None = None,
-        data_plane: Callable[[ServerOptions], DataPlane] = open_data_plane,
+        data_plane: Callable[[DataPlaneOptions], DataPlane] = open_data_plane,
         listeners: Callable[[Endpoints], Listeners] = Listeners.bind,
         supervision: Supervision | None = None,
     ) -> ModelServer:
@@ -144,14 +146,16 @@ class ModelServer:
 
     def _prepare(self) -> Running:
         options = check_options(self._options)
-        registry = RuntimeRegistry(options, self._runtime_factories)
+        batching = Batching.of(options)
+        registry = RuntimeRegistry(options, batching, self._runtime_factories)
         # What a plug-in or a test loads has files that only it knows.
         checked_platforms = frozenset() if self._runtime_factories else frozenset({TENSORFLOW_PLATFORM})
         places = ModelPlaces.open(options, checked_platforms, self._supervision.quarantine)
         models = self._models(options, registry, places)
         for model in models:
             registry.runtime(model.platform)
-        running = Running(options, models, registry, places, self._open_data_plane(options), self._supervision)
+        data_plane = self._open_data_plane(DataPlaneOptions.of(options, batching))
+        running = Running(options, models, registry, places, data_plane, self._supervision)
         try:
             self._listeners.open_health(running.data_plane)
             running.open_control_plane(options)

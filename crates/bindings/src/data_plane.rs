@@ -9,15 +9,13 @@ use std::time::Duration;
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use tensorserve_runtimes::take_descriptor;
-use tensorserve_servables::{Code, InFlightLimits, Readiness, VersionState, batching::report as batching_report};
-use tensorserve_tensors::proto::TensorEncoding;
-use tensorserve_transport::grpc_options::GrpcOptions;
-use tensorserve_transport::limits::Limits;
+use tensorserve_servables::{Code, VersionState, batching::report as batching_report};
 use tensorserve_transport::tls::Identity;
-use tensorserve_transport::{BatchThreads, Protocol, Server, ServerOptions, Serving, ServingOptions};
+use tensorserve_transport::{Protocol, Server, Serving};
 
 use crate::control::PythonControlPlane;
 use crate::error::to_python;
+use crate::options::DataPlaneOptions;
 use crate::request_log::RequestLog;
 use crate::servable::Servable;
 
@@ -31,62 +29,8 @@ pub(crate) struct DataPlane {
 #[pymethods]
 impl DataPlane {
     #[new]
-    #[pyo3(signature = (*, io_threads = 0, execution_threads = 0, rest_timeout_ms = 30000, rest_cors = false,
-        rest_compression = true, signature_method_name_check = false, session_service = false,
-        serialize_as_tensor_content = false, bounds = None, grpc_options = None, batch_threads = None,
-        model_weights = None, max_in_flight = 0, max_in_flight_per_model = 0,
-        metrics_path = None, all_ready = false))]
-    #[expect(clippy::too_many_arguments, reason = "they are keyword arguments")]
-    fn new(
-        io_threads: usize,
-        execution_threads: usize,
-        rest_timeout_ms: u64,
-        rest_cors: bool,
-        rest_compression: bool,
-        signature_method_name_check: bool,
-        session_service: bool,
-        serialize_as_tensor_content: bool,
-        bounds: Option<HashMap<String, u64>>,
-        grpc_options: Option<HashMap<String, i64>>,
-        batch_threads: Option<(usize, String)>,
-        model_weights: Option<HashMap<String, f64>>,
-        max_in_flight: usize,
-        max_in_flight_per_model: usize,
-        metrics_path: Option<String>,
-        all_ready: bool,
-    ) -> PyResult<Self> {
-        let tensor_encoding =
-            if serialize_as_tensor_content { TensorEncoding::Content } else { TensorEncoding::TypedValues };
-        let mut limits = Limits::default();
-        for (name, value) in bounds.unwrap_or_default() {
-            if !limits.set(&name, value) {
-                return Err(PyValueError::new_err(format!("there is no bound {name}")));
-            }
-        }
-        let mut grpc = GrpcOptions { max_receive_bytes: limits.max_request_bytes, ..GrpcOptions::default() };
-        for (name, value) in grpc_options.unwrap_or_default() {
-            if !grpc.set(&name, value) {
-                return Err(PyValueError::new_err(format!("there is no gRPC option {name}")));
-            }
-        }
-        let serving = ServingOptions {
-            rest_timeout_ms,
-            rest_cors,
-            rest_compression,
-            signature_method_name_check,
-            session_service,
-            tensor_encoding,
-            limits,
-            metrics_path,
-            readiness: if all_ready { Readiness::All } else { Readiness::Any },
-            grpc,
-        };
-        let batch_threads = batch_threads.map(|(number, name)| BatchThreads { number, name });
-        let model_weights = model_weights.unwrap_or_default();
-        let limit = |number: usize| (number > 0).then_some(number);
-        let in_flight = InFlightLimits { all: limit(max_in_flight), per_model: limit(max_in_flight_per_model) };
-        let threads = ServerOptions { io_threads, execution_threads, batch_threads, model_weights, limits: in_flight };
-        let server = Server::start(threads, serving)?;
+    fn new(options: DataPlaneOptions) -> PyResult<Self> {
+        let server = Server::start(options.server(), options.serving()?)?;
         Ok(DataPlane { serving: Arc::clone(server.serving()), server: Mutex::new(Some(server)) })
     }
 

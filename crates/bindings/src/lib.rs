@@ -4,12 +4,12 @@
 //! Its typed description is `python/tensorserve/_core.pyi`.
 
 mod attribution;
-mod batching;
 mod control;
 mod data_plane;
 mod engine;
 mod error;
 mod load_test;
+mod options;
 mod request_log;
 mod servable;
 mod tensorflow;

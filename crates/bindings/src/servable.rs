@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A loaded version that is not in a table yet: what can be asked of it there.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,14 +10,11 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
-use tensorserve_servables::commissioning::warmup::{Limits, Outcome, synthesize};
-use tensorserve_servables::{AutoBatching, Batching};
+use tensorserve_servables::commissioning::warmup::{Outcome, synthesize};
 use tensorserve_transport::grpc::replay::{ReplayOptions, Replayed, replay_file};
 use tensorserve_transport::rest::recorded::{record_examples, record_predict};
 use tensorserve_transport::wire::prediction_log::LogType;
 
-use crate::batching;
-use crate::data_plane::duration;
 use crate::error::to_python;
 
 #[pyclass(frozen, module = "tensorserve._core")]
@@ -38,24 +34,6 @@ impl Servable {
         self.servable.warnings()
     }
 
-    #[pyo3(signature = (parameters, pad_values = None, auto = false, latency_slo_ms = 0, execution_threads = 0))]
-    fn enable_batching(
-        &self,
-        py: Python<'_>,
-        parameters: &[u8],
-        pad_values: Option<HashMap<String, String>>,
-        auto: bool,
-        latency_slo_ms: u64,
-        execution_threads: usize,
-    ) -> PyResult<()> {
-        let parameters = batching::parameters(parameters)?;
-        let latency_objective = (latency_slo_ms > 0).then(|| Duration::from_millis(latency_slo_ms));
-        let threads = (execution_threads > 0).then_some(execution_threads);
-        let auto = auto.then_some(AutoBatching { latency_objective, threads });
-        let batching = Batching { parameters, auto, pad_values: pad_values.unwrap_or_default() };
-        py.detach(|| self.servable.enable_batching(batching)).map_err(to_python)
-    }
-
     fn signature_def<'py>(&self, py: Python<'py>, signature: &str) -> Option<Bound<'py, PyBytes>> {
         let def = self.servable.signature_defs().get(signature)?;
         Some(PyBytes::new(py, &def.encode_to_vec()))
@@ -65,35 +43,29 @@ impl Servable {
         self.servable.signature_defs().get(signature).map(|def| def.method_name.clone())
     }
 
-    #[pyo3(signature = (path, *, iterations = 1, max_records = 1000, signature_method_name_check = false))]
+    #[pyo3(signature = (path, *, iterations = 1, max_records = 1000, enable_signature_method_name_check = false))]
     fn replay(
         &self,
         py: Python<'_>,
         path: PathBuf,
         iterations: u32,
         max_records: usize,
-        signature_method_name_check: bool,
+        enable_signature_method_name_check: bool,
     ) -> PyResult<Vec<(u32, Vec<f64>)>> {
-        let options = ReplayOptions { iterations, max_records, signature_method_name_check };
+        let options = ReplayOptions { iterations, max_records, enable_signature_method_name_check };
         let replayed = py.detach(|| replay_file(&path, Arc::clone(&self.servable), &options)).map_err(to_python)?;
         let seconds = |times: &[Duration]| times.iter().map(Duration::as_secs_f64).collect();
         let row = |Replayed { log_type, times }: &Replayed| (log_type.map_or(0, |kind| kind as u32), seconds(times));
         Ok(replayed.iter().map(row).collect())
     }
 
-    fn synthesize_warmup(
-        &self,
-        py: Python<'_>,
-        seconds_each: f64,
-        seconds: f64,
-    ) -> PyResult<Vec<(String, String, Option<f64>)>> {
-        let limits = Limits { each: duration(seconds_each)?, all: duration(seconds)? };
+    fn synthesize_warmup(&self, py: Python<'_>) -> Vec<(String, String, Option<f64>)> {
         let row = |(signature, outcome)| match outcome {
             Outcome::Ran(took) => (signature, String::new(), Some(took.as_secs_f64())),
             Outcome::Failed(error) => (signature, error.to_string(), None),
             Outcome::Skipped(reason) => (signature, reason.to_owned(), None),
         };
-        Ok(py.detach(|| synthesize(&self.servable, &limits)).into_iter().map(row).collect())
+        py.detach(|| synthesize(&self.servable)).into_iter().map(row).collect()
     }
 
     fn prediction_log<'py>(

@@ -39,7 +39,7 @@ pub(crate) async fn work<R: Send + 'static>(
     job: impl FnOnce() -> Result<R> + Send + 'static,
 ) -> Result<R> {
     let urgency = Urgency { deadline, ..Urgency::default() };
-    let (load, long_runs) = (lane.load(), InterOp::default());
-    let request = Request { cost, input_bytes: bytes, group: &GROUP, load, urgency, long_runs };
+    let (load, inter_op_threading) = (lane.load(), InterOp::default());
+    let request = Request { cost, input_bytes: bytes, group: &GROUP, load, urgency, inter_op_threading };
     lane.serving.executor.run(request, |_: &_| job()).await
 }

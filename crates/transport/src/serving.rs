@@ -18,15 +18,15 @@ use crate::request_log::RequestLog;
 #[derive(Clone, Debug)]
 pub struct ServingOptions {
     /// Deadline of REST requests in milliseconds; 0 for none. gRPC requests bring their own.
-    pub rest_timeout_ms: u64,
+    pub rest_api_timeout_in_ms: u64,
     /// Whether REST answers carry CORS headers.
-    pub rest_cors: bool,
+    pub rest_api_enable_cors_support: bool,
     /// Whether REST answers are compressed for clients that ask for it.
-    pub rest_compression: bool,
+    pub rest_api_compression: bool,
     /// Whether `SignatureDef.method_name` must suit the verb.
-    pub signature_method_name_check: bool,
+    pub enable_signature_method_name_check: bool,
     /// Whether SessionRun is served.
-    pub session_service: bool,
+    pub enable_session_service: bool,
     /// How gRPC answers carry tensors.
     pub tensor_encoding: TensorEncoding,
     pub limits: Limits,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from tensorserve.cli.exit_status import OK, REFUSED, USAGE
 from tensorserve.cli.serve import read_options
-from tensorserve.config.batching import batching, model_weights
+from tensorserve.config.batching import Batching, model_weights
 from tensorserve.config.channel_arguments import grpc_options
 from tensorserve.config.flags import ServerOptions
 from tensorserve.config.model_config import checked, model_configs
@@ -54,7 +54,7 @@ def _findings(options: ServerOptions) -> Iterator[str]:
         yield f"flags: {error.message}"
         return
     yield from _of_files(options)
-    registry = RuntimeRegistry(options)
+    registry = RuntimeRegistry(options, Batching())
     places = ModelPlaces.open(options, frozenset({TENSORFLOW_PLATFORM}))
     try:
         if places.repository is not None:
@@ -79,7 +79,7 @@ def _of_files(options: ServerOptions) -> Iterator[str]:
 
     checks: list[tuple[str, Callable[[], object]]] = [
         ("ports", endpoints),
-        ("batching", lambda: batching(options)),
+        ("batching", lambda: Batching.of(options)),
         ("model_weights", lambda: model_weights(options.model_weights)),
         ("grpc_channel_arguments", lambda: grpc_options(options.grpc_channel_arguments)),
         ("monitoring_config_file", lambda: metrics_path(options)),

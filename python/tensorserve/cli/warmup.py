@@ -136,6 +136,7 @@ def _run_in_process(path: str, servable: Servable, iterations: int) -> list[tupl
 def _load(directory: str, arguments: argparse.Namespace) -> Servable:
     """Loads the model, as a server would."""
     from tensorserve import _core
+    from tensorserve.config.batching import Batching
     from tensorserve.config.flags import ServerOptions
     from tensorserve.runtimes.tensorflow import TensorFlow
 
@@ -143,6 +144,6 @@ def _load(directory: str, arguments: argparse.Namespace) -> Servable:
         saved_model_tags=arguments.saved_model_tags, tensorflow_library=arguments.tensorflow_library
     )
     try:
-        return TensorFlow.open(options).loader(directory).load()
+        return TensorFlow.open(options, Batching()).loader(directory).load()
     except _core.ServingError as error:
         raise ServingError.wrap(error) from error

@@ -6,15 +6,12 @@ from __future__ import annotations
 import enum
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tensorserve.config.cpus import schedulable_cpus
 from tensorserve.config.flags import ServerOptions
 from tensorserve.config.text_format import read_text_message
 from tensorserve.errors import Code, ServingError
-
-if TYPE_CHECKING:
-    from tensorserve._core import Servable
 
 PER_MODEL_FILE = "batching_params.pbtxt"
 _MESSAGE = "tensorflow.serving.BatchingParameters"
@@ -39,6 +36,25 @@ class BatchThreads:
 
 
 @dataclass(frozen=True, slots=True)
+class VersionBatching:
+    """How the requests of one version are batched.
+
+    Attributes:
+        parameters: A serialized `BatchingParameters`.
+        pad_values: What inputs are padded with, by alias.
+        auto: Batches size themselves; of the parameters only the limits and the padding count.
+        latency_slo_ms: Within which time answers shall be given, if above 0 and `auto`.
+        execution_threads: Batches that run at once at most, if `auto`; 0 for the default.
+    """
+
+    parameters: bytes
+    pad_values: dict[str, str] = field(default_factory=dict)
+    auto: bool = False
+    latency_slo_ms: int = 0
+    execution_threads: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Batching:
     """What the flags and the parameters file say together.
 
@@ -60,80 +76,52 @@ class Batching:
     execution_threads: int = 0
     threads: BatchThreads | None = None
 
-    def parameters_for(self, version_path: str) -> bytes | None:
-        """The parameters for one version, serialized; None if it is not batched with fixed ones.
+    @classmethod
+    def of(cls, options: ServerOptions) -> Batching:
+        """Reads the parameters file that the flags name.
 
         Raises:
-            ServingError: INVALID_ARGUMENT if the version's own file is no such message.
+            ServingError: The file cannot be read or is no `BatchingParameters`, or a flag does not fit.
+        """
+        mode = batching_mode(options)
+        if mode is Mode.OFF:
+            return cls()
+        message = _read(options.batching_parameters_file) if options.batching_parameters_file else None
+        return cls(
+            mode=mode,
+            parameters=b"" if message is None else _serialized(message),
+            per_model=options.enable_per_model_batching_parameters,
+            pad_values=_pad_values(options.batching_pad_values),
+            latency_slo_ms=_slo(options, mode),
+            execution_threads=options.execution_threads,
+            threads=_threads(message) if mode is Mode.FIXED else None,
+        )
+
+    def version(self, path: str) -> VersionBatching | None:
+        """How the version in this directory is batched; None if it is not.
+
+        Raises:
+            ServingError: INVALID_ARGUMENT if the version's own file is no `BatchingParameters`.
         """
         if self.mode is Mode.OFF:
             return None
         if not self.per_model:
-            return self.parameters
-        path = os.path.join(version_path, PER_MODEL_FILE)
-        if not os.path.exists(path):
-            return None
-        return bytes(read_text_message(path, _MESSAGE).SerializeToString(deterministic=True))
-
-    def enable(self, servable: Servable, parameters: bytes) -> None:
-        """Batches the requests for a servable that is not published yet.
-
-        Raises:
-            ServingError: INVALID_ARGUMENT if no queue can have such parameters.
-        """
-        from tensorserve import _core
-
+            auto = self.mode is Mode.AUTO
+            slo = self.latency_slo_ms if auto else 0
+            return VersionBatching(self.parameters, self.pad_values, auto, slo, self.execution_threads)
         # A model that brings its own parameters wants these, whatever the server does for others.
-        auto = self.mode is Mode.AUTO and not self.per_model
-        try:
-            servable.enable_batching(
-                parameters,
-                self.pad_values,
-                auto=auto,
-                latency_slo_ms=self.latency_slo_ms if auto else 0,
-                execution_threads=self.execution_threads,
-            )
-        except _core.ServingError as error:
-            raise ServingError.wrap(error) from error
+        own = os.path.join(path, PER_MODEL_FILE)
+        return VersionBatching(_serialized(_read(own)), self.pad_values) if os.path.exists(own) else None
 
 
 def batching_mode(options: ServerOptions) -> Mode:
-    """`--batching`, or what the original's flags mean.
-
-    Raises:
-        ServingError: INVALID_ARGUMENT for a mode that is none.
-    """
+    """`--batching`, or what the original's flags mean."""
     if options.batching:
-        try:
-            return Mode(options.batching)
-        except ValueError as error:
-            choices = ", ".join(mode.value for mode in Mode)
-            raise ServingError(Code.INVALID_ARGUMENT, f"batching must be one of {choices}.") from error
+        return Mode(options.batching)
     if not options.enable_batching:
         return Mode.OFF
     with_parameters = options.batching_parameters_file or options.enable_per_model_batching_parameters
     return Mode.FIXED if with_parameters else Mode.AUTO
-
-
-def batching(options: ServerOptions) -> Batching:
-    """Reads the parameters file that the flags name.
-
-    Raises:
-        ServingError: The file cannot be read or is no `BatchingParameters`, or a flag does not fit.
-    """
-    mode = batching_mode(options)
-    if mode is Mode.OFF:
-        return Batching()
-    message = _read(options.batching_parameters_file) if options.batching_parameters_file else None
-    return Batching(
-        mode=mode,
-        parameters=b"" if message is None else bytes(message.SerializeToString(deterministic=True)),
-        per_model=options.enable_per_model_batching_parameters,
-        pad_values=_pad_values(options.batching_pad_values),
-        latency_slo_ms=_slo(options, mode),
-        execution_threads=options.execution_threads,
-        threads=_threads(message) if mode is Mode.FIXED else None,
-    )
 
 
 def _slo(options: ServerOptions, mode: Mode) -> int:
@@ -144,6 +132,10 @@ def _slo(options: ServerOptions, mode: Mode) -> int:
 
 def _read(path: str) -> Any:
     return read_text_message(path, _MESSAGE)
+
+
+def _serialized(message: Any) -> bytes:
+    return bytes(message.SerializeToString(deterministic=True))
 
 
 def _threads(message: Any) -> BatchThreads:

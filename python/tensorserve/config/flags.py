@@ -38,6 +38,7 @@ class ServerOptions(OriginalFlags):
         "How requests are batched: auto (by measurement), fixed (by parameters) or off. Empty: off, or with "
         "--enable_batching fixed if there are parameters, else auto.",
         _OURS,
+        choices=("", "off", "fixed", "auto"),
     )
     batching_pad_values: str = row(
         _STRING,

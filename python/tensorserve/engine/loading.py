@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 
 from tensorserve import _core
+from tensorserve.config.batching import Batching
 from tensorserve.config.flags import ServerOptions
 from tensorserve.engine.model import Model
 from tensorserve.errors import Code, ServingError
@@ -45,7 +46,7 @@ def load(
         batching_parameters_file="" if isinstance(batching, bool) else os.fspath(batching),
     )
     try:
-        servable = TensorFlow.open(options).loader(directory).load()
+        servable = TensorFlow.open(options, Batching.of(options)).loader(directory).load()
     except _core.ServingError as error:
         raise ServingError.wrap(error) from error
     return Model(directory, servable, batched=bool(batching))

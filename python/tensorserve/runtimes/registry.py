@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from tensorserve.config.batching import Batching
 from tensorserve.config.flags import ServerOptions
 from tensorserve.errors import Code, ServingError
 from tensorserve.runtimes.runtime import Refreshable, Runtime
@@ -20,12 +21,16 @@ class RuntimeRegistry:
 
     Args:
         options: Handed to each runtime.
+        batching: How TensorFlow's batches requests.
         factories: Runtimes by platform; by default the one for TensorFlow. Plug-ins are looked up for other platforms.
     """
 
-    def __init__(self, options: ServerOptions, factories: Mapping[str, RuntimeFactory] | None = None) -> None:
+    def __init__(
+        self, options: ServerOptions, batching: Batching, factories: Mapping[str, RuntimeFactory] | None = None
+    ) -> None:
         self._options = options
-        self._factories = dict(factories or {TENSORFLOW_PLATFORM: _open_tensorflow})
+        default: dict[str, RuntimeFactory] = {TENSORFLOW_PLATFORM: lambda options: _open_tensorflow(options, batching)}
+        self._factories = dict(factories or default)
         self._runtimes: dict[str, Runtime] = {}
 
     def knows(self, platform: str) -> bool:
@@ -60,7 +65,7 @@ class RuntimeRegistry:
         return False
 
 
-def _open_tensorflow(options: ServerOptions) -> Runtime:
+def _open_tensorflow(options: ServerOptions, batching: Batching) -> Runtime:
     from tensorserve.runtimes.tensorflow import TensorFlow
 
-    return TensorFlow.open(options)
+    return TensorFlow.open(options, batching)

@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from tensorserve.config.batching import Batching, batching
+from tensorserve.config.batching import Batching, VersionBatching
 from tensorserve.config.flags import ServerOptions
 from tensorserve.config.session_config import session_config
 from tensorserve.errors import ServingError
@@ -32,29 +32,49 @@ def open_library(explicit_path: str = "") -> TensorFlowRuntime:
         raise ServingError.wrap(error) from error
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadOptions:
+    """How one SavedModel is loaded. An attribute that is a flag's value has the flag's name, and is explained there.
+
+    Attributes:
+        tags: The tag set of the meta graph to load.
+        session_config: A serialized `tensorflow.ConfigProto`.
+        batching: How its requests share batches; None if they do not.
+    """
+
+    tags: tuple[str, ...]
+    session_config: bytes
+    load_niceness: int = 0
+    inter_op_threading: str = "auto"
+    batching: VersionBatching | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class SavedModelOptions:
     """How all SavedModels are loaded.
 
     Attributes:
-        tags: The tag set of the meta graph to load.
-        session_config: A serialized `tensorflow.ConfigProto`.
-        niceness: How much lower than requests' the priority of loading and freeing is.
-        batching: How requests are merged.
-        inter_op_threading: What goes through the operations of long runs: auto, caller or pool.
+        load: What is the same for all.
+        batching: How requests are batched, which a version may say for itself.
     """
 
-    tags: tuple[str, ...]
-    session_config: bytes
-    niceness: int
+    load: LoadOptions
     batching: Batching
-    inter_op_threading: str = "auto"
 
     @classmethod
-    def of(cls, options: ServerOptions) -> SavedModelOptions:
+    def of(cls, options: ServerOptions, batching: Batching) -> SavedModelOptions:
         """What the flags say."""
-        tags = tuple(options.saved_model_tags.split(","))
-        return cls(tags, session_config(options), options.load_niceness, batching(options), options.inter_op_threading)
+        load = LoadOptions(
+            tags=tuple(options.saved_model_tags.split(",")),
+            session_config=session_config(options),
+            load_niceness=options.load_niceness,
+            inter_op_threading=options.inter_op_threading,
+        )
+        return cls(load, batching)
+
+    def version(self, path: str) -> LoadOptions:
+        """How the version in this directory is loaded. Raises ServingError: its batching parameters are none."""
+        return replace(self.load, batching=self.batching.version(path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,31 +95,24 @@ class SavedModelLoader:
 
     def load(self) -> Servable:
         refuse_special_files(self.path)
-        batching = self.options.batching
-        parameters = batching.parameters_for(self.path)
-        servable = self._load_with_ops()
+        options = self.options.version(self.path)
+        servable = self._load_with_ops(options)
         for warning in servable.warnings:
             logger.warning("The model at %s: %s", self.path, warning)
-        if parameters is not None:
-            batching.enable(servable, parameters)
+        if options.batching is not None:
             logger.info("Wrapping session to perform batch processing")
         return servable
 
-    def _load_with_ops(self) -> Servable:
+    def _load_with_ops(self, options: LoadOptions) -> Servable:
         try:
             try:
-                return self._load()
+                return self.runtime.load(self.path, options)
             except Exception as error:
                 if not (is_missing_op(error) and self.op_libraries.load_installed()):
                     raise
-            return self._load()
+            return self.runtime.load(self.path, options)
         except Exception as error:
             raise with_advice(error) from error
-
-    def _load(self) -> Servable:
-        how = self.options
-        tags = list(how.tags)
-        return self.runtime.load(self.path, tags, how.session_config, how.niceness, how.inter_op_threading)
 
 
 class TensorFlow:
@@ -111,9 +124,9 @@ class TensorFlow:
         self._op_libraries = op_libraries
 
     @classmethod
-    def open(cls, options: ServerOptions) -> TensorFlow:
+    def open(cls, options: ServerOptions, batching: Batching) -> TensorFlow:
         """Opens the library that the flags name, or the installed one."""
-        how = SavedModelOptions.of(options)
+        how = SavedModelOptions.of(options, batching)
         runtime = open_library(options.tensorflow_library)
         logger.info("TensorFlow %s", runtime.version)
         op_libraries = OpLibraries(runtime, load_installed=options.load_installed_op_libraries)
@@ -122,7 +135,7 @@ class TensorFlow:
 
     def refresh(self, options: ServerOptions) -> None:
         """Versions are loaded as these flags and the files that they name say from now on."""
-        self._options = SavedModelOptions.of(options)
+        self._options = SavedModelOptions.of(options, Batching.of(options))
 
     def loader(self, path: str) -> SavedModelLoader:
         return SavedModelLoader(self._runtime, path, self._options, self._op_libraries)

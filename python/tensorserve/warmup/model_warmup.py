@@ -23,10 +23,6 @@ WARMUP_FILE = os.path.join("assets.extra", "tf_serving_warmup_requests")
 MAX_RECORDS = 1000
 """A warm-up file with more records fails the load; the original's limit."""
 
-SYNTHETIC_SECONDS_EACH = 5.0
-SYNTHETIC_SECONDS = 15.0
-"""How long made-up requests may take: one signature, and all of a version."""
-
 S = TypeVar("S")
 
 
@@ -40,11 +36,11 @@ class Warmable(Protocol):
         *,
         iterations: int = 1,
         max_records: int = 1000,
-        signature_method_name_check: bool = False,
+        enable_signature_method_name_check: bool = False,
     ) -> list[tuple[int, list[float]]]:
         """Runs the requests of a file; gives for each its kind and the seconds of its runs. Raises its first error."""
 
-    def synthesize_warmup(self, seconds_each: float, seconds: float) -> list[tuple[str, str, float | None]]:
+    def synthesize_warmup(self) -> list[tuple[str, str, float | None]]:
         """Runs made-up requests; gives for each signature the seconds, or why it did not run."""
 
 
@@ -56,13 +52,13 @@ class WarmupOptions:
         enabled: Whether they are at all.
         iterations: How often each recorded request is run.
         synthesize: Whether a version without a file runs made-up requests.
-        signature_method_name_check: Whether recorded requests must suit the `method_name` of their signature.
+        enable_signature_method_name_check: Whether recorded requests must suit the `method_name` of their signature.
     """
 
     enabled: bool = True
     iterations: int = 1
     synthesize: bool = True
-    signature_method_name_check: bool = False
+    enable_signature_method_name_check: bool = False
 
     @classmethod
     def of(cls, options: ServerOptions) -> WarmupOptions:
@@ -71,7 +67,7 @@ class WarmupOptions:
             enabled=options.enable_model_warmup,
             iterations=max(options.num_request_iterations_for_warmup, 1),
             synthesize=options.synthesize_warmup,
-            signature_method_name_check=options.enable_signature_method_name_check,
+            enable_signature_method_name_check=options.enable_signature_method_name_check,
         )
 
 
@@ -139,7 +135,7 @@ def _replay(servable: Warmable, directory: str, options: WarmupOptions, meter: L
             path,
             iterations=options.iterations,
             max_records=MAX_RECORDS,
-            signature_method_name_check=options.signature_method_name_check,
+            enable_signature_method_name_check=options.enable_signature_method_name_check,
         )
     except Exception as error:
         wrapped = ServingError.wrap(error)
@@ -160,7 +156,7 @@ def _replay(servable: Warmable, directory: str, options: WarmupOptions, meter: L
 def _synthesize(servable: Warmable, directory: str) -> None:
     """Nothing that goes wrong here matters: a model may refuse inputs that are made up."""
     ran = 0
-    for signature, reason, seconds in servable.synthesize_warmup(SYNTHETIC_SECONDS_EACH, SYNTHETIC_SECONDS):
+    for signature, reason, seconds in servable.synthesize_warmup():
         if seconds is None:
             logger.debug("Signature %s of the model at %s was not warmed up: %s", signature, directory, reason)
         else:

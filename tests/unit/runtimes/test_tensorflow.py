@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tensorserve.config.batching import Batching
+from tensorserve.config.batching import Batching, Mode, VersionBatching
 from tensorserve.errors import Code, ServingError
 from tensorserve.runtimes.op_libraries import OpLibraries
-from tensorserve.runtimes.tensorflow import SavedModelOptions, TensorFlow
+from tensorserve.runtimes.tensorflow import LoadOptions, SavedModelOptions, TensorFlow
+
+OPTIONS = LoadOptions(tags=("serve", "gpu"), session_config=b"config", load_niceness=7, inter_op_threading="pool")
 
 
 @pytest.fixture
@@ -26,13 +29,13 @@ class Library:
 
     version = "0"
 
-    def load(self, path: str, tags: list[str], config_proto: bytes, niceness: int, inter_op: str) -> Loaded:
-        return Loaded((path, tags, config_proto, niceness, inter_op))
+    def load(self, path: str, options: LoadOptions) -> Loaded:
+        return Loaded((path, options))
 
 
 def test_a_loader_hands_on_the_path_and_the_options(version: str) -> None:
-    runtime = runtime_over(Library())
-    assert runtime.loader(version).load() == (version, ["serve", "gpu"], b"config", 7, "auto")
+    runtime = runtime_over(Library(), batching=Batching(Mode.AUTO))
+    assert runtime.loader(version).load() == (version, replace(OPTIONS, batching=VersionBatching(b"", auto=True)))
 
 
 def test_what_is_wrong_with_a_model_is_logged(version: str, caplog: pytest.LogCaptureFixture) -> None:
@@ -50,16 +53,16 @@ class LibraryWithoutOp(Library):
     def load_op_library(self, path: str) -> None:
         self.missing -= 1
 
-    def load(self, path: str, tags: list[str], config_proto: bytes, niceness: int, inter_op: str) -> Loaded:
+    def load(self, path: str, options: LoadOptions) -> Loaded:
         self.attempts += 1
         if self.missing > 0:
             raise ServingError(Code.NOT_FOUND, "Op type not registered 'Triple' in binary running on here. ")
-        return super().load(path, tags, config_proto, niceness, inter_op)
+        return super().load(path, options)
 
 
-def runtime_over(library: Library, *, load_installed: bool = True) -> TensorFlow:
+def runtime_over(library: Library, *, load_installed: bool = True, batching: Batching | None = None) -> TensorFlow:
     operations = OpLibraries(library, load_installed=load_installed)
-    return TensorFlow(library, SavedModelOptions(("serve", "gpu"), b"config", 7, Batching()), operations)
+    return TensorFlow(library, SavedModelOptions(OPTIONS, batching or Batching()), operations)
 
 
 def test_a_missing_op_is_looked_for_in_installed_packages(version: str, package: str) -> None:

@@ -25,8 +25,8 @@ class FakeServable:
             raise self.failure
         return [(6, [0.5]), (0, [])]
 
-    def synthesize_warmup(self, seconds_each: float, seconds: float) -> list[tuple[str, str, float | None]]:
-        self.calls.append(("synthesized", (seconds_each, seconds)))
+    def synthesize_warmup(self) -> list[tuple[str, str, float | None]]:
+        self.calls.append(("synthesized", None))
         return [("good", "", 0.001), ("bad", "INVALID_ARGUMENT: no zeros", None)]
 
 
@@ -56,7 +56,7 @@ def test_recorded_requests_are_replayed(recorded: Path, caplog: pytest.LogCaptur
     flags = {"num_request_iterations_for_warmup": 3, "enable_signature_method_name_check": True}
     servable = load(FakeServable(), recorded, **flags)
     path = str(recorded / WARMUP_FILE)
-    options = {"iterations": 3, "max_records": 1000, "signature_method_name_check": True}
+    options = {"iterations": 3, "max_records": 1000, "enable_signature_method_name_check": True}
     assert servable.calls == [(path, options)]
     assert caplog.messages[0].startswith(f"Starting to read warmup data for model at {path} with model-warmup-options ")
     finished = f"Finished reading warmup data for model at {path}. Number of warmup records read: 2. "

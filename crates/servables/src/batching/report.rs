@@ -28,7 +28,7 @@ fn version(handle: &ServableHandle) -> Value {
             "version": handle.version(),
             "mode": "off",
             "computes_in": place(handle),
-            "long_runs_in": long_runs(handle),
+            "inter_op_threading": inter_op_threading(handle),
         });
     };
     let findings = batcher.findings().iter();
@@ -41,7 +41,7 @@ fn version(handle: &ServableHandle) -> Value {
         "version": handle.version(),
         "mode": mode,
         "computes_in": place(handle),
-        "long_runs_in": long_runs(handle),
+        "inter_op_threading": inter_op_threading(handle),
         "parameters": parameters(batcher),
         "signatures": signatures,
         "queues": queues,
@@ -56,11 +56,11 @@ fn place(handle: &ServableHandle) -> &'static str {
     }
 }
 
-/// Which threads go through the operations of a long run.
-fn long_runs(handle: &ServableHandle) -> &'static str {
-    match handle.servable().long_runs() {
-        InterOp::Caller => "the thread of the run",
-        InterOp::Pool => "the inter-op pool",
+/// Which threads go through the operations of a long run, as the flag of this name says it.
+fn inter_op_threading(handle: &ServableHandle) -> &'static str {
+    match handle.servable().inter_op_threading() {
+        InterOp::Caller => "caller",
+        InterOp::Pool => "pool",
     }
 }
 

@@ -315,7 +315,7 @@ impl RunQueue {
     fn run_session(&self, task: &Task<Waiting>, feeds: &Feeds, timeout: Option<Duration>) -> Results {
         let bytes = input_bytes(feeds);
         let servable = task.payload.handle.servable();
-        let options = self.cost.options(bytes, timeout, servable.long_runs());
+        let options = self.cost.options(bytes, timeout, servable.inter_op_threading());
         let session = servable.session();
         let start = Instant::now();
         let results = guarded(|| session.run(feeds, &self.kind.fetches, &options));

@@ -5,21 +5,22 @@
 //! it is seen by running rows together and apart, once, on made-up inputs.
 
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tensorserve_batching::split;
 use tensorserve_runtimes::{InterOp, RunOptions, Session, TensorHandle};
 use tensorserve_tensors::{DataType, Tensor, TensorData};
 
+use crate::commissioning::budget::ProbeBudget;
+use crate::commissioning::eligibility::{Obstacle, obstacle};
 use crate::commissioning::synthetic::{self, Values};
 use crate::execution::computation::Feeds;
 use crate::table::signature::{Endpoint, Signature};
 use crate::{Result, Servable};
 
+const BUDGET: ProbeBudget = ProbeBudget::BATCHABILITY;
 /// Rows that are compared.
-const ROWS: usize = 3;
-/// A comparison that takes longer is given up.
-const PATIENCE: Duration = Duration::from_secs(10);
+const ROWS: usize = BUDGET.rows;
 /// Kernels add up in another order for other numbers of rows.
 const TOLERANCE: f64 = 1e-4;
 
@@ -64,13 +65,11 @@ pub(crate) fn examine(signature: &Signature, servable: &Servable, compare: bool)
     if !compare {
         return Batchability::Declared("the parameters ask for batches".to_owned());
     }
-    if servable.session().has_effects(&signature.name) {
-        return Batchability::Not("its runs may do more than compute".to_owned());
-    }
-    if !servable.session().is_prepared(&signature.name) {
-        return Batchability::Not(
-            "the model has many signatures; this one is not among those that are tried at load".to_owned(),
-        );
+    match obstacle(servable, signature) {
+        None => {}
+        // Classifiers and their like: rows are examples.
+        Some(unknown @ Obstacle::UnknownExamples) => return Batchability::Declared(unknown.reason().to_owned()),
+        Some(obstacle) => return Batchability::Not(obstacle.reason().to_owned()),
     }
     let Some(together) = synthetic::inputs(servable, signature, ROWS, Values::Varied) else {
         return Batchability::Declared("its inputs could not be made up".to_owned());
@@ -88,7 +87,7 @@ pub(crate) fn examine(signature: &Signature, servable: &Servable, compare: bool)
 
 /// The place of an output that differs.
 fn first_difference(session: &dyn Session, feeds: &Feeds, fetches: &[TensorHandle]) -> Result<Option<usize>> {
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + BUDGET.size;
     let run = |feeds: &Feeds| {
         let timeout = crate::execution::executor::timeout_left(Some(end))?;
         session.run(feeds, fetches, &RunOptions { timeout, inter_op: InterOp::Pool })

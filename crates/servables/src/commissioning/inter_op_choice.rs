@@ -11,34 +11,23 @@ use prost::Message;
 use tensorserve_protos::tensorflow::ConfigProto;
 use tensorserve_runtimes::{InterOp, RunOptions, RunTime};
 
+use crate::commissioning::budget::{ProbeBudget, SHORT_RUN};
+use crate::commissioning::eligibility::obstacle;
 use crate::commissioning::synthetic::{SyntheticRun, Values};
-use crate::commissioning::warmup::obstacle;
-use crate::execution::executor::SHORT;
 use crate::{Result, Servable, Signature};
 
 /// How much longer a run alone may take in one thread, as other runs use the other ones.
 const ALLOWED: f64 = 1.2;
-/// Rows of the runs that are compared if one row is not a long run.
-const MANY_ROWS: usize = 64;
-/// The quickest of this number of runs counts.
-const PAIRS: usize = 32;
-/// No further pair begins after this.
-const PATIENCE: Duration = Duration::from_millis(200);
-/// A run is interrupted after this; the first one of a signature has more to do than others.
-const RUN_PATIENCE: Duration = Duration::from_secs(5);
-/// If a run takes this long it is left to the pool, where it can be interrupted.
-const SLOW: Duration = Duration::from_millis(100);
-/// No further signature is measured after this.
-const PATIENCE_FOR_ALL: Duration = Duration::from_secs(5);
+const BUDGET: ProbeBudget = ProbeBudget::INTER_OP;
 
-/// Chooses the thread for long runs of a model: the one that is `asked` for, else the pool if the session options say how
-/// large it is, else what is measured.
+/// Chooses the thread for long runs of a model: the one that the flag `inter_op_threading` names, else the pool if the
+/// session options say how large it is, else the one that a measurement favours.
 #[must_use]
-pub fn choose(servable: Servable, asked: Option<InterOp>, config_proto: &[u8]) -> Servable {
+pub(crate) fn choose(servable: Servable, inter_op_threading: Option<InterOp>, config_proto: &[u8]) -> Servable {
     let named = || has_own_pool(config_proto).then_some(InterOp::Pool);
-    let known = servable.session().fixed_inter_op().or(asked).or_else(named);
-    let inter_op = known.unwrap_or_else(|| measured(&servable));
-    servable.with_long_runs(inter_op)
+    let known = servable.session().fixed_inter_op().or(inter_op_threading).or_else(named);
+    let chosen = known.unwrap_or_else(|| measured(&servable));
+    servable.with_inter_op_threading(chosen)
 }
 
 fn has_own_pool(config_proto: &[u8]) -> bool {
@@ -57,7 +46,7 @@ fn measured(servable: &Servable) -> InterOp {
     }
     let start = Instant::now();
     let harmless = servable.signatures().filter(|signature| obstacle(servable, signature).is_none());
-    let in_time = harmless.take_while(|_| start.elapsed() < PATIENCE_FOR_ALL);
+    let in_time = harmless.take_while(|_| start.elapsed() < BUDGET.version);
     let verdicts: Vec<bool> = in_time.filter_map(|signature| keeps_up(servable, signature)).collect();
     if !verdicts.is_empty() && verdicts.iter().all(|&keeps_up| keeps_up) { InterOp::Caller } else { InterOp::Pool }
 }
@@ -68,20 +57,21 @@ fn keeps_up(servable: &Servable, signature: &Signature) -> Option<bool> {
     let one = run(1)?;
     time(&one, InterOp::Pool).ok()?;
     let row = time(&one, InterOp::Pool).ok()?;
-    if row > SLOW {
+    // Left to the pool, where it can be interrupted.
+    if row > BUDGET.slow {
         return None;
     }
-    let run = if row < SHORT { run(MANY_ROWS)? } else { one };
+    let run = if row < SHORT_RUN { run(BUDGET.rows)? } else { one };
     // Where the pool seems quicker, something else may have slowed the calling thread: that has to be seen twice.
     Some(is_near(&run).ok()? || is_near(&run).ok()?)
 }
 
 fn is_near(run: &SyntheticRun) -> Result<bool> {
     let (begin, mut pool, mut caller) = (Instant::now(), Duration::MAX, Duration::MAX);
-    for _ in 0..PAIRS {
+    for _ in 0..BUDGET.runs {
         pool = pool.min(time(run, InterOp::Pool)?);
         caller = caller.min(time(run, InterOp::Caller)?);
-        if begin.elapsed() > PATIENCE {
+        if begin.elapsed() > BUDGET.size {
             break;
         }
     }
@@ -90,7 +80,7 @@ fn is_near(run: &SyntheticRun) -> Result<bool> {
 
 fn time(run: &SyntheticRun, inter_op: InterOp) -> Result<Duration> {
     // Nothing interrupts a run in the calling thread; the first of each kind is one in the pool.
-    run.time(&RunOptions { timeout: (inter_op == InterOp::Pool).then_some(RUN_PATIENCE), inter_op })
+    run.time(&RunOptions { timeout: (inter_op == InterOp::Pool).then_some(BUDGET.run), inter_op })
 }
 
 #[cfg(test)]
@@ -163,10 +153,10 @@ mod tests {
     }
 
     /// The choice, and after how many runs it was made.
-    fn chosen(engine: Engine, asked: Option<InterOp>, config: &ConfigProto) -> (InterOp, usize) {
+    fn chosen(engine: Engine, flag: Option<InterOp>, config: &ConfigProto) -> (InterOp, usize) {
         let runs = Arc::clone(&engine.runs);
-        let servable = choose(Servable::new(Arc::new(engine)), asked, &config.encode_to_vec());
-        (servable.long_runs(), runs.load(Ordering::Relaxed))
+        let servable = choose(Servable::new(Arc::new(engine)), flag, &config.encode_to_vec());
+        (servable.inter_op_threading(), runs.load(Ordering::Relaxed))
     }
 
     fn measured(engine: Engine) -> (InterOp, usize) {
@@ -187,7 +177,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_measured_is_left_to_the_pool() {
-        assert_eq!(measured(engine(0, 2 * SLOW.as_micros() as u64)), (InterOp::Pool, 2));
+        assert_eq!(measured(engine(0, 2 * BUDGET.slow.as_micros() as u64)), (InterOp::Pool, 2));
         assert_eq!(measured(Engine { fails: true, ..engine(0, 3000) }), (InterOp::Pool, 1));
         assert_eq!(measured(Engine { effects: true, ..engine(0, 3000) }), (InterOp::Pool, 0));
         assert_eq!(measured(Engine { unbounded: true, ..engine(0, 3000) }), (InterOp::Pool, 0));
@@ -197,11 +187,11 @@ mod tests {
     fn what_is_said_is_not_measured() {
         let default = ConfigProto::default();
         let sized = ConfigProto { inter_op_parallelism_threads: 3, ..default.clone() };
-        for asked in [InterOp::Caller, InterOp::Pool] {
-            assert_eq!(chosen(engine(0, 3000), Some(asked), &default), (asked, 0));
-            assert_eq!(chosen(engine(0, 3000), Some(asked), &sized), (asked, 0));
+        for named in [InterOp::Caller, InterOp::Pool] {
+            assert_eq!(chosen(engine(0, 3000), Some(named), &default), (named, 0));
+            assert_eq!(chosen(engine(0, 3000), Some(named), &sized), (named, 0));
             let fixed = Engine { fixed: Some(InterOp::Caller), ..engine(0, 3000) };
-            assert_eq!(chosen(fixed, Some(asked), &default), (InterOp::Caller, 0));
+            assert_eq!(chosen(fixed, Some(named), &default), (InterOp::Caller, 0));
         }
         assert_eq!(chosen(engine(0, 3000), None, &sized), (InterOp::Pool, 0));
         assert_eq!(chosen(engine(0, 3000), None, &ConfigProto { use_per_session_threads: true, ..default }).1, 0);

@@ -8,34 +8,29 @@ use std::time::{Duration, Instant};
 
 use tensorserve_runtimes::{InterOp, IntraOp, LoadRequest, RunOptions, Runtime};
 
+use crate::commissioning::budget::{ProbeBudget, SHORT_RUN};
+use crate::commissioning::eligibility::obstacle;
 use crate::commissioning::synthetic::{SyntheticRun, Values};
 use crate::{Result, Servable, Signature};
 
+const BUDGET: ProbeBudget = ProbeBudget::INTRA_OP;
 /// Rows of the runs that are compared.
-const ROWS: [usize; 2] = [1, 64];
-/// Handing parts of shorter runs to other threads gains nothing.
-const QUICK: Duration = Duration::from_micros(250);
+const ROWS: [usize; 2] = [1, BUDGET.rows];
 /// How much longer a run may take in one thread: one row alone, and many rows.
 const ALLOWED: [f64; 2] = [1.1, 1.3];
-/// The quickest of this number of runs counts.
-const RUNS: usize = 5;
-/// No further run of this size begins after this.
-const PATIENCE: Duration = Duration::from_millis(50);
-/// If one row takes this long, many are not tried: nothing could interrupt that run.
-const SLOW: Duration = Duration::from_millis(20);
 
 /// For each size of [`ROWS`] the quickest run.
 type Times = [Duration; 2];
 
 /// Loads a model so that it computes in the better place. `request.intra_op` is not looked at.
-pub fn load(runtime: &dyn Runtime, request: &LoadRequest) -> Result<Servable> {
+pub(crate) fn load(runtime: &dyn Runtime, request: &LoadRequest) -> Result<Servable> {
     let load = |intra_op| runtime.load(&LoadRequest { intra_op, ..request.clone() }).map(Servable::new);
     let alone = load(IntraOp::Caller)?;
     if alone.session().intra_op() == IntraOp::SharedPool {
         return Ok(alone);
     }
     let times = measure(&alone);
-    if !times.is_empty() && times.iter().flatten().all(|&time| time < QUICK) {
+    if !times.is_empty() && times.iter().flatten().all(|&time| time < SHORT_RUN) {
         return Ok(alone);
     }
     // What is loaded already is good, whatever hinders another load.
@@ -48,34 +43,33 @@ pub fn load(runtime: &dyn Runtime, request: &LoadRequest) -> Result<Servable> {
 fn is_near(alone: &Times, shared: &Times) -> bool {
     let pairs = alone.iter().zip(shared).zip(ALLOWED);
     let is_near = |((alone, shared), allowed): ((&Duration, &Duration), f64)| {
-        *alone < QUICK || alone.as_secs_f64() <= allowed * shared.as_secs_f64()
+        *alone < SHORT_RUN || alone.as_secs_f64() <= allowed * shared.as_secs_f64()
     };
     pairs.into_iter().all(is_near)
 }
 
 /// The times of each signature that can be run unasked with made-up inputs.
 fn measure(servable: &Servable) -> Vec<Times> {
-    let harmless = servable.signatures().filter(|signature| servable.may_run_unasked(signature));
-    harmless.filter_map(|signature| times(servable, signature)).collect()
+    let start = Instant::now();
+    let harmless = servable.signatures().filter(|signature| obstacle(servable, signature).is_none());
+    let in_time = harmless.take_while(|_| start.elapsed() < BUDGET.version);
+    in_time.filter_map(|signature| times(servable, signature)).collect()
 }
 
 fn times(servable: &Servable, signature: &Signature) -> Option<Times> {
-    if signature.inputs.is_empty() || signature.outputs.is_empty() {
-        return None;
-    }
     let options = RunOptions { timeout: None, inter_op: InterOp::Caller };
     let mut times = Times::default();
     for (at, rows) in ROWS.into_iter().enumerate() {
-        if at > 0 && times[0] > SLOW {
+        if at > 0 && times[0] > BUDGET.slow {
             times[at] = times[0];
             break;
         }
         let run = SyntheticRun::new(servable, signature, rows, Values::Varied)?;
         let begin = Instant::now();
         let mut quickest = Duration::MAX;
-        for _ in 0..RUNS {
+        for _ in 0..BUDGET.runs {
             quickest = quickest.min(run.time(&options).ok()?);
-            if begin.elapsed() > PATIENCE {
+            if begin.elapsed() > BUDGET.size {
                 break;
             }
         }

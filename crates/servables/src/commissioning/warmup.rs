@@ -6,20 +6,12 @@
 use std::time::{Duration, Instant};
 
 use tensorserve_runtimes::{InterOp, RunOptions};
-use tensorserve_tensors::DataType;
 
+use crate::commissioning::budget::ProbeBudget;
+use crate::commissioning::eligibility::obstacle;
 use crate::commissioning::synthetic::{SyntheticRun, Values};
 use crate::table::signature::Signature;
-use crate::{DEFAULT_SIGNATURE, Servable, ServingError};
-
-/// How long made-up requests may take.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// A run is interrupted after this, where the engine can.
-    pub each: Duration,
-    /// No further run begins after this.
-    pub all: Duration,
-}
+use crate::{Servable, ServingError};
 
 /// The outcome for one signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,41 +25,29 @@ pub enum Outcome {
 
 /// Runs each signature that clients may ask once, and gives the outcome. A signature is left out if its runs may do
 /// more than compute.
-pub fn synthesize(servable: &Servable, limits: &Limits) -> Vec<(String, Outcome)> {
+pub fn synthesize(servable: &Servable) -> Vec<(String, Outcome)> {
+    within(servable, &ProbeBudget::WARM_UP)
+}
+
+fn within(servable: &Servable, budget: &ProbeBudget) -> Vec<(String, Outcome)> {
     let start = Instant::now();
     let run = |name: &String| {
         let signature = servable.signature(name)?;
         let outcome = match obstacle(servable, signature) {
-            Some(reason) => Outcome::Skipped(reason),
-            None if start.elapsed() >= limits.all => Outcome::Skipped("there was no time left"),
-            None => run_once(servable, signature, limits.each.min(limits.all.saturating_sub(start.elapsed()))),
+            Some(obstacle) => Outcome::Skipped(obstacle.reason()),
+            None if start.elapsed() >= budget.version => Outcome::Skipped("there was no time left"),
+            None => {
+                let left = budget.run.min(budget.version.saturating_sub(start.elapsed()));
+                run_once(servable, signature, budget.rows, left)
+            }
         };
         Some((name.clone(), outcome))
     };
     servable.signature_defs().keys().filter_map(run).collect()
 }
 
-/// Why a signature is not run.
-pub(crate) fn obstacle(servable: &Servable, signature: &Signature) -> Option<&'static str> {
-    if signature.inputs.is_empty() || signature.outputs.is_empty() {
-        return Some("it has no inputs or no outputs");
-    }
-    if !signature.has_known_method() && signature.name != DEFAULT_SIGNATURE {
-        return Some("its method_name is not that of predict, classify or regress");
-    }
-    if servable.session().has_effects(&signature.name) {
-        return Some("its runs may do more than compute");
-    }
-    if !servable.session().is_prepared(&signature.name) {
-        return Some("it is one of many signatures");
-    }
-    let has_strings = signature.inputs.iter().any(|input| input.dtype == Some(DataType::String));
-    let lacks_example = has_strings && servable.session().made_up_example(&signature.name).is_none();
-    lacks_example.then_some("it parses examples of unknown features")
-}
-
-fn run_once(servable: &Servable, signature: &Signature, timeout: Duration) -> Outcome {
-    let Some(run) = SyntheticRun::new(servable, signature, 1, Values::Zeros) else {
+fn run_once(servable: &Servable, signature: &Signature, rows: usize, timeout: Duration) -> Outcome {
+    let Some(run) = SyntheticRun::new(servable, signature, rows, Values::Zeros) else {
         return Outcome::Skipped("its inputs cannot be made up");
     };
     // In the pool, where a run can be interrupted.
@@ -85,9 +65,10 @@ mod tests {
     use tensorserve_protos::tensorflow::tensor_info::Encoding;
     use tensorserve_protos::tensorflow::{SignatureDef, TensorInfo, TensorShapeProto};
     use tensorserve_runtimes::{Session, TensorHandle};
-    use tensorserve_tensors::{Result, Tensor};
+    use tensorserve_tensors::{DataType, Result, Tensor};
 
     use super::*;
+    use crate::DEFAULT_SIGNATURE;
 
     /// Resolves any name, and notes how often it ran; signatures called `train` have effects.
     #[derive(Default)]
@@ -133,13 +114,17 @@ mod tests {
         }
     }
 
-    fn outcomes(defs: &[(&str, SignatureDef)], failure: Option<ServingError>, all: Duration) -> (Vec<Outcome>, usize) {
+    fn outcomes(
+        defs: &[(&str, SignatureDef)],
+        failure: Option<ServingError>,
+        version: Duration,
+    ) -> (Vec<Outcome>, usize) {
         let defs = defs.iter().map(|(name, def)| ((*name).to_owned(), def.clone())).collect();
         let recorder = Recorder { defs, failure, ..Default::default() };
         let runs = Arc::clone(&recorder.runs);
         let servable = Servable::new(Arc::new(recorder));
-        let limits = Limits { each: Duration::from_secs(5), all };
-        let outcomes = synthesize(&servable, &limits).into_iter().map(|(_, outcome)| outcome).collect();
+        let budget = ProbeBudget { version, ..ProbeBudget::WARM_UP };
+        let outcomes = within(&servable, &budget).into_iter().map(|(_, outcome)| outcome).collect();
         let runs = *runs.lock().unwrap();
         (outcomes, runs)
     }

@@ -95,7 +95,7 @@ impl Computation {
     ) -> Result<Fetched> {
         let input_bytes = input_bytes(&self.feeds);
         let (group, api) = (Arc::clone(self.handle.group()), self.api);
-        let long_runs = self.handle.servable().long_runs();
+        let inter_op_threading = self.handle.servable().inter_op_threading();
         let job = move |options: &_| {
             let start = Instant::now();
             match self.handle.servable().session().run(&self.feeds, &self.fetches, options) {
@@ -109,7 +109,7 @@ impl Computation {
                 Err(error) => Ok(Err(Box::new(Failure { run: self, took: start.elapsed(), error }))),
             }
         };
-        let request = Request { cost, input_bytes, group: &group, load, urgency, long_runs };
+        let request = Request { cost, input_bytes, group: &group, load, urgency, inter_op_threading };
         match executor.run_timed(request, job).await? {
             (Ok(done), took) => {
                 done.handle.metrics().ran_alone(api, took);

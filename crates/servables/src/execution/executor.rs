@@ -110,8 +110,13 @@ impl RunCost {
     }
 
     /// The options of a run on a thread of its own.
-    pub(crate) fn options(&self, input_bytes: usize, timeout: Option<Duration>, long_runs: InterOp) -> RunOptions {
-        run_options(self.run_time, self.estimate(input_bytes), timeout, long_runs)
+    pub(crate) fn options(
+        &self,
+        input_bytes: usize,
+        timeout: Option<Duration>,
+        inter_op_threading: InterOp,
+    ) -> RunOptions {
+        run_options(self.run_time, self.estimate(input_bytes), timeout, inter_op_threading)
     }
 
     fn size_class(&self, input_bytes: usize) -> &AtomicU64 {
@@ -150,7 +155,7 @@ pub struct Request<'a> {
     pub load: LaneLoad,
     pub urgency: Urgency,
     /// The engine's threads for long runs of its model.
-    pub long_runs: InterOp,
+    pub inter_op_threading: InterOp,
 }
 
 /// Runs jobs, long ones on a bounded number of execution threads.
@@ -250,8 +255,8 @@ impl Executor {
         J: FnOnce(&RunOptions) -> Result<R> + Send + 'static,
     {
         static COST: RunCost = RunCost::new(RunTime::InputValues);
-        let (load, long_runs) = (LaneLoad::Others, InterOp::Caller);
-        let request = Request { cost: &COST, input_bytes: 0, group, load, urgency, long_runs };
+        let (load, inter_op_threading) = (LaneLoad::Others, InterOp::Caller);
+        let request = Request { cost: &COST, input_bytes: 0, group, load, urgency, inter_op_threading };
         self.run_on_thread(request, job).await?.0
     }
 
@@ -261,7 +266,7 @@ impl Executor {
         R: Send + 'static,
         J: FnOnce(&RunOptions) -> Result<R> + Send + 'static,
     {
-        let Request { cost, urgency: Urgency { deadline, priority }, long_runs, .. } = request;
+        let Request { cost, urgency: Urgency { deadline, priority }, inter_op_threading, .. } = request;
         let (estimate, run_time) = (cost.estimate(request.input_bytes), cost.run_time);
         let (reply, answer) = oneshot::channel();
         let run = move || {
@@ -270,7 +275,7 @@ impl Executor {
             }
             let start = Instant::now();
             let result = timeout_left(deadline)
-                .and_then(|timeout| guarded(|| job(&run_options(run_time, estimate, timeout, long_runs))));
+                .and_then(|timeout| guarded(|| job(&run_options(run_time, estimate, timeout, inter_op_threading))));
             // An error means that the client has left.
             let _ = reply.send((result, start.elapsed()));
         };
@@ -289,24 +294,24 @@ fn run_options(
     run_time: RunTime,
     estimate: Option<Duration>,
     timeout: Option<Duration>,
-    long_runs: InterOp,
+    inter_op_threading: InterOp,
 ) -> RunOptions {
     if run_time == RunTime::Blocks {
         // It would hold a thread of the pool that all models share.
         return RunOptions { timeout, inter_op: InterOp::Caller };
     }
-    let inter_op = inter_op_for(estimate, timeout, long_runs);
+    let inter_op = inter_op_for(estimate, timeout, inter_op_threading);
     RunOptions { timeout: timeout.filter(|_| inter_op == InterOp::Pool), inter_op }
 }
 
 /// The engine's threads for a run that is expected to take so long, if that is known: the pool costs more than a short run
 /// can gain. A run that may have to be interrupted needs it.
-fn inter_op_for(estimate: Option<Duration>, timeout: Option<Duration>, long_runs: InterOp) -> InterOp {
+fn inter_op_for(estimate: Option<Duration>, timeout: Option<Duration>, inter_op_threading: InterOp) -> InterOp {
     match estimate {
         None => InterOp::Pool,
         Some(time) if time < SHORT => InterOp::Caller,
         Some(time) if timeout.is_some_and(|left| left < TIMES_EXPECTED * time) => InterOp::Pool,
-        Some(_) => long_runs,
+        Some(_) => inter_op_threading,
     }
 }
 
@@ -358,7 +363,14 @@ mod tests {
 
     fn request(cost: &RunCost, deadline: Option<Instant>) -> Request<'_> {
         let urgency = Urgency { deadline, ..Urgency::default() };
-        Request { cost, input_bytes: 0, group: &GROUP, load: LaneLoad::Alone, urgency, long_runs: InterOp::Pool }
+        Request {
+            cost,
+            input_bytes: 0,
+            group: &GROUP,
+            load: LaneLoad::Alone,
+            urgency,
+            inter_op_threading: InterOp::Pool,
+        }
     }
 
     #[test]
@@ -453,7 +465,9 @@ mod tests {
     fn only_runs_that_end_in_time_keep_to_their_threads() {
         use InterOp::{Caller, Pool};
         let (long, limit) = (Some(2 * SHORT), Some(2 * SHORT * TIMES_EXPECTED));
-        let of = |estimate, timeout| [Caller, Pool].map(|long_runs| inter_op_for(estimate, timeout, long_runs));
+        let of = |estimate, timeout| {
+            [Caller, Pool].map(|inter_op_threading| inter_op_for(estimate, timeout, inter_op_threading))
+        };
         assert_eq!(of(Some(SHORT / 2), None), [Caller; 2]);
         assert_eq!((of(long, None), of(long, limit)), ([Caller, Pool], [Caller, Pool]));
         assert_eq!((of(long, limit.map(|limit| limit - MICRO)), of(None, limit)), ([Pool; 2], [Pool; 2]));

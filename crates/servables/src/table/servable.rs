@@ -22,7 +22,7 @@ pub struct Servable {
     session: Arc<dyn Session>,
     signatures: BTreeMap<String, Arc<Signature>>,
     multi_inference_cost: RunCost,
-    long_runs: InterOp,
+    inter_op_threading: InterOp,
     /// Set if requests are to be merged.
     batcher: OnceLock<Batcher>,
 }
@@ -34,19 +34,19 @@ impl Servable {
             |(name, def): (&String, &SignatureDef)| (name.clone(), Arc::new(Signature::resolve(name, def, &*session)));
         let signatures = session.signature_defs().iter().map(resolve).collect();
         let multi_inference_cost = RunCost::new(session.run_time(None));
-        let long_runs = InterOp::Pool;
-        Servable { session, signatures, multi_inference_cost, long_runs, batcher: OnceLock::new() }
+        let inter_op_threading = InterOp::Pool;
+        Servable { session, signatures, multi_inference_cost, inter_op_threading, batcher: OnceLock::new() }
     }
 
     /// The same, with another thread for long runs than those of the engine's inter-op pool.
     #[must_use]
-    pub fn with_long_runs(self, inter_op: InterOp) -> Self {
-        Servable { long_runs: inter_op, ..self }
+    pub fn with_inter_op_threading(self, inter_op_threading: InterOp) -> Self {
+        Servable { inter_op_threading, ..self }
     }
 
     /// Which thread goes through the operations of long runs that need not be interrupted.
-    pub fn long_runs(&self) -> InterOp {
-        self.long_runs
+    pub fn inter_op_threading(&self) -> InterOp {
+        self.inter_op_threading
     }
 
     pub fn session(&self) -> &dyn Session {
@@ -75,11 +75,6 @@ impl Servable {
     pub fn enable_batching(&self, batching: Batching) -> Result<()> {
         let batcher = Batcher::new(batching, self)?;
         self.batcher.set(batcher).map_err(|_| ServingError::failed_precondition("batching is set up already"))
-    }
-
-    /// Whether the signature may be run when nobody asked for it: that only computes, and takes no longer than it must.
-    pub(crate) fn may_run_unasked(&self, signature: &Signature) -> bool {
-        !self.session.has_effects(&signature.name) && self.session.is_prepared(&signature.name)
     }
 
     pub(crate) fn batcher(&self) -> Option<&Batcher> {

@@ -90,7 +90,7 @@ impl Prepared {
     pub fn run_here(self) -> Result<Answer> {
         let Prepared { run: Computation { handle, feeds, fetches, .. }, signature, fetched } = self;
         let (bytes, fed) = (input_bytes(&feeds), Fed::of(&feeds));
-        let options = signature.cost.options(bytes, None, handle.servable().long_runs());
+        let options = signature.cost.options(bytes, None, handle.servable().inter_op_threading());
         let start = Instant::now();
         let tensors = guarded(|| handle.servable().session().run(&feeds, &fetches, &options));
         signature.cost.record(bytes, start.elapsed());

@@ -93,7 +93,7 @@ async fn answer(
             let request = message::read(head, body, lane, small).await?;
             model_status::reply(&request.pieces, serving)
         }
-        "/tensorflow.serving.SessionService/SessionRun" if serving.options.session_service => {
+        "/tensorflow.serving.SessionService/SessionRun" if serving.options.enable_session_service => {
             let request = message::read(head, body, lane, bounds).await?;
             session_run::reply(&request.pieces, lane, urgency).await
         }

@@ -68,7 +68,7 @@ fn prepare_for<H: Head>(
 ) -> Result<Prepared<H>> {
     let spec = spec.ok_or_else(missing_model_spec)?;
     let handle = resolve(&spec)?;
-    prepare::<H>(handle, spec.resolved_signature(), input.into_examples(), options.signature_method_name_check)
+    prepare::<H>(handle, spec.resolved_signature(), input.into_examples(), options.enable_signature_method_name_check)
 }
 
 /// Leaves request and framed reply to the request log, if they are to be logged.

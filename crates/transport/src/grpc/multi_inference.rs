@@ -49,7 +49,7 @@ fn respond(answer: &Answer, pieces: &[Bytes], serving: &Serving) -> Result<Bytes
 fn prepare_request(pieces: &[Bytes], serving: &Serving) -> Result<Prepared> {
     let (tasks, input) =
         parse(Reader::new(pieces)).map_err(|malformed| unreadable("MultiInferenceRequest", malformed))?;
-    prepare(&serving.table, &tasks, input.into_examples(), serving.options.signature_method_name_check)
+    prepare(&serving.table, &tasks, input.into_examples(), serving.options.enable_signature_method_name_check)
 }
 
 pub(super) fn parse(mut message: Reader<'_>) -> Result<(Vec<Task<'_>>, Input), Malformed> {

@@ -76,7 +76,7 @@ fn prepare_for(
     resolve: impl FnOnce(&ModelSpec<'_>) -> Result<ServableHandle>,
 ) -> Result<Prepared> {
     let spec = request.spec.take().ok_or_else(missing_model_spec)?;
-    prepare(request, &spec, resolve(&spec)?, options.signature_method_name_check)
+    prepare(request, &spec, resolve(&spec)?, options.enable_signature_method_name_check)
 }
 
 /// The framed reply; leaves it with its request to the log, if it is to be logged.

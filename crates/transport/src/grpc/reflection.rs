@@ -65,7 +65,7 @@ fn look_up(asked: &MessageRequest, serving: &Serving) -> Result<MessageResponse>
     match asked {
         MessageRequest::ListServices(_) => {
             let services = descriptor_pool().services().map(|service| service.full_name().to_owned());
-            let offered = services.filter(|name| name != SESSION_SERVICE || serving.options.session_service);
+            let offered = services.filter(|name| name != SESSION_SERVICE || serving.options.enable_session_service);
             let service = offered.map(|name| ServiceResponse { name }).collect();
             Ok(MessageResponse::ListServicesResponse(ListServiceResponse { service }))
         }

@@ -38,7 +38,7 @@ pub struct ReplayOptions {
     /// A file with more records is an error.
     pub max_records: usize,
     /// Whether `SignatureDef.method_name` must suit the verb.
-    pub signature_method_name_check: bool,
+    pub enable_signature_method_name_check: bool,
 }
 
 /// A record that was run.
@@ -58,7 +58,7 @@ pub struct Replayed {
 /// for too many, UNIMPLEMENTED for a streamed one; else the error of the first request that fails.
 pub fn replay_file(path: &Path, servable: Arc<Servable>, options: &ReplayOptions) -> Result<Vec<Replayed>> {
     let file = File::open(path).map_err(|error| unopened(path, &error))?;
-    let replayer = Replayer::new(servable, options.signature_method_name_check)?;
+    let replayer = Replayer::new(servable, options.enable_signature_method_name_check)?;
     let mut replayed = Vec::new();
     for record in RecordReader::new(BufReader::new(file)) {
         let record = record.map_err(not_records)?;

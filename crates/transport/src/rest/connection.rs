@@ -140,7 +140,7 @@ async fn answer(request: Request<Incoming>, peer: Peer, call: CallInFlight) -> r
         Ok(reply) => (reply, Code::InvalidArgument),
         Err(error) => (reply::error(&error), error.code),
     };
-    if lane.serving.options.rest_cors {
+    if lane.serving.options.rest_api_enable_cors_support {
         reply::allow_any_origin(&mut reply);
     }
     let reply = compressed(reply, &head, lane, is_page).await;
@@ -171,7 +171,7 @@ fn content_type(head: &Parts) -> &[u8] {
 
 /// The reply as the client likes it. Pages are compressed by their clerk.
 async fn compressed(reply: reply::Reply, head: &Parts, lane: &Lane, is_page: bool) -> reply::Reply {
-    if !lane.serving.options.rest_compression {
+    if !lane.serving.options.rest_api_compression {
         return reply;
     }
     match compress::accepted(&head.headers) {

@@ -36,7 +36,7 @@ pub(super) async fn answer<H: Head + Send + 'static>(
     let handle = account.resolve(&spec)?;
     let examples = Examples { context: request.context, list: request.examples };
     let logged = LoggedExamples::new(&serving.request_log, &handle, &examples);
-    let check_method = serving.options.signature_method_name_check;
+    let check_method = serving.options.enable_signature_method_name_check;
     let joined = examples.context.len().saturating_mul(examples.list.len());
     let prepared = if joined > MAX_JOINED {
         let name = spec.resolved_signature().to_owned();

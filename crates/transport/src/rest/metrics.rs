@@ -29,7 +29,7 @@ pub(super) async fn reply(head: &Parts, lane: &Lane) -> Result<Reply> {
         let text = format!("Unexpected path: {path}?{query}. Should be {path}");
         return Ok(with_type(StatusCode::BAD_REQUEST, plain, text.into()));
     }
-    let accepted = lane.serving.options.rest_compression.then(|| compress::accepted(&head.headers)).flatten();
+    let accepted = lane.serving.options.rest_api_compression.then(|| compress::accepted(&head.headers)).flatten();
     let serving = Arc::clone(&lane.serving);
     let write = move || {
         let mut text = report(&serving.table, &serving.status, env!("CARGO_PKG_VERSION"));

@@ -48,7 +48,7 @@ pub(super) async fn reply(
     } else {
         prepare_request(given, &spec, headers, body, serving)?
     };
-    if serving.options.signature_method_name_check {
+    if serving.options.enable_signature_method_name_check {
         prepared.signature().check_predict_method()?;
     }
     let reply_format = reply_format(given, wanted, &prepared)?;
@@ -193,7 +193,7 @@ fn encode(answer: &Answer, format: BodyFormat, layout: Format, serving: &Serving
 
 /// How urgent a request is that comes now, by its headers and `--rest_api_timeout_in_ms`.
 pub(super) fn urgency(headers: &HeaderMap, serving: &Serving) -> Result<Urgency> {
-    let deadline = match serving.options.rest_timeout_ms {
+    let deadline = match serving.options.rest_api_timeout_in_ms {
         0 => None,
         ms => Instant::now().checked_add(Duration::from_millis(ms)),
     };
