@@ -106,6 +106,9 @@ class FakeDataPlane:
     def leave(self) -> None:
         self.is_leaving = True
 
+    def batching_report(self, model: str) -> str:
+        return f'{{"model": "{model}"}}'
+
     def set_control_plane(self, control: Any) -> None:
         self.control = control
 

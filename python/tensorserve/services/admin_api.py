@@ -43,12 +43,10 @@ class AdminApi:
     Args:
         catalog: The models.
         reloader: Takes the configuration files in again.
-        batching_report: A model's batching as JSON text; None if the data plane cannot tell.
+        batching_report: A model's batching as JSON text.
     """
 
-    def __init__(
-        self, catalog: ModelCatalog, reloader: Reloader, batching_report: Callable[[str], str] | None = None
-    ) -> None:
+    def __init__(self, catalog: ModelCatalog, reloader: Reloader, batching_report: Callable[[str], str]) -> None:
         self._catalog = catalog
         self._reloader = reloader
         self._batching_report = batching_report
@@ -191,8 +189,6 @@ class AdminApi:
 
     def _batching(self, request: AdminRequest, name: str) -> AdminReply:
         self._catalog.report(name)
-        if self._batching_report is None:
-            raise ServingError(Code.UNIMPLEMENTED, "This server cannot tell about batching.")
         return AdminReply(self._batching_report(name))
 
     def _report(self, name: str, status: int = 200) -> AdminReply:

@@ -31,7 +31,7 @@ class AdminService:
         access: AdminAccess,
         catalog: ModelCatalog,
         reloader: Reloader,
-        batching_report: Callable[[str], str] | None = None,
+        batching_report: Callable[[str], str],
     ) -> "AdminService":
         """The service for the models of a catalog."""
         return cls(AdminApi(catalog, reloader, batching_report), access)

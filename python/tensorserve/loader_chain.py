@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What loads a version, put together in one place: a runtime's loader, and what happens around it.
+"""What loads a version: a chain of loaders. Each does its part and asks the next one.
 
-From the outside in: the download from an object store, the memory budget, what probes are told, the warm-up, the
-counting, the runtime.
+From the outside in: the download from an object store, the memory budget, the announcement to probes and the
+supervisor, the warm-up, the counting, the runtime. What a runtime measures is in the crate `servables`, under
+`commissioning/steps.rs`.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from tensorserve._core import Servable
 
 
-class Loaders:
-    """The loaders of all models.
+class LoaderChain:
+    """Makes the chain for each version of each model.
 
     Args:
         options: The flags.
