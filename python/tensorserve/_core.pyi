@@ -49,8 +49,10 @@ def open_attribution_page(descriptor: int, watched: list[tuple[str, str, list[in
 def release_watched(path: str) -> None:
     """Runs of the version in this directory are not watched any more."""
 
-def take_log_lines(timeout_seconds: float) -> tuple[list[tuple[int, str]], int]:
-    """What the data plane of this process has to say to the log: levels of `logging`, texts, and how many were dropped.
+def take_log_lines(timeout_seconds: float) -> tuple[list[tuple[int, str, dict[str, str]]], int]:
+    """What the data plane of this process has to say to the log, and how many lines were dropped.
+
+    A line is a level of `logging`, a text, and what it is about: `model`, `signature`, `milliseconds` and others.
 
     Waits, without the GIL, until there is something.
     """

@@ -91,6 +91,7 @@ def test_silent_clients_are_let_go(server: ServerProcess, name: str) -> None:
 def test_a_head_that_trickles(server: ServerProcess) -> None:
     with socket.create_connection(("127.0.0.1", server.rest_port), timeout=10) as connection:
         assert any(is_gone(connection) for _ in range(150))
+    assert server.says("A client that did not send the head of its request in time is disconnected."), server.log
 
 
 def is_gone(connection: socket.socket) -> bool:
@@ -269,7 +270,8 @@ def test_idle_clients_make_room(serve_models: ServeModels, models: Path) -> None
     assert refused
     # The idle ones are let go within seconds, though they may be idle for an hour where there is room.
     wait_until(lambda: is_answered(server), 20)
-    wait_until(lambda: "accept connections" in server.log, 10)
+    assert server.says("A REST connection could not be accepted: "), server.log
+    assert server.says("is disconnected."), server.log
     page = RestClient(server.rest_url).get("/metrics").text
     assert re.search(r"^tensorserve_client_accept_failures_total\{\} [1-9]", page, re.MULTILINE)
     for connection in idle:

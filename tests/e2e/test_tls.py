@@ -96,6 +96,7 @@ def test_plain_text_is_not_answered(secure: ServerProcess) -> None:
     assert rpc_error(lambda: GrpcClient(secure.grpc_target).predict(MODEL, {"x": [1.0]}))[0] == "UNAVAILABLE"
     with pytest.raises(requests.ConnectionError):
         get(secure, "http", None)
+    assert secure.says("A gRPC client was refused: the TLS handshake failed: "), secure.log
 
 
 def test_a_client_that_trusts_others_refuses(secure: ServerProcess, stranger: Authority) -> None:

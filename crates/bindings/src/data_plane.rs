@@ -16,6 +16,7 @@ use tensorserve_transport::{Protocol, Server, Serving};
 use crate::control::PythonControlPlane;
 use crate::error::to_python;
 use crate::options::DataPlaneOptions;
+use crate::panics::log_panics;
 use crate::request_log::RequestLog;
 use crate::servable::Servable;
 
@@ -30,6 +31,7 @@ pub(crate) struct DataPlane {
 impl DataPlane {
     #[new]
     fn new(options: DataPlaneOptions) -> PyResult<Self> {
+        log_panics();
         let server = Server::start(options.server(), options.serving()?)?;
         Ok(DataPlane { serving: Arc::clone(server.serving()), server: Mutex::new(Some(server)) })
     }

@@ -10,6 +10,7 @@ mod engine;
 mod error;
 mod load_test;
 mod options;
+mod panics;
 mod request_log;
 mod servable;
 mod tensorflow;
@@ -23,6 +24,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[pymodule]
 mod _core {
+    use std::collections::HashMap;
+
     use pyo3::prelude::*;
     use pyo3::types::PyBytes;
 
@@ -50,11 +53,15 @@ mod _core {
         PyBytes::new(py, tensorserve_protos::FILE_DESCRIPTOR_SET)
     }
 
+    /// A level of `logging`, a text, and what it is about.
+    type LogLine = (i32, String, HashMap<&'static str, String>);
+
     #[pyfunction]
-    fn take_log_lines(py: Python<'_>, timeout_seconds: f64) -> PyResult<(Vec<(i32, String)>, usize)> {
+    fn take_log_lines(py: Python<'_>, timeout_seconds: f64) -> PyResult<(Vec<LogLine>, usize)> {
         let timeout = super::data_plane::duration(timeout_seconds)?;
         let taken = py.detach(|| tensorserve_log::take(timeout));
-        let lines = taken.lines.into_iter().map(|line| (line.level.number(), line.text)).collect();
+        let fields = |line: Vec<(&'static str, String)>| line.into_iter().collect();
+        let lines = taken.lines.into_iter().map(|line| (line.level.number(), line.text, fields(line.fields))).collect();
         Ok((lines, taken.dropped))
     }
 

@@ -2,11 +2,16 @@
 //! What the data plane has to say to the log.
 //!
 //! Lines wait in one bounded queue of the process until Python takes them, which knows levels and where the log is; see
-//! the package `tensorserve.log`. Whoever logs never waits. Depends on nothing; any crate may call it.
+//! the package `tensorserve.log`. Whoever logs never waits. Lines that many requests could cause have a [`Limit`]. Depends
+//! on nothing; any crate may call it.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+mod limit;
+
+pub use limit::Limit;
 
 /// Lines that may wait; further ones are dropped.
 const MAX_LINES: usize = 1000;
@@ -40,6 +45,42 @@ impl Level {
 pub struct Line {
     pub level: Level,
     pub text: String,
+    /// What it is about, for programs that read the log: `model`, `signature` and others.
+    pub fields: Vec<(&'static str, String)>,
+}
+
+impl Line {
+    pub fn new(level: Level, text: String) -> Self {
+        Line { level, text, fields: Vec::new() }
+    }
+
+    /// The same line with a further field.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl ToString) -> Self {
+        self.fields.push((name, value.to_string()));
+        self
+    }
+
+    /// Says it. Costs a lock and a push.
+    pub fn say(mut self) {
+        shorten(&mut self.text);
+        self.fields.iter_mut().for_each(|(_, value)| shorten(value));
+        let mut queue = queue();
+        if queue.lines.len() < MAX_LINES {
+            queue.lines.push_back(self);
+            ARRIVED.notify_one();
+        } else {
+            queue.dropped += 1;
+        }
+    }
+}
+
+fn shorten(text: &mut String) {
+    if text.len() > MAX_LINE_BYTES {
+        let end = (0..=MAX_LINE_BYTES).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
+        text.truncate(end);
+        text.push_str(" ...");
+    }
 }
 
 /// What [`take`] gives.
@@ -58,20 +99,9 @@ struct Queue {
 static QUEUE: Mutex<Queue> = Mutex::new(Queue { lines: VecDeque::new(), dropped: 0 });
 static ARRIVED: Condvar = Condvar::new();
 
-/// Says a line. Costs a lock and a push.
-pub fn log(level: Level, mut text: String) {
-    if text.len() > MAX_LINE_BYTES {
-        let end = (0..=MAX_LINE_BYTES).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
-        text.truncate(end);
-        text.push_str(" ...");
-    }
-    let mut queue = queue();
-    if queue.lines.len() < MAX_LINES {
-        queue.lines.push_back(Line { level, text });
-        ARRIVED.notify_one();
-    } else {
-        queue.dropped += 1;
-    }
+/// Says a line without fields.
+pub fn log(level: Level, text: String) {
+    Line::new(level, text).say();
 }
 
 /// Says a line of a level; the arguments are those of `format!`.
@@ -105,7 +135,7 @@ mod tests {
         assert_eq!(take(Duration::ZERO), Taken::default());
         warning!("{} of {}", 1, 2);
         error!("e");
-        let said = |level, text: &str| Line { level, text: text.to_owned() };
+        let said = |level, text: &str| Line::new(level, text.to_owned());
         let taken = take(Duration::from_secs(10));
         assert_eq!(taken.lines, [said(Level::Warning, "1 of 2"), said(Level::Error, "e")]);
 
@@ -119,7 +149,9 @@ mod tests {
         assert!(line.text.len() < MAX_LINE_BYTES + 10 && line.text.ends_with("ä ..."));
 
         let waiting = std::thread::spawn(|| take(Duration::from_secs(60)));
-        info!("late");
-        assert_eq!(waiting.join().expect("taken").lines, [said(Level::Info, "late")]);
+        Line::new(Level::Info, "late".to_owned()).with("model", "m").with("milliseconds", 3).say();
+        let fields = vec![("model", "m".to_owned()), ("milliseconds", "3".to_owned())];
+        let late = Line { fields, ..said(Level::Info, "late") };
+        assert_eq!(waiting.join().expect("taken").lines, [late]);
     }
 }

@@ -175,8 +175,10 @@ async fn serve_secured(
     client: &Arc<Client>,
     mut stop: ShutdownWatch,
 ) {
-    if let Some(stream) = tls::accept(config, stream, &mut stop).await {
-        serve_stream(kind, stream, client, stop).await;
+    match tls::accept(config, stream, &mut stop).await {
+        Ok(Some(stream)) => serve_stream(kind, stream, client, stop).await,
+        Ok(None) => {}
+        Err(reason) => tls::report(&reason, kind.0.name()),
     }
 }
 

@@ -19,7 +19,7 @@ use crate::memory::Memory;
 use crate::request_log::RequestLog;
 use crate::serving::{Serving, ServingOptions};
 use crate::shutdown::{Shutdown, ShutdownWatch};
-use crate::spare::{Spare, is_about_one_client, is_lack_of_descriptors};
+use crate::spare::{self, Spare, is_about_one_client, is_lack_of_descriptors};
 use crate::tls::{Identity, Security};
 
 /// How many threads a server has; 0 lets it choose by the CPUs that this process may use.
@@ -50,6 +50,17 @@ pub enum Protocol {
     Rest,
     /// Probes alone, over HTTP.
     Health,
+}
+
+impl Protocol {
+    /// As the log names it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Protocol::Grpc => "gRPC",
+            Protocol::Rest => "REST",
+            Protocol::Health => "health",
+        }
+    }
 }
 
 /// A running data plane. Dropping it stops it at once.
@@ -164,7 +175,7 @@ impl Accepting {
     async fn failed(&self, error: &io::Error, spare: &mut Spare) {
         if !is_about_one_client(error) {
             self.serving.accept_failures.fetch_add(1, Ordering::Relaxed);
-            spare.report(error);
+            spare::report(error, self.protocol.name());
             self.lanes.make_room();
             if is_lack_of_descriptors(error) {
                 let in_plain_text = self.security.get(self.protocol).is_none();

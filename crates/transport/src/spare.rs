@@ -4,15 +4,17 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::net::Shutdown;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tensorserve_log::{Level, Limit, Line};
 
 use crate::listener::{Accepted, Listener};
 
 /// Clients that are turned away before the listener rests.
 const MAX_TURNED_AWAY: usize = 64;
 
-/// Time between two lines of the log about failed accepts.
-const REPORT: Duration = Duration::from_secs(10);
+static FAILED: Limit = Limit::every(Duration::from_secs(10));
+static TURNED_AWAY: Limit = Limit::every(Duration::from_secs(10));
 
 const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Type: application/json\r\n\
     Content-Length: 64\r\nConnection: close\r\n\r\n\
@@ -22,24 +24,11 @@ const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nCont
 pub(crate) struct Spare {
     /// `None` if there was none to be had.
     kept: Option<File>,
-    reported: Option<Instant>,
-    unreported: u64,
 }
 
 impl Spare {
     pub(crate) fn new() -> Self {
-        Spare { kept: File::open("/dev/null").ok(), reported: None, unreported: 0 }
-    }
-
-    /// Logs that a connection could not be accepted, now and then.
-    pub(crate) fn report(&mut self, error: &io::Error) {
-        self.unreported += 1;
-        if self.reported.is_some_and(|last| last.elapsed() < REPORT) {
-            return;
-        }
-        let times = std::mem::take(&mut self.unreported);
-        self.reported = Some(Instant::now());
-        tensorserve_log::warning!("Cannot accept connections: {error} ({times} failures since the last such line).");
+        Spare { kept: File::open("/dev/null").ok() }
     }
 
     /// Accepts clients that wait, one after the other, and closes them; over plain HTTP it says why.
@@ -54,6 +43,11 @@ impl Spare {
                 let _ = tell_busy(client);
             }
             let more = matches!(waiting, Ok(Ok(_)));
+            if more {
+                TURNED_AWAY.say(|| {
+                    Line::new(Level::Warning, "A client was turned away: no file descriptor is left.".to_owned())
+                });
+            }
             drop(waiting);
             self.kept = File::open("/dev/null").ok();
             if !more || self.kept.is_none() {
@@ -61,6 +55,14 @@ impl Spare {
             }
         }
     }
+}
+
+/// Logs that a connection could not be accepted, now and then.
+pub(crate) fn report(error: &io::Error, protocol: &str) {
+    FAILED.say(|| {
+        let text = format!("A {protocol} connection could not be accepted: {error}.");
+        Line::new(Level::Warning, text).with("protocol", protocol).with("error", error)
+    });
 }
 
 fn tell_busy(client: &Accepted) -> io::Result<()> {

@@ -2,6 +2,7 @@
 //! TLS in front of a protocol: keys and certificates, and the handshake.
 
 use std::fmt::Display;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::{RootCertStore, ServerConfig};
+use tensorserve_log::{Level, Limit, Line};
 use tensorserve_servables::{Result, ServingError};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -22,6 +24,8 @@ use crate::shutdown::ShutdownWatch;
 
 /// A client that does not finish the handshake by then is dropped.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
+
+static REFUSED: Limit = Limit::every(Duration::from_secs(60));
 
 /// What a server shows to its clients, and asks of them, as PEM texts.
 pub struct Identity<'a> {
@@ -68,17 +72,25 @@ impl Security {
     }
 }
 
-/// Does the handshake; `None` if the client fails it, takes too long, or the server stops meanwhile.
+/// Does the handshake; `None` if the server stops meanwhile. An error says why a client is refused.
 pub(crate) async fn accept(
     config: Arc<ServerConfig>,
     stream: Box<dyn Connection>,
     stop: &mut ShutdownWatch,
-) -> Option<TlsStream<Box<dyn Connection>>> {
+) -> io::Result<Option<TlsStream<Box<dyn Connection>>>> {
     let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, TlsAcceptor::from(config).accept(stream));
     tokio::select! {
-        done = handshake => done.ok()?.ok(),
-        () = stop.told() => None,
+        done = handshake => done.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map(Some),
+        () = stop.told() => Ok(None),
     }
+}
+
+/// Logs that a client was refused. Ports are scanned all day, so few operators want to read of it.
+pub(crate) fn report(reason: &io::Error, protocol: &str) {
+    REFUSED.say(|| {
+        let text = format!("A {protocol} client was refused: the TLS handshake failed: {reason}.");
+        Line::new(Level::Info, text).with("protocol", protocol).with("error", reason)
+    });
 }
 
 fn config(identity: &Identity<'_>) -> Result<ServerConfig> {

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use tensorserve_log::{Level, Limit, Line};
 use tensorserve_servables::give_back_freed;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
@@ -27,6 +28,8 @@ const GRACE: Duration = Duration::from_secs(5);
 /// Connections that have ended, or bytes that are not kept any more, after which the memory of a quiet lane is given back.
 const MANY_ENDED: usize = 200;
 const MANY_BYTES: usize = 32 << 20;
+
+static LINES: Limit = Limit::every(Duration::from_secs(10));
 
 /// The connections of a lane.
 #[derive(Default)]
@@ -58,8 +61,35 @@ struct Watch {
 enum Verdict {
     Keep,
     /// It may finish its calls.
-    End,
-    Cut,
+    End(Reason),
+    Cut(Reason),
+}
+
+/// Why a connection has to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reason {
+    Head,
+    Unread,
+    Idle,
+    Shortage,
+    Stays,
+}
+
+impl Reason {
+    /// Goes on behind `A client that`.
+    fn text(self) -> &'static str {
+        match self {
+            Reason::Head => "did not send the head of its request in time",
+            Reason::Unread => "did not read its reply in time",
+            Reason::Idle => "was idle for too long",
+            Reason::Shortage => "was idle while file descriptors had run out",
+            Reason::Stays => "did not end its connection when it was asked to",
+        }
+    }
+
+    fn report(self) {
+        LINES.say(|| Line::new(Level::Info, format!("A client that {} is disconnected.", self.text())));
+    }
 }
 
 impl Watchdog {
@@ -97,8 +127,12 @@ impl Watchdog {
             let Some(client) = entry.client.upgrade() else { return false };
             match entry.watch.look(client.seen(), limits, short, now) {
                 Verdict::Keep => {}
-                Verdict::End => client.end(),
-                Verdict::Cut => {
+                Verdict::End(reason) => {
+                    reason.report();
+                    client.end();
+                }
+                Verdict::Cut(reason) => {
+                    reason.report();
                     client.lane.serving.connections_cut.fetch_add(1, Ordering::Relaxed);
                     entry.task.abort();
                 }
@@ -150,18 +184,23 @@ impl Watch {
         if seen.open > 0 || seen.unsent > 0 || last.is_none_or(|last| last.taken != seen.taken) {
             self.idle = now;
         }
-        if over(self.in_head, limits.header_timeout) || over(self.unread, limits.body_timeout) {
-            return Verdict::Cut;
+        if over(self.in_head, limits.header_timeout) {
+            return Verdict::Cut(Reason::Head);
+        }
+        if over(self.unread, limits.body_timeout) {
+            return Verdict::Cut(Reason::Unread);
         }
         if over(self.ending, Some(GRACE)) && seen.open == 0 {
-            return Verdict::Cut;
+            return Verdict::Cut(Reason::Stays);
         }
         let idle = Some(self.idle);
-        if self.ending.is_none() && (over(idle, limits.idle_timeout) || short && over(idle, Some(IDLE_IN_SHORTAGE))) {
-            self.ending = Some(now);
-            return Verdict::End;
-        }
-        Verdict::Keep
+        let reason = match self.ending {
+            None if over(idle, limits.idle_timeout) => Reason::Idle,
+            None if short && over(idle, Some(IDLE_IN_SHORTAGE)) => Reason::Shortage,
+            _ => return Verdict::Keep,
+        };
+        self.ending = Some(now);
+        Verdict::End(reason)
     }
 }
 
@@ -195,7 +234,7 @@ mod tests {
     #[test]
     fn a_head_has_a_time_limit_and_a_further_head_a_new_one() {
         let head = |_| Seen { taken: 0, in_head: true, ..QUIET };
-        assert_eq!(verdict(head, |_| false), Some((11, Verdict::Cut)));
+        assert_eq!(verdict(head, |_| false), Some((11, Verdict::Cut(Reason::Head))));
         let heads = |second| Seen { taken: second as usize / 7, in_head: true, ..QUIET };
         assert_eq!(verdict(heads, |_| false), None);
         let whole = |second: u64| Seen { taken: second as usize, ..QUIET };
@@ -205,17 +244,17 @@ mod tests {
     #[test]
     fn a_reply_that_nobody_reads_ends_the_connection() {
         let unread = |_| Seen { open: 1, unsent: 100_000, written: 5, ..QUIET };
-        assert_eq!(verdict(unread, |_| false), Some((22, Verdict::Cut)));
+        assert_eq!(verdict(unread, |_| false), Some((22, Verdict::Cut(Reason::Unread))));
         let slow = |second: u64| Seen { unsent: 100_000, written: 1024 * second as usize, ..QUIET };
         assert_eq!(verdict(slow, |_| false), None);
         let too_slow = |second: u64| Seen { unsent: 100_000, written: 100 * second as usize, ..QUIET };
-        assert_eq!(verdict(too_slow, |_| false), Some((22, Verdict::Cut)));
+        assert_eq!(verdict(too_slow, |_| false), Some((22, Verdict::Cut(Reason::Unread))));
     }
 
     #[test]
     fn idle_connections_end_late_or_when_others_need_their_place() {
-        assert_eq!(verdict(|_| QUIET, |_| false), Some((101, Verdict::End)));
-        assert_eq!(verdict(|_| QUIET, |second| second == 30), Some((30, Verdict::End)));
+        assert_eq!(verdict(|_| QUIET, |_| false), Some((101, Verdict::End(Reason::Idle))));
+        assert_eq!(verdict(|_| QUIET, |second| second == 30), Some((30, Verdict::End(Reason::Shortage))));
         assert_eq!(verdict(|second| Seen { taken: second as usize, ..QUIET }, |_| true), None);
         assert_eq!(verdict(|_| Seen { open: 1, ..QUIET }, |_| true), None);
     }
@@ -234,6 +273,7 @@ mod tests {
         let start = Instant::now();
         let mut watch = Watch::new(start);
         let mut at = |second: u32| watch.look(QUIET, &limits(), true, start + second * SECOND);
-        assert_eq!([at(1), at(4), at(6), at(10)], [Verdict::Keep, Verdict::End, Verdict::Keep, Verdict::Cut]);
+        let (end, cut) = (Verdict::End(Reason::Shortage), Verdict::Cut(Reason::Stays));
+        assert_eq!([at(1), at(4), at(6), at(10)], [Verdict::Keep, end, Verdict::Keep, cut]);
     }
 }

@@ -34,8 +34,8 @@ def take_lines(wait_seconds: float = 0.0) -> None:
     from tensorserve import _core
 
     lines, dropped = _core.take_log_lines(wait_seconds)
-    for level, text in lines:
-        logger.log(level, "%s", text)
+    for level, text, fields in lines:
+        logger.log(level, "%s", text, extra={"fields": fields})
     if dropped:
         logger.warning("%d lines dropped: the data plane had too much to say.", dropped)
 

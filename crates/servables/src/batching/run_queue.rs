@@ -22,6 +22,7 @@ use crate::batching::auto::Auto;
 use crate::batching::queue_state::{HasInputs, QueueState};
 use crate::execution::computation::{Computation, Feeds, explained, input_bytes};
 use crate::execution::executor::{RunCost, guarded};
+use crate::execution::slow_runs;
 use crate::{Code, Result, ServableHandle, ServingError};
 
 /// The results of a run, or of a piece of it.
@@ -322,6 +323,7 @@ impl RunQueue {
         let took = start.elapsed();
         task.payload.handle.metrics().ran(took);
         self.cost.record(bytes, took);
+        slow_runs::look(&task.payload.handle, &self.kind.fetches, took, || self.cost.estimate(bytes));
         if let Some(auto) = &self.auto {
             let rows = feeds.first().and_then(|(_, tensor)| tensor.shape().dims().first().copied()).unwrap_or(1);
             auto.cost.record(rows as usize, took);

@@ -12,6 +12,7 @@ use tensorserve_tensors::{Tensor, TensorData};
 
 use crate::batching::run_queue::RunQueue;
 use crate::execution::executor::{LaneLoad, Request, RunCost, Urgency};
+use crate::execution::slow_runs;
 use crate::metrics::Api;
 use crate::{Executor, Result, ServableHandle, ServingError};
 
@@ -113,6 +114,7 @@ impl Computation {
         match executor.run_timed(request, job).await? {
             (Ok(done), took) => {
                 done.handle.metrics().ran_alone(api, took);
+                slow_runs::look(&done.handle, &done.fetches, took, || cost.estimate(input_bytes));
                 Ok(done)
             }
             (Err(failure), _) => Err(failure.explained(executor, urgency).await),

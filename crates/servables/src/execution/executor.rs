@@ -324,13 +324,9 @@ pub(crate) async fn await_reply<R>(answer: oneshot::Receiver<R>, deadline: Optio
     answered.map_err(|_| ServingError::new(Code::Unavailable, "the server is stopping"))
 }
 
-/// Turns a panic of one run into an error of its request.
+/// Turns a panic of one run into an error of its request; the panic itself is logged where it happens.
 pub(crate) fn guarded<R>(job: impl FnOnce() -> Result<R>) -> Result<R> {
-    catch_unwind(AssertUnwindSafe(job)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-        tensorserve_log::error!("A run failed unexpectedly: {}", text.unwrap_or("a panic without a text"));
-        Err(ServingError::internal("the run failed unexpectedly"))
-    })
+    catch_unwind(AssertUnwindSafe(job)).unwrap_or_else(|_| Err(ServingError::internal("the run failed unexpectedly")))
 }
 
 pub(crate) fn timeout_left(deadline: Option<Instant>) -> Result<Option<Duration>> {

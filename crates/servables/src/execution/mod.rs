@@ -6,3 +6,4 @@ pub use tensorserve_runtimes::attribution::Heart;
 pub mod admission;
 pub(crate) mod computation;
 pub mod executor;
+pub(crate) mod slow_runs;
