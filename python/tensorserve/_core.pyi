@@ -4,6 +4,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol, final, type_check_only
 
+from tensorserve.bench.measuring import Load
 from tensorserve.config.data_plane_options import DataPlaneOptions
 from tensorserve.runtimes.tensorflow import LoadOptions
 
@@ -143,29 +144,12 @@ class LoadTest:
     """Sends requests to a server and measures what they take; see `tensorserve.bench`."""
 
     def __new__(
-        cls,
-        address: str,
-        bodies: list[bytes],
-        *,
-        grpc: bool,
-        path: str,
-        content_type: str,
-        headers: list[tuple[str, str]] = ...,
-        concurrency: int = 0,
-        rate: float = 0.0,
-        random: bool = True,
-        max_in_flight: int = 10_000,
-        connections: int = 1,
-        threads: int = 1,
-        warm_up: float = 1.0,
-        seconds: float = 5.0,
-        timeout: float = 10.0,
-        seed: int = 0,
+        cls, address: str, bodies: list[bytes], load: Load, *, grpc: bool, path: str, content_type: str
     ) -> LoadTest:
-        """`address` is `HOST:PORT` or `unix:PATH`; `bodies` are messages, sent in turn.
+        """`address` is `HOST:PORT` or `unix:PATH`; `bodies` are messages, sent in turn. Raises ValueError.
 
         Either `concurrency` senders each send when their last request is answered, or `rate` requests a second are sent
-        whatever becomes of them. Times are seconds. Raises ValueError.
+        whatever becomes of them.
         """
     def run(self) -> dict[str, Any]:
         """Blocks, without holding the GIL, until it is done. Raises OSError if it cannot connect at first.

@@ -15,6 +15,34 @@ use tensorserve_loadgen::report::{Report, Shared};
 
 use crate::data_plane::duration;
 
+/// `tensorserve.bench.measuring.Load`, which says what they mean.
+#[derive(FromPyObject)]
+struct PythonLoad {
+    concurrency: usize,
+    rate: f64,
+    even: bool,
+    max_in_flight: usize,
+    connections: usize,
+    threads: usize,
+    warm_up: f64,
+    seconds: f64,
+    timeout: f64,
+    seed: u64,
+}
+
+impl PythonLoad {
+    /// When requests are sent. ValueError unless it is a closed loop or an open one.
+    fn arrivals(&self) -> PyResult<Load> {
+        match (self.concurrency, self.rate) {
+            (concurrency @ 1.., 0.0) => Ok(Load::Closed { concurrency }),
+            (0, rate) if rate.is_finite() && rate > 0.0 => {
+                Ok(Load::Open { rate, random: !self.even, max_in_flight: self.max_in_flight })
+            }
+            _ => Err(PyValueError::new_err("either concurrency or rate must be above 0")),
+        }
+    }
+}
+
 #[pyclass(frozen, module = "tensorserve._core")]
 pub(crate) struct LoadTest {
     plan: Arc<Plan>,
@@ -24,38 +52,20 @@ pub(crate) struct LoadTest {
 #[pymethods]
 impl LoadTest {
     #[new]
-    #[pyo3(signature = (
-        address, bodies, *, grpc, path, content_type, headers = Vec::new(), concurrency = 0, rate = 0.0, random = true,
-        max_in_flight = 10_000, connections = 1, threads = 1, warm_up = 1.0, seconds = 5.0, timeout = 10.0, seed = 0
-    ))]
-    #[allow(clippy::too_many_arguments)] // They are keywords.
+    #[pyo3(signature = (address, bodies, load, *, grpc, path, content_type))]
     fn new(
         address: &str,
         bodies: Vec<PyBackedBytes>,
+        load: PythonLoad,
         grpc: bool,
         path: String,
         content_type: String,
-        headers: Vec<(String, String)>,
-        concurrency: usize,
-        rate: f64,
-        random: bool,
-        max_in_flight: usize,
-        connections: usize,
-        threads: usize,
-        warm_up: f64,
-        seconds: f64,
-        timeout: f64,
-        seed: u64,
     ) -> PyResult<Self> {
         let endpoint = match address.strip_prefix("unix:") {
             Some(path) => Endpoint::Unix(path.into()),
             None => Endpoint::Tcp(address.to_owned()),
         };
-        let load = match (concurrency, rate) {
-            (1.., 0.0) => Load::Closed { concurrency },
-            (0, rate) if rate.is_finite() && rate > 0.0 => Load::Open { rate, random, max_in_flight },
-            _ => return Err(PyValueError::new_err("either concurrency or rate must be above 0")),
-        };
+        let PythonLoad { max_in_flight, connections, threads, .. } = load;
         if bodies.is_empty() || connections == 0 || threads == 0 || max_in_flight == 0 {
             return Err(PyValueError::new_err("bodies, connections, threads and max_in_flight must be above 0"));
         }
@@ -64,15 +74,15 @@ impl LoadTest {
             protocol: if grpc { Protocol::Grpc } else { Protocol::Rest },
             path,
             content_type,
-            headers,
+            headers: Vec::new(),
             bodies: bodies.into_iter().map(Bytes::from_owner).collect(),
-            load,
+            load: load.arrivals()?,
             connections,
             threads,
-            warm_up: duration(warm_up)?,
-            duration: duration(seconds)?,
-            timeout: duration(timeout)?.max(Duration::from_millis(1)),
-            seed,
+            warm_up: duration(load.warm_up)?,
+            duration: duration(load.seconds)?,
+            timeout: duration(load.timeout)?.max(Duration::from_millis(1)),
+            seed: load.seed,
         };
         Ok(LoadTest { plan: Arc::new(plan), shared: Arc::default() })
     }

@@ -6,7 +6,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tensorserve import _core
@@ -183,17 +183,8 @@ def _start(requests: Requests, load: Load) -> _core.LoadTest:
     return _core.LoadTest(
         f"unix:{address.socket_path}" if address.socket_path else address.target,
         requests.bodies,
+        replace(load, connections=connections),
         grpc=not address.rest,
         path=requests.path,
         content_type=requests.content_type,
-        concurrency=load.concurrency,
-        rate=load.rate,
-        random=not load.even,
-        max_in_flight=load.max_in_flight,
-        connections=connections,
-        threads=load.threads,
-        warm_up=load.warm_up,
-        seconds=load.seconds,
-        timeout=load.timeout,
-        seed=load.seed,
     )
