@@ -10,6 +10,7 @@ from typing import Any
 
 from tensorserve.config.cpus import schedulable_cpus
 from tensorserve.config.flags import ServerOptions
+from tensorserve.config.platform_config import session_bundle_config
 from tensorserve.config.text_format import read_text_message
 from tensorserve.errors import Code, ServingError
 
@@ -78,15 +79,15 @@ class Batching:
 
     @classmethod
     def of(cls, options: ServerOptions) -> Batching:
-        """Reads the parameters file that the flags name.
+        """Reads the parameters file that the flags name, or the parameters of `--platform_config_file`.
 
         Raises:
             ServingError: The file cannot be read or is no `BatchingParameters`, or a flag does not fit.
         """
-        mode = batching_mode(options)
-        if mode is Mode.OFF:
+        if options.batching == Mode.OFF.value or not (options.batching or options.enable_batching):
             return cls()
-        message = _read(options.batching_parameters_file) if options.batching_parameters_file else None
+        message = _parameters(options)
+        mode = _mode(options, with_parameters=message is not None or options.enable_per_model_batching_parameters)
         return cls(
             mode=mode,
             parameters=b"" if message is None else _serialized(message),
@@ -114,14 +115,18 @@ class Batching:
         return VersionBatching(_serialized(_read(own)), self.pad_values) if os.path.exists(own) else None
 
 
-def batching_mode(options: ServerOptions) -> Mode:
+def _mode(options: ServerOptions, *, with_parameters: bool) -> Mode:
     """`--batching`, or what the original's flags mean."""
     if options.batching:
         return Mode(options.batching)
-    if not options.enable_batching:
-        return Mode.OFF
-    with_parameters = options.batching_parameters_file or options.enable_per_model_batching_parameters
     return Mode.FIXED if with_parameters else Mode.AUTO
+
+
+def _parameters(options: ServerOptions) -> Any | None:
+    if options.batching_parameters_file:
+        return _read(options.batching_parameters_file)
+    bundle = session_bundle_config(options)
+    return bundle.batching_parameters if bundle is not None and bundle.HasField("batching_parameters") else None
 
 
 def _slo(options: ServerOptions, mode: Mode) -> int:

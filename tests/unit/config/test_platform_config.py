@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tensorserve import protos
+from tensorserve.config.batching import Batching, Mode
 from tensorserve.config.flags import ServerOptions
 from tensorserve.config.platform_config import session_bundle_config, with_platform_config
 from tensorserve.config.session_config import session_config
@@ -56,9 +57,15 @@ def test_the_file_takes_the_place_of_flags(tmp_path: Path) -> None:
     assert options.enable_per_model_batching_parameters
     assert options.num_tflite_pools == 2
     assert options.port == 1
-    bundle = session_bundle_config(given)
-    assert bundle is not None
-    assert bundle.batching_parameters.max_batch_size.value == 8
+
+
+def test_batching_parameters_of_the_file_count(tmp_path: Path) -> None:
+    text = legacy("batching_parameters { max_batch_size { value: 8 } num_batch_threads { value: 3 } }")
+    found = Batching.of(check_options(ServerOptions(platform_config_file=platform_file(tmp_path, text))))
+    assert found.mode is Mode.FIXED
+    assert protos.BatchingParameters.FromString(found.parameters).max_batch_size.value == 8
+    assert found.threads is not None
+    assert found.threads.number == 3
 
 
 def test_an_empty_config_has_the_defaults_of_the_message_instead_of_the_flags(tmp_path: Path) -> None:
