@@ -40,6 +40,9 @@ pub(crate) struct State {
     /// One idle thread waits for the next timer, so that not all of them wake for it.
     timekeeper: Option<usize>,
     pub(crate) stalls: Stalls,
+    /// What each thread does once when it has no work, and how often that was asked for.
+    rest: Option<fn()>,
+    rests: u64,
     stopping: bool,
 }
 
@@ -142,6 +145,14 @@ impl Pool {
     /// Drops the jobs that wait, and takes no further ones; threads end when their job is done.
     pub fn stop(&self) {
         self.0.0.stop();
+    }
+
+    /// Lets each thread do this once, as soon as it has no work. For what only the thread itself can put in order.
+    pub fn rest(&self, rest: fn()) {
+        let mut state = self.0.0.lock();
+        state.rest = Some(rest);
+        state.rests += 1;
+        state.sleeping.values().for_each(|thread| thread.notify_one());
     }
 
     /// Jobs, and sources with something to run, that wait for a thread.
@@ -257,6 +268,7 @@ impl Shared {
     fn work(self: &Arc<Self>, number: usize) {
         let wake = Arc::new(Condvar::new());
         let mut state = self.lock();
+        let mut rests = state.rests;
         loop {
             let now = Instant::now();
             state.fire_timers(now);
@@ -280,7 +292,14 @@ impl Shared {
                 }
                 return;
             }
-            state = wait(state, number, &wake);
+            match state.rest.filter(|_| std::mem::replace(&mut rests, state.rests) != state.rests) {
+                None => state = wait(state, number, &wake),
+                Some(rest) => {
+                    drop(state);
+                    rest();
+                    state = self.lock();
+                }
+            }
         }
     }
 
@@ -389,6 +408,8 @@ impl State {
             sleeping: BTreeMap::new(),
             timekeeper: None,
             stalls: Stalls::default(),
+            rest: None,
+            rests: 0,
             stopping: false,
         }
     }

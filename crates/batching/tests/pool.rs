@@ -176,3 +176,32 @@ fn a_pool_that_stopped_drops_jobs_without_holding_itself_up() {
     });
     assert_eq!([dropped.recv_timeout(PATIENCE).unwrap(), dropped.recv_timeout(PATIENCE).unwrap()], [0, 0]);
 }
+
+#[test]
+fn each_thread_rests_once_whether_it_sleeps_or_works() {
+    static RESTED: Mutex<Vec<thread::ThreadId>> = Mutex::new(Vec::new());
+    fn rest() {
+        RESTED.lock().unwrap().push(thread::current().id());
+    }
+    let pool = Pool::new("test", 2, HashMap::new());
+    let (go, gate) = mpsc::channel::<()>();
+    let (send, done) = mpsc::channel();
+    pool.submit(&group("model"), Priority::Default, Box::new(move || gate.recv().unwrap()));
+    pool.submit(&group("model"), Priority::Default, Box::new(move || send.send(thread::current().id()).unwrap()));
+    let sleeps = done.recv_timeout(PATIENCE).unwrap();
+    pool.rest(rest);
+    let wait_for = |count: usize| {
+        let start = Instant::now();
+        while RESTED.lock().unwrap().len() < count {
+            assert!(start.elapsed() < PATIENCE);
+            thread::yield_now();
+        }
+    };
+    wait_for(1);
+    assert_eq!(*RESTED.lock().unwrap(), [sleeps]);
+    go.send(()).unwrap();
+    wait_for(2);
+    assert_ne!(RESTED.lock().unwrap()[1], sleeps);
+    pool.rest(rest);
+    wait_for(4);
+}

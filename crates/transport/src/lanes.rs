@@ -68,7 +68,7 @@ impl LaneThread {
             runtime.shutdown_background();
         })?;
         let watchdog: Arc<Watchdog> = Arc::default();
-        handle.spawn(Arc::clone(&watchdog).run(serving.options.limits.clone(), Arc::clone(&serving.memory)));
+        handle.spawn(Arc::clone(&watchdog).run(Arc::clone(&serving)));
         Ok(LaneThread { lane: Lane::new(serving), watchdog, handle, stop, thread })
     }
 

@@ -13,8 +13,8 @@ use tokio::task::AbortHandle;
 
 use crate::client::{Client, Seen};
 use crate::limits::Limits;
-use crate::memory::Memory;
 use crate::pace::MIN_BYTES_PER_SECOND;
+use crate::serving::Serving;
 
 /// Time between two looks.
 const TICK: Duration = Duration::from_millis(500);
@@ -30,6 +30,9 @@ const MANY_ENDED: usize = 200;
 const MANY_BYTES: usize = 32 << 20;
 
 static LINES: Limit = Limit::every(Duration::from_secs(10));
+
+/// A lane on which at most this part of as many connections end in a tick as lately did is quiet: some clients always come and go.
+const QUIET_PART: usize = 16;
 
 /// The connections of a lane.
 #[derive(Default)]
@@ -105,13 +108,14 @@ impl Watchdog {
     }
 
     /// Looks at all connections for as long as the lane lives.
-    pub(crate) async fn run(self: Arc<Self>, limits: Limits, memory: Arc<Memory>) {
+    pub(crate) async fn run(self: Arc<Self>, serving: Arc<Serving>) {
         let mut flood = Flood::default();
         loop {
             let short = tokio::time::timeout(TICK, self.shortage.notified()).await.is_ok();
-            let ended = self.look(&limits, short, Instant::now());
-            if flood.is_over(ended, memory.used()) {
+            let ended = self.look(&serving.options.limits, short, Instant::now());
+            if flood.is_over(ended, serving.memory.used()) {
                 give_back_freed();
+                serving.executor.give_back_freed();
             }
         }
     }
@@ -143,7 +147,7 @@ impl Watchdog {
     }
 }
 
-/// What has ended and was not given back.
+/// What has ended lately and was not given back.
 #[derive(Default)]
 struct Flood {
     ended: usize,
@@ -151,12 +155,14 @@ struct Flood {
 }
 
 impl Flood {
-    /// Whether much has ended and no more does, so that it is time to give memory back.
+    /// Whether much has ended and hardly any more does, so that it is time to give memory back.
     fn is_over(&mut self, ended: usize, kept: usize) -> bool {
-        self.ended += ended;
+        // What ended long ago counts less and less, so that a steady coming and going is no flood.
+        self.ended = self.ended - self.ended.div_ceil(QUIET_PART) + ended;
         self.most_kept = self.most_kept.max(kept);
         let is_much = self.ended >= MANY_ENDED || self.most_kept >= MANY_BYTES;
-        let is_over = is_much && ended == 0 && kept <= self.most_kept / 4;
+        let is_quiet = ended <= self.ended.max(MANY_ENDED) / (2 * QUIET_PART);
+        let is_over = is_much && is_quiet && kept <= self.most_kept.max(MANY_BYTES) / 4;
         if is_over {
             *self = Flood { ended: 0, most_kept: kept };
         }
@@ -259,13 +265,26 @@ mod tests {
         assert_eq!(verdict(|_| Seen { open: 1, ..QUIET }, |_| true), None);
     }
 
+    /// At which looks memory is given back.
+    fn given_back(looks: impl IntoIterator<Item = (usize, usize)>) -> Vec<usize> {
+        let mut flood = Flood::default();
+        let over = looks.into_iter().map(|(ended, kept)| flood.is_over(ended, kept));
+        over.enumerate().filter_map(|(at, over)| over.then_some(at)).collect()
+    }
+
     #[test]
     fn memory_is_given_back_once_after_a_flood() {
-        let mut flood = Flood::default();
         let looks =
-            [(50, 0), (0, 0), (200, 0), (10, 0), (0, 0), (0, 0), (0, MANY_BYTES), (0, MANY_BYTES), (0, 10), (0, 10)];
-        let over = looks.map(|(ended, kept)| flood.is_over(ended, kept));
-        assert_eq!(over, [false, false, false, false, true, false, false, false, true, false]);
+            [(50, 0), (0, 0), (200, 0), (20, 0), (0, 0), (0, 0), (0, MANY_BYTES), (0, MANY_BYTES), (0, 10), (0, 10)];
+        assert_eq!(given_back(looks), [4, 8]);
+    }
+
+    #[test]
+    fn those_who_always_come_and_go_do_not_put_it_off() {
+        let steady = |from: usize| (from..from + 50).map(|look| (look % 4, 10));
+        assert_eq!(given_back(steady(0).chain([(5000, 10), (3000, 10)]).chain(steady(1))), [52]);
+        let many = std::iter::repeat_n((40, 0), 1000);
+        assert_eq!(given_back(many), [0; 0]);
     }
 
     #[test]

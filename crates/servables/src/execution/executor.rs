@@ -202,6 +202,13 @@ impl Executor {
         &self.batch_threads
     }
 
+    /// Lets the threads that have no work give back the memory that they freed.
+    pub fn give_back_freed(&self) {
+        for pool in [&self.threads, &self.batch_threads, &self.waiting_threads] {
+            pool.rest(tensorserve_runtimes::allocator::give_back_freed);
+        }
+    }
+
     /// Drops the jobs that wait; those that run go on, and no further ones do.
     pub fn stop(&self) {
         self.threads.stop();
