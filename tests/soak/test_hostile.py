@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from benchmarks.process import CpuReading, Memory
+from benchmarks.process import CpuReading, Memory, tree
 
 from tests.server_process import ServerProcess, model_config
 from tests.soak.attackers.kinds import KINDS
@@ -57,6 +57,11 @@ class Field:
         return found
 
     @property
+    def serving(self) -> list[int]:
+        """The processes of the server; what serves is a child of the first, and another one after it has died."""
+        return tree(self.server.pid)
+
+    @property
     def memory(self) -> float:
         """Megabytes that belong to the server's processes alone."""
         return Memory.of(self.server.pid).rss_anon
@@ -88,7 +93,7 @@ ONLY_FIRST = {"half_plus_two": "model_version_policy { specific { versions: 1 } 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_others_are_answered_and_memory_returns(field: Field, kind: str) -> None:
-    server, before, begin = field.server, field.memory_before, time.monotonic()
+    server, before, begin, processes = field.server, field.memory_before, time.monotonic(), field.serving
     cpu = CpuReading.of(server.pid)
     most, counts = attack(field, kind)
     spent = CpuReading.of(server.pid).seconds_since(cpu) / (time.monotonic() - begin)
@@ -101,6 +106,7 @@ def test_others_are_answered_and_memory_returns(field: Field, kind: str) -> None
     )
     print(f"  {before:.0f}, {most:.0f}, {field.memory:.0f} ({recovered:.0f} s); clients {counts}", flush=True)
     assert server.is_running, server.log[-5000:]
+    assert field.serving == processes, f"the process that serves has died: {server.log[-5000:]}"
     wrong = [probe for probe in probes if probe.wrong]
     assert not wrong, f"{len(wrong)} of {len(probes)} answers were wrong, the first {wrong[0]}"
     assert len(probes) > FEWEST_PER_SECOND * ATTACK_SECONDS, "the prober was hardly answered"
