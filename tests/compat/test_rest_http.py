@@ -210,3 +210,44 @@ def test_expectations_that_are_not_known(connection: socket.socket, expectation:
     head, body = read_reply(connection)
     assert head.startswith(b"HTTP/1.1 417")
     assert "Expect" in json.loads(body)["error"]
+
+
+def request_head(method: str, path: str, *headers: str) -> bytes:
+    return "\r\n".join([f"{method} {path} HTTP/1.1", *headers]).encode() + b"\r\n\r\n"
+
+
+LONG = "Content-Length: 5000000"
+UNREAD = {
+    "no such page": request_head("POST", "/nowhere", "Host: x", LONG),
+    "no such verb": request_head("POST", "/v1/models/half_plus_two:explain", "Host: x", LONG),
+    "a page": request_head("GET", "/v1/models/half_plus_two", "Host: x", LONG),
+    "a probe": request_head("POST", "/healthz", "Host: x", "Transfer-Encoding: chunked"),
+    "no host": request_head("POST", PREDICT, LONG),
+    "an unknown expectation": request_head("POST", PREDICT, "Host: x", "Expect: x", LONG),
+    "a body that nobody may send": request_head("POST", PREDICT, "Host: x", "Content-Length: 900000000000"),
+    "a body that is waited for": request_head("POST", "/nowhere", "Host: x", "Expect: 100-continue", LONG),
+}
+
+
+@pytest.mark.parametrize("name", UNREAD)
+def test_an_answer_before_the_body_says_that_the_connection_ends(connection: socket.socket, name: str) -> None:
+    connection.sendall(UNREAD[name])
+    head, _ = read_reply(connection)
+    assert b"connection: close" in head.lower(), head
+    assert connection.recv(1) == b""
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/v1/models/half_plus_two:explain", "/v1/models/none:predict"])
+@pytest.mark.parametrize("body", [b"", b"{}", SMALL, b"x" * 30_000])
+def test_a_body_that_came_with_its_head_leaves_the_connection(
+    connection: socket.socket, path: str, body: bytes
+) -> None:
+    for _ in range(3):
+        connection.sendall(request_head("POST", path, "Host: x", f"Content-Length: {len(body)}") + body)
+        head, _ = read_reply(connection)
+        assert head.startswith(b"HTTP/1.1 4")
+        if b"connection: close" in head.lower():  # The system may have cut it into pieces.
+            assert len(body) > len(SMALL)
+            return
+    connection.sendall(post(SMALL))
+    assert read_reply(connection)[0].startswith(b"HTTP/1.1 200")

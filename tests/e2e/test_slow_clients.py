@@ -157,6 +157,29 @@ def test_a_kept_alive_connection_may_be_idle(server: ServerProcess) -> None:
     rest.close()
 
 
+HEAD_PATHS = (
+    "/nowhere/" + "x" * 2000,
+    "/v1/models/half_plus_two",
+    "/v1/models/none",
+    "/metrics",
+    "/",
+    "/v1/models/m:predict",
+)
+
+
+@pytest.mark.parametrize("path", HEAD_PATHS)
+def test_the_body_that_head_leaves_out_is_not_waited_for(server: ServerProcess, path: str) -> None:
+    with socket.create_connection(("127.0.0.1", server.rest_port), timeout=10) as connection:
+        for _ in range(10):
+            connection.sendall(f"HEAD {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            received = b""
+            while not received.endswith(b"\r\n\r\n"):
+                piece = connection.recv(4096)
+                assert piece, received
+                received += piece
+        assert not is_closed_within(connection, 3.5)
+
+
 def buffered(server: ServerProcess) -> int:
     page = RestClient(server.rest_url).get("/metrics").text
     found = re.search(r"^tensorserve_client_buffered_bytes\{\} (\d+)$", page, re.MULTILINE)

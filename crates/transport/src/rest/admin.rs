@@ -19,7 +19,7 @@ use crate::serving::answered;
 const MAX_BODY_BYTES: usize = 1 << 20;
 
 /// The reply to a request below `/v1/admin/`.
-pub(super) async fn reply(head: &Parts, body: Incoming, peer: Peer, lane: &Lane) -> Result<Reply> {
+pub(super) async fn reply(head: &Parts, body: &mut Incoming, peer: Peer, lane: &Lane) -> Result<Reply> {
     let serving = &*lane.serving;
     let Some(control) = serving.control.get() else { return Err(malformed(&head.method, target(head))) };
     let max_bytes = MAX_BODY_BYTES.min(serving.options.limits.max_request_bytes);

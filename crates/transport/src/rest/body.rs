@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, HeaderValue};
+use http::header::{CONTENT_ENCODING, EXPECT, HeaderValue};
 use http::request::Parts;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
@@ -30,7 +30,7 @@ pub(super) struct RequestBody {
 }
 
 /// The whole body, inflated if it came compressed.
-pub(super) async fn read(head: &Parts, body: Incoming, lane: &Lane, start: Instant) -> Result<RequestBody> {
+pub(super) async fn read(head: &Parts, body: &mut Incoming, lane: &Lane, start: Instant) -> Result<RequestBody> {
     let limits = &lane.serving.options.limits;
     let max_bytes = limits.max_request_bytes;
     let body = collect(body, max_bytes, lane, start).await?;
@@ -48,7 +48,7 @@ pub(super) async fn read(head: &Parts, body: Incoming, lane: &Lane, start: Insta
 }
 
 /// Reads a body of at most `max_bytes`. DEADLINE_EXCEEDED if it comes too slowly.
-pub(super) async fn collect(mut body: Incoming, max_bytes: usize, lane: &Lane, start: Instant) -> Result<RequestBody> {
+pub(super) async fn collect(body: &mut Incoming, max_bytes: usize, lane: &Lane, start: Instant) -> Result<RequestBody> {
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > max_bytes {
         return Err(too_large(max_bytes));
@@ -81,6 +81,26 @@ pub(super) async fn collect(mut body: Incoming, max_bytes: usize, lane: &Lane, s
         whole.extend_from_slice(&piece);
     }
     Ok(RequestBody { bytes: whole.into(), held })
+}
+
+/// Whether a body was read to its end, or what is left of it is there already and little. What is not read is in the way of the
+/// next request, so that the connection cannot be used again.
+pub(super) async fn is_read(head: &Parts, body: &mut Incoming) -> bool {
+    /// Bytes that are not worth another connection.
+    const LITTLE: usize = 64 << 10;
+    let mut left = 0;
+    while !body.is_end_stream() {
+        // Looking for it would ask the client for it.
+        if head.headers.contains_key(EXPECT) || left > LITTLE {
+            return false;
+        }
+        match at_once(pin!(body.frame())).await {
+            Some(Some(Ok(frame))) => left += frame.data_ref().map_or(0, Bytes::len),
+            Some(None) => return true,
+            Some(Some(Err(_))) | None => return false,
+        }
+    }
+    true
 }
 
 fn too_large(max_bytes: usize) -> ServingError {

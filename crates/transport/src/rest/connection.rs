@@ -46,12 +46,14 @@ pub(crate) async fn serve(stream: impl Connection, peer: Peer, client: &Arc<Clie
     };
     let own = Arc::clone(client);
     let leaving = stop.clone();
-    let service = service_fn(move |request| {
+    let service = service_fn(move |request: Request<Incoming>| {
         let call = CallInFlight::take(&own);
         let leaving = leaving.clone();
         async move {
-            let mut reply = answer(request, peer, call).await;
-            if version == preface::Version::Http1 && leaving.is_told() {
+            let (head, mut body) = request.into_parts();
+            let mut reply = answer(&head, &mut body, peer, call).await;
+            // HTTP/2 ends the stream alone.
+            if version == preface::Version::Http1 && (leaving.is_told() || !body::is_read(&head, &mut body).await) {
                 reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             Ok::<_, Infallible>(reply)
@@ -100,25 +102,24 @@ async fn idle_at_stop(stop: &mut ShutdownWatch) {
     tokio::time::sleep(stop.idle_time()).await;
 }
 
-async fn answer(request: Request<Incoming>, peer: Peer, call: CallInFlight) -> reply::Reply {
-    let (head, body) = request.into_parts();
-    if let Some(refusal) = refusal(&head) {
+async fn answer(head: &Parts, body: &mut Incoming, peer: Peer, call: CallInFlight) -> reply::Reply {
+    if let Some(refusal) = refusal(head) {
         return refusal;
     }
-    if metrics::is_asked_for(&head, call.lane()) {
-        let reply = Box::pin(metrics::reply(&head, call.lane())).await;
+    if metrics::is_asked_for(head, call.lane()) {
+        let reply = Box::pin(metrics::reply(head, call.lane())).await;
         return reply.unwrap_or_else(|error| reply::error(&error));
     }
     let path = head.uri.path_and_query().map_or("", |path| path.as_str());
     let route = match route(&head.method, path) {
-        Ok(Route::NotFound) if is_grpc(content_type(&head)) => return reply::not_for_grpc(),
-        Ok(Route::NotFound) => return probes::reply(&head, &call.lane().serving).unwrap_or_else(reply::not_found),
+        Ok(Route::NotFound) if is_grpc(content_type(head)) => return reply::not_for_grpc(),
+        Ok(Route::NotFound) => return probes::reply(head, &call.lane().serving).unwrap_or_else(reply::not_found),
         Ok(Route::Ready(spec)) => return probes::model(&spec.name, &call.lane().serving),
         Ok(Route::Admin) => {
             // It may wait for models to load, and must not count as work of the lane then.
             let call = call.waits();
             // In a box, so that the requests that matter stay small. No web page of another origin may read the reply.
-            return Box::pin(admin::reply(&head, body, peer, &call.client().lane))
+            return Box::pin(admin::reply(head, body, peer, &call.client().lane))
                 .await
                 .unwrap_or_else(|error| reply::error(&error));
         }
@@ -128,11 +129,11 @@ async fn answer(request: Request<Incoming>, peer: Peer, call: CallInFlight) -> r
     let mut account = account(&route, lane);
     let is_page = !matches!(route, Ok(Route::Predict(_) | Route::Classify(_) | Route::Regress(_)));
     let body = match is_page {
-        false => body::read(&head, body, lane, account.start()).await,
+        false => body::read(head, body, lane, account.start()).await,
         true => Ok(body::RequestBody::default()),
     };
     let outcome = match body {
-        Ok(body) => handle(route, &head, &body.bytes, (lane, &mut account)).await,
+        Ok(body) => handle(route, head, &body.bytes, (lane, &mut account)).await,
         Err(error) => Err(error),
     };
     let (mut reply, code) = match outcome {
@@ -143,8 +144,8 @@ async fn answer(request: Request<Incoming>, peer: Peer, call: CallInFlight) -> r
     if lane.serving.options.rest_api_enable_cors_support {
         reply::allow_any_origin(&mut reply);
     }
-    let reply = compressed(reply, &head, lane, is_page).await;
-    let reply = reply::counted(reply, call.client()).await;
+    let reply = compressed(reply, head, lane, is_page).await;
+    let reply = reply::counted(reply, head, call.client()).await;
     account.close(code);
     reply
 }

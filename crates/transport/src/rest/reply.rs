@@ -6,7 +6,8 @@ use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE, HeaderMap,
     HeaderValue, RETRY_AFTER,
 };
-use http::{Response, StatusCode};
+use http::request::Parts;
+use http::{Method, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Body;
 use tensorserve_servables::{Code, Result, ServingError};
@@ -114,8 +115,11 @@ pub(super) fn with_type(status: StatusCode, content_type: HeaderValue, body: Byt
 }
 
 /// The same reply, which its client is about to get. A large one counts as kept until it is sent; if it cannot be kept, that is
-/// the reply.
-pub(super) async fn counted(reply: Reply, client: &Client) -> Reply {
+/// the reply. Of the reply to HEAD the body is not sent.
+pub(super) async fn counted(reply: Reply, request: &Parts, client: &Client) -> Reply {
+    if request.method == Method::HEAD {
+        return reply;
+    }
     let len = usize::try_from(reply.body().size_hint().lower()).unwrap_or(usize::MAX);
     client.queue(len);
     if len < COUNTED {
