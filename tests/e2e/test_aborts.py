@@ -24,7 +24,7 @@ ODD_RANKS = ([3.0], [[1.0, 2.0, 3.0]], [[[0.5] * 3] * 8] * 8, np.zeros([1, 1, 8,
 @pytest.fixture(scope="module")
 def server(serve_models: ServeModels) -> ServerProcess:
     odd = cache.exported(cache.ODD)
-    return serve_models({name: odd / name for name in ("kernels", "layers")}, "--enable_session_service")
+    return serve_models({name: odd / name for name in ("kernels", "operands", "layers")}, "--enable_session_service")
 
 
 @pytest.fixture
@@ -84,9 +84,63 @@ def test_other_kernels(client: GrpcClient) -> None:
         error_of(client, "kernels", {"x": np.ones([4, 3]), "sizes": tensor(sizes, "int32")}, signature="inverse")
     for places in ([[[0]], [[1]], [[2]], [[3]]], 0, [[[[0]]]] * 4):
         error_of(client, "kernels", {"x": np.ones([8]), "sizes": tensor(places, "int32")}, signature="scattered")
-    error_of(client, "kernels", {"x": np.ones([1, 2, 3, 4]), "y": np.ones([1, 1, 2, 4, 3])}, signature="attention")
-    reply = client.predict("kernels", {"x": np.ones([1, 2, 3, 4]), "y": np.ones([1, 2, 4, 3])}, signature="attention")
-    assert tf.make_ndarray(reply.outputs["y"]).shape == (1, 2, 3, 3)
+    for shape in ([1, 2, 4, 3], [2, 4, 3], [4, 3], [1, 1, 2, 4, 3]):
+        inputs = {"x": np.ones([1, 2, 3, 4]), "y": np.ones(shape)}
+        reply = client.predict("kernels", inputs, signature="attention")
+        assert tf.make_ndarray(reply.outputs["y"]).shape[-4:] == (1, 2, 3, 3)
+
+
+def test_attention_that_was_fused_for_other_ranks(client: GrpcClient) -> None:
+    def inputs(**shapes: tuple[int, ...]) -> dict[str, Any]:
+        right: dict[str, tuple[int, ...]] = {"x": (1, 2, 3, 4), "y": (1, 2, 4, 3), "mask": (1, 1, 3, 3), "scale": ()}
+        return {name: np.ones(shape) for name, shape in (right | shapes).items()}
+
+    for mask in ((), (1,), (3,), (3, 3), (1, 3, 3), (1, 1, 1, 3, 3)):
+        assert "4-dimensional" in error_of(client, "operands", inputs(mask=mask), signature="masked")
+    for x, y in (((3, 4), (4, 3)), ((2, 3, 4), (2, 4, 3)), ((1, 1, 2, 3, 4), (1, 2, 4, 3)), ((2, 3, 4), (1, 2, 4, 3))):
+        assert "4-dimensional" in error_of(client, "operands", inputs(x=x, y=y), signature="masked")
+    for scale in ((3,), (0,), (2, 1, 1, 1), (1, 1, 1, 1, 1)):
+        assert "single" in error_of(client, "operands", inputs(scale=scale), signature="masked")
+    for shapes in ({}, {"x": (2, 2, 3, 4)}, {"mask": (1, 1, 1, 3)}, {"scale": (1,)}):
+        reply = client.predict("operands", inputs(**shapes), signature="masked")
+        assert tf.make_ndarray(reply.outputs["y"]).shape[1:] == (2, 3, 3)
+
+
+def test_products_of_unlike_ranks_are_answered(client: GrpcClient) -> None:
+    for shape in ((1, 2, 3), (5, 1, 3), (2, 3), (1, 1, 2, 3)):
+        reply = client.predict("operands", {"x": np.ones(shape)}, signature="adapted")
+        assert tf.make_ndarray(reply.outputs["y"]).shape == (*shape[:-1], 4)
+
+
+def test_shapes_whose_sum_overflows(client: GrpcClient) -> None:
+    most = (1 << 63) - 1
+    for first, second in (
+        ([most, 1], [1, 1]),
+        ([1, most], [1, most]),
+        ([most], [2]),
+        ([1 << 62, 1], [1 << 62, 1]),
+        ([most, 0], [most, 0]),
+        ([2, 1 << 61], [2, 1 << 61]),
+        ([1] * 255, [1] * 255),
+    ):
+        inputs = {"first": tensor(first, "int64"), "second": tensor(second, "int64")}
+        error_of(client, "operands", inputs, signature="joined")
+    for first, second in (([2, 3], [4, 3]), ([most - 5, 1], [5, 1]), ([2, 1 << 61], [1, 1 << 61])):
+        inputs = {"first": tensor(first, "int64"), "second": tensor(second, "int64")}
+        reply = client.predict("operands", inputs, signature="joined")
+        assert tf.make_ndarray(reply.outputs["y"])[0] == first[0] + second[0]
+
+
+def test_keys_that_are_no_single_texts(client: GrpcClient) -> None:
+    def inputs(key: Any, other: Any) -> dict[str, Any]:
+        return {name: tensor(value, object) for name, value in (("text", [b""]), ("key", key), ("other", other))}
+
+    for key, other in (([], b"d"), (b"s", []), ([b"s", b"t"], b"d"), (b"s", [[b"d"], [b"e"]]), ([[]], [b"d"])):
+        text = error_of(client, "operands", inputs(key, other), signature="parsed")
+        assert "must be a single element" in text
+    for key, other in ((b"s", b"d"), ([b"s"], [b"d"]), ([[b"s"]], b"")):
+        reply = client.predict("operands", inputs(key, other), signature="parsed")
+        assert tf.make_ndarray(reply.outputs["y"]).tolist() == [[7.0]]
 
 
 def test_rest(server: ServerProcess) -> None:

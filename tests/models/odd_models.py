@@ -158,6 +158,14 @@ def exported(path: Path) -> None:
     keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(2)]).export(str(path), verbose=False)
 
 
+def _serve(compute: Callable[..., tf.Tensor], *inputs: tf.TensorSpec) -> Any:
+    return tf.function(lambda *values: {"y": compute(*values)}, input_signature=inputs)
+
+
+def _free(name: str, dtype: Any = tf.float32) -> tf.TensorSpec:
+    return tf.TensorSpec(None, dtype, name=name)
+
+
 def kernels(path: Path) -> None:
     """Signatures whose kernels end the process if an input has a rank, a size or a value that they do not expect."""
     module = tf.Module()
@@ -184,27 +192,66 @@ def kernels(path: Path) -> None:
     def attention(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
         return tf.nn.softmax(tf.raw_ops.BatchMatMulV2(x=x, y=y) * 0.5 + tf.ones([1, 1, 3, 3]))
 
-    def serve(compute: Callable[..., tf.Tensor], *inputs: tf.TensorSpec) -> Any:
-        return tf.function(lambda *values: {"y": compute(*values)}, input_signature=inputs)
-
-    def free(name: str, dtype: Any = tf.float32) -> tf.TensorSpec:
-        return tf.TensorSpec(None, dtype, name=name)
-
     save(
         module,
         path,
-        serving_default=serve(lambda x: tf.nn.conv2d(x, module.kernel, 1, "SAME"), images),
-        depthwise=serve(depthwise, images),
-        network=serve(network, images),
-        flat=serve(
+        serving_default=_serve(lambda x: tf.nn.conv2d(x, module.kernel, 1, "SAME"), images),
+        depthwise=_serve(depthwise, images),
+        network=_serve(network, images),
+        flat=_serve(
             lambda x: tf.nn.conv1d(x, module.kernel[0], 1, "SAME"), tf.TensorSpec([None, 8, 3], tf.float32, name="x")
         ),
-        volume=serve(lambda x: tf.nn.conv3d(x, module.kernel[None], [1] * 5, "SAME"), volumes),
-        pooled=serve(lambda x: tf.nn.max_pool3d(x, 2, 2, "SAME") + tf.nn.avg_pool3d(x, 2, 2, "SAME"), volumes),
-        transposed=serve(lambda x, sizes: tf.nn.conv2d_transpose(x, module.kernel, sizes, 2), free("x"), sizes),
-        inverse=serve(inverse, free("x"), free("sizes", tf.int32)),
-        scattered=serve(scattered, free("x"), free("sizes", tf.int32)),
-        attention=serve(attention, free("x"), free("y")),
+        volume=_serve(lambda x: tf.nn.conv3d(x, module.kernel[None], [1] * 5, "SAME"), volumes),
+        pooled=_serve(lambda x: tf.nn.max_pool3d(x, 2, 2, "SAME") + tf.nn.avg_pool3d(x, 2, 2, "SAME"), volumes),
+        transposed=_serve(lambda x, sizes: tf.nn.conv2d_transpose(x, module.kernel, sizes, 2), _free("x"), sizes),
+        inverse=_serve(inverse, _free("x"), _free("sizes", tf.int32)),
+        scattered=_serve(scattered, _free("x"), _free("sizes", tf.int32)),
+        attention=_serve(attention, _free("x"), _free("y")),
+    )
+
+
+def operands(path: Path) -> None:
+    """More of the kind, whose signatures say what they take, or take anything."""
+
+    def masked(x: tf.Tensor, y: tf.Tensor, mask: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
+        # In a function of its own, as the layers of models are.
+        scores = tf.function(lambda x, y: tf.raw_ops.BatchMatMulV2(x=x, y=y) * scale + mask, autograph=False)
+        return tf.nn.softmax(scores(x, y))
+
+    def adapted(x: tf.Tensor) -> tf.Tensor:
+        # As an adapter of low rank: a product with a matrix, scaled, and added to something.
+        return tf.raw_ops.BatchMatMulV2(x=x, y=tf.ones([3, 4])) * 0.5 + tf.ones([4])
+
+    def joined(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
+        at, value = tf.constant([[0, 0]], tf.int64), tf.constant([1.0])
+        return tf.raw_ops.SparseConcat(
+            indices=[at, at], values=[value, value], shapes=[first, second], concat_dim=0
+        ).output_shape
+
+    def parsed(text: tf.Tensor, key: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
+        return tf.raw_ops.ParseExample(
+            serialized=text,
+            names=tf.constant([], tf.string),
+            sparse_keys=[key],
+            dense_keys=[other],
+            dense_defaults=[tf.constant([7.0])],
+            sparse_types=[tf.int64],
+            dense_shapes=[[1]],
+        ).dense_values[0]
+
+    save(
+        tf.Module(),
+        path,
+        masked=_serve(
+            masked,
+            tf.TensorSpec([None, 2, 3, 4], tf.float32, name="x"),
+            tf.TensorSpec([None, 2, 4, 3], tf.float32, name="y"),
+            tf.TensorSpec([None, 1, 3, 3], tf.float32, name="mask"),
+            tf.TensorSpec([], tf.float32, name="scale"),
+        ),
+        adapted=_serve(adapted, tf.TensorSpec([None, None, 3], tf.float32, name="x")),
+        joined=_serve(joined, _free("first", tf.int64), _free("second", tf.int64)),
+        parsed=_serve(parsed, *(_free(name, tf.string) for name in ("text", "key", "other"))),
     )
 
 
@@ -228,7 +275,7 @@ def layers(path: Path) -> None:
 
 MODELS: dict[str, Callable[[Path], None]] = {
     function.__name__: function
-    for function in (*(composites, missing, stateful, seeded, many, unset, exported, kernels, rows, layers),)
+    for function in (*(composites, missing, stateful, seeded, many, unset, exported, kernels, operands, rows, layers),)
 }
 
 

@@ -52,6 +52,9 @@ pub(super) struct Spec {
     /// The types of all inputs of the node. The guard's are those that are [seen](is_seen), in this order.
     #[prost(int32, repeated, tag = "4")]
     pub(super) types: Vec<i32>,
+    /// The only input must be a single element, in as many dimensions as `rank` says, or in one or none.
+    #[prost(bool, tag = "5")]
+    pub(super) single: bool,
 }
 
 static REGISTERED: OnceLock<Option<&'static Functions>> = OnceLock::new();
@@ -129,7 +132,7 @@ unsafe extern "C" fn create(construction: *mut KernelConstruction) -> *mut c_voi
         (guard.string_attribute)(construction, SPEC_NAME.as_ptr(), data, len, status.as_ptr());
     }
     let spec = Spec::decode(&*bytes).unwrap_or_default();
-    let needs = if spec.rank == 0 { table::needs(&spec.op) } else { &[] };
+    let needs = if spec.rank == 0 && !spec.single { table::needs(&spec.op) } else { &[] };
     Box::into_raw(Box::new(Guard { spec, needs, known: Mutex::default() })).cast()
 }
 
@@ -187,8 +190,14 @@ impl Run {
 
     fn check(&self, guard: &Guard, first: &Input<'_>) -> Result<()> {
         let spec = &guard.spec;
-        if spec.rank > 0 {
-            return if first.has_rank(spec.rank) { Ok(()) } else { Err(refusal(spec, &wrong_rank(spec, first))) };
+        if spec.rank > 0 && !first.has_rank(spec.rank) {
+            return Err(refusal(spec, &wrong_rank(spec, first)));
+        }
+        if spec.single && !first.is_single(spec.rank.max(1)) {
+            return Err(refusal(spec, &not_single(first)));
+        }
+        if spec.rank > 0 || spec.single {
+            return Ok(());
         }
         let values = self.values(guard, first)?;
         match self.verdict(guard, values) {
@@ -206,7 +215,7 @@ impl Run {
                 values.push(Value { dtype, ..Value::default() });
                 continue;
             }
-            let in_full = guard.needs.iter().any(|need| need.looks_at(at));
+            let in_full = guard.needs.iter().any(|need| need.looks_at(at, guard.spec.types.len()));
             let value = if seen == 0 { first.value(in_full) } else { self.input(seen)?.value(in_full) };
             values.push(value);
             seen += 1;
@@ -215,7 +224,7 @@ impl Run {
     }
 
     fn verdict(&self, guard: &Guard, values: Vec<Value>) -> Option<String> {
-        if let Some(reason) = guard.needs.iter().find_map(|need| lacks(*need, &values)) {
+        if let Some(reason) = guard.needs.iter().find_map(|need| lacks(*need, &values, guard.spec.node.as_ref())) {
             return Some(reason);
         }
         let node = guard.spec.node.as_ref().filter(|_| guard.needs.contains(&Need::Shapes))?;
@@ -263,6 +272,12 @@ impl Input<'_> {
         }
     }
 
+    /// Whether it is one element, in at most `rank` dimensions.
+    fn is_single(&self, rank: u32) -> bool {
+        let dims = self.dims();
+        dims.len() <= rank as usize && dims.iter().all(|&dim| dim == 1)
+    }
+
     fn dims(&self) -> Vec<i64> {
         // SAFETY: as above.
         unsafe {
@@ -298,7 +313,14 @@ impl Input<'_> {
 #[cold]
 fn wrong_rank(spec: &Spec, first: &Input<'_>) -> String {
     let value = Value { dims: first.dims(), ..Value::default() };
-    lacks(Need::Rank(0, spec.rank as usize), &[value]).unwrap_or_default()
+    lacks(Need::Rank(0, spec.rank as usize), &[value], None).unwrap_or_default()
+}
+
+#[cold]
+fn not_single(first: &Input<'_>) -> String {
+    let value = Value { dims: first.dims(), ..Value::default() };
+    let many = || "input 0 must be a single element in one dimension or none".to_owned();
+    lacks(Need::One(0), &[value], None).unwrap_or_else(many)
 }
 
 fn refusal(spec: &Spec, reason: &str) -> ServingError {

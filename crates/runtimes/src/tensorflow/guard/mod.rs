@@ -25,6 +25,7 @@ pub(super) use c_api::GuardFunctions;
 use rewrite::Copies;
 
 mod c_api;
+mod declared;
 pub(super) mod kernel;
 mod needs;
 mod ranks;

@@ -3,6 +3,9 @@
 
 use std::fmt;
 
+use tensorserve_protos::tensorflow::NodeDef;
+use tensorserve_protos::tensorflow::attr_value;
+
 use super::values::Value;
 
 /// One thing that a kernel needs. Inputs are counted from 0.
@@ -37,15 +40,21 @@ pub(super) enum Need {
     Within(usize, usize),
     /// No element of an input is infinite or not a number, nor above 1e9.
     Finite(usize),
+    /// The inputs after the first two, as many as the attributes `Nsparse` and `Ndense` say, are one element each.
+    Keys,
+    /// The last third of the inputs lists shapes. Joined in the dimension that the attribute `concat_dim` says, they are a shape
+    /// that a tensor can have.
+    Joined,
     /// TensorFlow's own shape function accepts the inputs; it sees the values of short lists of whole numbers.
     Shapes,
 }
 
 impl Need {
-    /// Whether it is about all elements of an input.
-    pub(super) fn looks_at(self, input: usize) -> bool {
-        use Need::{AtLeast, AtMost, Finite, Index, Parts, Steps, Within};
+    /// Whether it is about all elements of an input, of this many.
+    pub(super) fn looks_at(self, input: usize, inputs: usize) -> bool {
+        use Need::{AtLeast, AtMost, Finite, Index, Joined, Parts, Steps, Within};
         match self {
+            Joined => input >= inputs - inputs / 3,
             AtLeast(at, _) | AtMost(at, _) | Finite(at) | Steps(at, ..) | Within(at, _) | Index(at, _) => at == input,
             Parts(of) => input > of,
             _ => false,
@@ -56,8 +65,11 @@ impl Need {
 /// The most elements that an output may have; beyond, sizes overflow in kernels.
 const MOST_ELEMENTS: i128 = 1 << 40;
 
-/// Why a kernel would not survive inputs. `None` if nothing is wrong; [`Need::Shapes`] is for others to see.
-pub(super) fn lacks(need: Need, inputs: &[Value]) -> Option<String> {
+/// The most dimensions that a tensor has.
+const MOST_DIMS: usize = 254;
+
+/// Why the kernel of a node would not survive inputs. `None` if nothing is wrong; [`Need::Shapes`] is for others to see.
+pub(super) fn lacks(need: Need, inputs: &[Value], node: Option<&NodeDef>) -> Option<String> {
     let input = |at: usize| inputs.get(at);
     match need {
         Need::Rank(at, rank) => wrong_rank(at, input(at)?, rank),
@@ -115,8 +127,40 @@ pub(super) fn lacks(need: Need, inputs: &[Value]) -> Option<String> {
             let odd = input(at)?.has_float(|value| !value.is_finite() || value.abs() > 1e9);
             odd.then(|| says(at, input(at), "must be finite numbers, at most 1e9"))
         }
+        Need::Keys => {
+            let count = number(node, "Nsparse")?.saturating_add(number(node, "Ndense")?);
+            let mut keys = (2..inputs.len()).take(usize::try_from(count).ok()?);
+            keys.find_map(|at| lacks(Need::One(at), inputs, node))
+        }
+        Need::Joined => {
+            let first = inputs.len() - inputs.len() / 3;
+            let (shapes, dim) = (inputs.get(first..)?, number(node, "concat_dim")?);
+            (!can_be_joined(shapes, dim))
+                .then(|| says(first, input(first), "must be a shape that can be joined with the others"))
+        }
         Need::Shapes => None,
     }
+}
+
+/// A whole number among the attributes of a node.
+fn number(node: Option<&NodeDef>, name: &str) -> Option<i64> {
+    match node?.attr.get(name)?.value.as_ref()? {
+        attr_value::Value::I(number) => Some(*number),
+        _ => None,
+    }
+}
+
+/// Whether listed shapes make one that a tensor can have: the kernel looks at each of them, but not at the whole. Where they are no
+/// shapes of the same rank it says so.
+fn can_be_joined(shapes: &[Value], dim: i64) -> bool {
+    let Some(mut joined) = shapes.first().map(Value::integers) else { return true };
+    let dim = if dim < 0 { dim + joined.len() as i64 } else { dim };
+    let are_alike = shapes.iter().all(|shape| shape.dims.len() == 1 && shape.integers().len() == joined.len());
+    let Some(at) = usize::try_from(dim).ok().filter(|&at| are_alike && at < joined.len()) else { return true };
+    let sum = shapes.iter().try_fold(0i64, |sum, shape| sum.checked_add(shape.integers()[at]));
+    let Some(sum) = sum else { return false };
+    joined[at] = sum;
+    joined.len() <= MOST_DIMS && joined.iter().try_fold(1i64, |all, &size| all.checked_mul(size)).is_some()
 }
 
 /// A dimension of an input, or the size in a list of dimensions.
@@ -176,11 +220,11 @@ mod tests {
 
     #[test]
     fn ranks_and_dimensions_are_told() {
-        assert_eq!(lacks(Need::Rank(0, 4), &[shaped(&[1, 2, 3, 4])]), None);
-        assert_eq!(lacks(Need::Rank(0, 4), &[shaped(&[0, 2, 3, 4])]), None);
-        let text = lacks(Need::Rank(0, 4), &[shaped(&[8, 8, 3])]).unwrap();
+        assert_eq!(lacks(Need::Rank(0, 4), &[shaped(&[1, 2, 3, 4])], None), None);
+        assert_eq!(lacks(Need::Rank(0, 4), &[shaped(&[0, 2, 3, 4])], None), None);
+        let text = lacks(Need::Rank(0, 4), &[shaped(&[8, 8, 3])], None).unwrap();
         assert_eq!(text, "input 0 must be 4-dimensional, but has the shape [8,8,3]");
-        assert!(lacks(Need::Rank(0, 2), &[shaped(&[0, 1 << 31])]).is_some());
+        assert!(lacks(Need::Rank(0, 2), &[shaped(&[0, 1 << 31])], None).is_some());
     }
 
     #[test]
@@ -192,19 +236,69 @@ mod tests {
             (&[1, 5, 5], false),
             (&[1 << 30, 1 << 30, 1, 1], false),
         ] {
-            assert_eq!(lacks(Need::Sizes(0, 4), &[integers(sizes)]).is_none(), is_right, "{sizes:?}");
+            assert_eq!(lacks(Need::Sizes(0, 4), &[integers(sizes)], None).is_none(), is_right, "{sizes:?}");
         }
-        assert!(lacks(Need::Windows(0, 4), &[integers(&[1, 0, 2, 1])]).is_some());
+        assert!(lacks(Need::Windows(0, 4), &[integers(&[1, 0, 2, 1])], None).is_some());
+    }
+
+    fn with(numbers: &[(&str, i64)]) -> NodeDef {
+        use tensorserve_protos::tensorflow::AttrValue;
+        let attribute =
+            |&(name, number): &(&str, i64)| (name.to_owned(), AttrValue { value: Some(attr_value::Value::I(number)) });
+        NodeDef { attr: numbers.iter().map(attribute).collect(), ..NodeDef::default() }
+    }
+
+    #[test]
+    fn keys_are_single_elements_and_what_follows_them_is_not_looked_at() {
+        let node = with(&[("Nsparse", 1), ("Ndense", 1)]);
+        let lacks = |keys: [&[i64]; 2]| {
+            let inputs = [&[5][..], &[0], keys[0], keys[1], &[7]].map(shaped);
+            lacks(Need::Keys, &inputs, Some(&node))
+        };
+        assert_eq!(lacks([&[], &[1, 1]]), None);
+        assert_eq!(lacks([&[], &[2]]).unwrap(), "input 3 must be a single element, but has the shape [2]");
+        assert!(lacks([&[0], &[]]).is_some());
+    }
+
+    #[test]
+    fn joined_shapes_are_counted_as_a_whole() {
+        const MOST: i64 = i64::MAX;
+        let cases: [(i64, [&[i64]; 2], bool); 11] = [
+            (0, [&[2, 3], &[4, 3]], true),
+            (0, [&[MOST - 5, 1], &[5, 1]], true),
+            (0, [&[MOST, 1], &[1, 1]], false),
+            (0, [&[1, MOST], &[1, MOST]], false),
+            (1, [&[0, MOST], &[0, MOST]], false),
+            (-1, [&[1, 1 << 62], &[1, (1 << 62) - 1]], true),
+            (-1, [&[1, 1 << 62], &[1, 1 << 62]], false),
+            (0, [&[MOST], &[2]], false),
+            // The kernel says so.
+            (0, [&[MOST, 1], &[1]], true),
+            (5, [&[MOST, 1], &[1, 1]], true),
+            (0, [&[], &[]], true),
+        ];
+        for (dim, shapes, is_right) in cases {
+            let node = with(&[("concat_dim", dim)]);
+            let inputs = [
+                shaped(&[1, 2]),
+                shaped(&[1, 2]),
+                shaped(&[1]),
+                shaped(&[1]),
+                integers(shapes[0]),
+                integers(shapes[1]),
+            ];
+            assert_eq!(lacks(Need::Joined, &inputs, Some(&node)).is_none(), is_right, "{dim} {shapes:?}");
+        }
     }
 
     #[test]
     fn values_are_bounded() {
-        assert!(lacks(Need::AtLeast(0, 0), &[integers(&[-1])]).is_some());
-        assert!(lacks(Need::AtLeast(0, 0), &[integers(&[0, 7])]).is_none());
-        assert!(lacks(Need::Within(0, 1), &[integers(&[3]), shaped(&[2, 1])]).is_some());
-        assert!(lacks(Need::Within(0, 1), &[integers(&[2]), shaped(&[2, 1])]).is_none());
-        assert!(lacks(Need::One(0), &[integers(&[1, 2])]).is_some());
-        assert!(lacks(Need::Finite(0), &[Value::of_floats(&[1], &[f32::NAN])]).is_some());
-        assert!(lacks(Need::Finite(0), &[Value::of_floats(&[1], &[0.5])]).is_none());
+        assert!(lacks(Need::AtLeast(0, 0), &[integers(&[-1])], None).is_some());
+        assert!(lacks(Need::AtLeast(0, 0), &[integers(&[0, 7])], None).is_none());
+        assert!(lacks(Need::Within(0, 1), &[integers(&[3]), shaped(&[2, 1])], None).is_some());
+        assert!(lacks(Need::Within(0, 1), &[integers(&[2]), shaped(&[2, 1])], None).is_none());
+        assert!(lacks(Need::One(0), &[integers(&[1, 2])], None).is_some());
+        assert!(lacks(Need::Finite(0), &[Value::of_floats(&[1], &[f32::NAN])], None).is_some());
+        assert!(lacks(Need::Finite(0), &[Value::of_floats(&[1], &[0.5])], None).is_none());
     }
 }

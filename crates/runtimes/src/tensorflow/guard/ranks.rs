@@ -119,10 +119,9 @@ pub(super) fn place<'a>(nodes: &Nodes<'a>, node: &'a NodeDef, input: usize, rank
     Some((Edge { node: node.name.clone(), input }, rank))
 }
 
-/// Whether the first two inputs of a node have the same rank whatever the request is.
-pub(super) fn are_equal(nodes: &Nodes<'_>, node: &NodeDef) -> bool {
-    let rank = |at: usize| rank_of(nodes, nodes.get(node_name(node.input.get(at)?))?, FAR);
-    rank(0).is_some() && rank(0) == rank(1)
+/// The rank of an input of a node, if it is known whatever the request is.
+pub(super) fn of_input(nodes: &Nodes<'_>, node: &NodeDef, at: usize) -> Option<usize> {
+    rank_of(nodes, nodes.get(node_name(node.input.get(at)?))?, FAR)
 }
 
 /// Whether an input comes from the model alone.

@@ -9,6 +9,7 @@ use prost::Message;
 use tensorserve_protos::tensorflow::attr_value::{ListValue, Value};
 use tensorserve_protos::tensorflow::{AttrValue, FunctionDef, FunctionDefLibrary, GraphDef, NodeDef};
 
+use super::declared::{self, Expected};
 use super::kernel::{self, Spec};
 use super::ranks::{self, Edge, Nodes};
 use super::table;
@@ -131,10 +132,10 @@ impl<'a> Functions<'a> {
     fn guarded(&mut self, nodes: &[NodeDef], in_function: bool) -> HashMap<String, Vec<NodeDef>> {
         let by_name: Nodes<'_> = nodes.iter().map(|node| (node.name.as_str(), node)).collect();
         let mut changed: HashMap<String, Vec<NodeDef>> = HashMap::new();
-        let mut edges: BTreeMap<Edge, (usize, &str)> = BTreeMap::new();
+        let mut edges: BTreeMap<Edge, Expected> = BTreeMap::new();
         for node in nodes {
             for (edge, rank) in ranks::places(&by_name, node) {
-                edges.insert(edge, (rank, &node.op));
+                edges.insert(edge, Expected { rank, single: false, op: node.op.clone() });
             }
             if let Some(calling) = self.calling_guarded(node) {
                 changed.insert(node.name.clone(), vec![calling]);
@@ -143,9 +144,14 @@ impl<'a> Functions<'a> {
                 changed.insert(node.name.clone(), vec![guard, guarded]);
             }
         }
-        for (edge, (rank, op)) in edges {
+        if !in_function {
+            for (edge, expected) in declared::places(&by_name, &self.by_name) {
+                edges.entry(edge).or_insert(expected);
+            }
+        }
+        for (edge, expected) in edges {
             let Some(&node) = by_name.get(edge.node.as_str()) else { continue };
-            let Some(guard) = self.rank_guard(node, edge.input, rank, op) else { continue };
+            let Some(guard) = self.input_guard(node, edge.input, &expected) else { continue };
             let group = changed.entry(edge.node).or_insert_with(|| vec![node.clone()]);
             if let Some(last) = group.last_mut() {
                 last.input[edge.input] = output_of(&guard, in_function);
@@ -155,15 +161,16 @@ impl<'a> Functions<'a> {
         changed
     }
 
-    fn rank_guard(&self, node: &NodeDef, input: usize, rank: usize, op: &str) -> Option<NodeDef> {
+    fn input_guard(&self, node: &NodeDef, input: usize, expected: &Expected) -> Option<NodeDef> {
         let dtype = *self.registry.input_types(node)?.get(input)?;
-        let spec = Spec { op: op.to_owned(), rank: u32::try_from(rank).ok()?, node: None, types: vec![dtype] };
+        let Expected { rank, single, op } = expected.clone();
+        let spec = Spec { op, rank: u32::try_from(rank).ok()?, node: None, types: vec![dtype], single };
         Some(guard(&format!("{}/guard_{input}", node.name), vec![node.input[input].clone()], &spec))
     }
 
     /// A guard that looks at all inputs of the node, and the node behind it.
     fn in_full(&self, nodes: &Nodes<'_>, node: &NodeDef, in_function: bool) -> Option<(NodeDef, NodeDef)> {
-        if table::needs(&node.op).is_empty() || node.op == table::FUSED_PRODUCT && !is_fused(nodes, node) {
+        if table::needs(&node.op).is_empty() {
             return None;
         }
         let types = self.registry.input_types(node)?;
@@ -176,7 +183,7 @@ impl<'a> Functions<'a> {
         let mut plain = node.clone();
         plain.input.clear();
         plain.attr.retain(|name, _| !name.starts_with('_'));
-        let spec = Spec { op: node.op.clone(), rank: 0, node: Some(plain), types };
+        let spec = Spec { op: node.op.clone(), rank: 0, node: Some(plain), types, single: false };
         let inputs = seen.iter().map(|&at| data[at].clone()).collect();
         let guard = guard(&format!("{}/guard", node.name), inputs, &spec);
         let mut guarded = node.clone();
@@ -207,13 +214,6 @@ impl<'a> Functions<'a> {
         }
         any.then_some(copy)
     }
-}
-
-/// Whether a product may be fused, and the ranks of its inputs may differ.
-fn is_fused(nodes: &Nodes<'_>, node: &NodeDef) -> bool {
-    let takes = |user: &&&NodeDef| user.input.iter().any(|input| node_name(input) == node.name);
-    let scaled = nodes.values().filter(|user| user.op == table::FUSED_WITH).any(|user| takes(&user));
-    scaled && !ranks::are_equal(nodes, node)
 }
 
 fn output_of(guard: &NodeDef, in_function: bool) -> String {

@@ -3,8 +3,8 @@
 //! fuzzer (`make soak SUITE=aborts`); reports of users are named where there are any.
 
 use super::needs::Need::{
-    self, AtLeast, AtMost, Finite, Index, One, Parts, Rank, SameRank, SameSize, Shapes, Sizes, Steps, Volume, Windows,
-    Within,
+    self, AtLeast, AtMost, Finite, Index, Joined, Keys, One, Parts, Rank, SameRank, SameSize, Shapes, Sizes, Steps,
+    Volume, Windows, Within,
 };
 
 /// Ops that only need ranks, which follow from the graph for all but the first of a network: the inputs with their ranks.
@@ -47,7 +47,7 @@ const SCALES: &[Need] = &[Shapes];
 const LSTM: &[Need] = &[Rank(1, 3), Rank(2, 2), Rank(3, 2), Rank(4, 2), AtLeast(0, 0), Within(0, 1), Shapes];
 
 /// Ops that are looked at in full each time they run, as no network for requests has many.
-const NEEDS: [(&str, &[Need]); 54] = [
+const NEEDS: [(&str, &[Need]); 56] = [
     ("Conv2DBackpropInput", INPUT_2D),
     ("Conv2DBackpropFilter", FILTER_2D),
     ("DepthwiseConv2dNativeBackpropInput", INPUT_2D),
@@ -105,12 +105,12 @@ const NEEDS: [(&str, &[Need]); 54] = [
     ("TensorListResize", &[One(1), AtMost(1, LONGEST)]),
     ("TensorArrayV3", &[One(0), AtMost(0, LONGEST)]),
     ("TensorListScatterV2", &[One(3), AtMost(3, LONGEST)]),
+    ("SparseConcat", &[Joined]),
+    ("ParseExample", &[Keys]),
 ];
 
-/// An op whose kernel is fused with what scales its product and adds to it, and then takes its inputs to have one rank.
+/// An op whose kernel is fused with what scales its product and adds to it; see [`super::declared`].
 pub(super) const FUSED_PRODUCT: &str = "BatchMatMulV2";
-pub(super) const FUSED_WITH: &str = "Mul";
-pub(super) const FUSED_NEEDS: &[Need] = &[SameRank(0, 1)];
 
 /// Ops that take tensors without elements in any dimensions.
 pub(super) const TAKES_ANY_EMPTY: [&str; 24] = [
@@ -150,8 +150,5 @@ pub(super) fn ranks(op: &str) -> &'static [(usize, usize)] {
 }
 
 pub(super) fn needs(op: &str) -> &'static [Need] {
-    if op == FUSED_PRODUCT {
-        return FUSED_NEEDS;
-    }
     NEEDS.iter().find(|(name, _)| *name == op).map_or(&[], |(_, needs)| needs)
 }
