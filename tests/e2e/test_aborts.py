@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Inputs that would make a kernel of TensorFlow end the process are errors, by every way into a model."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -204,3 +206,11 @@ def test_a_recorded_request_fails_the_load_and_nothing_else(serve_models: ServeM
     )
     assert tf.make_ndarray(reply.outputs["y"]).shape == (1, 2, 2, 1)
     client.close()
+
+
+def test_guards_refuse_nothing_that_tensorflow_answers() -> None:
+    """A small part of `make soak SUITE=aborts`; each seed asks for other things."""
+    ops = ("Conv2D", "AvgPoolGrad", "TensorScatterAdd", "SparseConcat", "ParseExample", "BatchMatMulMulAdd+")
+    words = [sys.executable, "-m", "tests.soak.abort_agreement", "0", "--seed", "1", *ops]
+    found = subprocess.run(words, capture_output=True, text=True, timeout=120)
+    assert found.returncode == 0, found.stdout[-5000:] + found.stderr[-2000:]

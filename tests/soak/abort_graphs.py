@@ -20,6 +20,9 @@ v1 = tf.compat.v1
 LISTED = 2_000_000
 """No input has more elements."""
 
+FEW = 64
+"""Lists of up to this many whole numbers are shapes, axes and the like."""
+
 
 def flat_inputs(recipe: Recipe) -> list[Array]:
     """The right values, one for each placeholder."""
@@ -38,7 +41,7 @@ def build(recipe: Recipe, wrapping: str, *, declared: bool = False) -> tuple[lis
     """
     placeholders = [
         v1.placeholder(
-            tf.as_dtype(tf.string if value.dtype == object else value.dtype),
+            _dtype(value),
             ([None, *value.shape[1:]] if value.ndim else []) if declared else None,
             name=f"in{number}",
         )
@@ -49,6 +52,25 @@ def build(recipe: Recipe, wrapping: str, *, declared: bool = False) -> tuple[lis
         return _outputs(recipe, _arguments(recipe, list(tensors)))
 
     return placeholders, _wrapped(call, wrapping)(*placeholders)
+
+
+def infer(recipe: Recipe, inputs: Sequence[Array]) -> None:
+    """Adds the op to the default graph with inputs of these very shapes, and values where they are few whole numbers.
+
+    Raises:
+        ValueError: TensorFlow's shape function refuses them.
+    """
+    tensors = [
+        tf.constant(value)
+        if value.size <= FEW and value.dtype.kind == "i"
+        else v1.placeholder(_dtype(value), value.shape)
+        for value in inputs
+    ]
+    _outputs(recipe, _arguments(recipe, tensors))
+
+
+def _dtype(value: Array) -> Any:
+    return tf.as_dtype(tf.string if value.dtype == object else value.dtype)
 
 
 def _wrapped(call: Callable[..., list[Any]], wrapping: str) -> Any:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""No request ends the process by a kernel of TensorFlow.
+"""No request ends the process by a kernel of TensorFlow, and what TensorFlow answers is answered.
 
 `make soak SUITE=aborts` hunts through the product for SOAK_SECONDS, and fails for each death.
 `python -m tests.soak.abort_hunt SECONDS` hunts in TensorFlow alone, for what there is to be guarded against.
@@ -8,7 +8,7 @@
 import os
 import random
 
-from tests.soak import abort_hunt
+from tests.soak import abort_agreement, abort_hunt
 
 FAMILIES = 40
 ENDLESS = "TIMEOUT"
@@ -25,3 +25,12 @@ def test_nothing_ends_the_process() -> None:
     assert findings.requests > seconds
     if seconds >= 900:
         assert len(findings.families) >= FAMILIES, findings.families
+
+
+def test_what_tensorflow_answers_is_answered() -> None:
+    seconds = float(os.environ.get("SOAK_SECONDS", "900")) / 3
+    seed = int(os.environ.get("SOAK_SEED", str(random.randrange(1 << 31))))
+    findings = abort_agreement.compare(seconds, seed, abort_agreement.guarded_recipes())
+    print(f"\nseed {seed}: {findings.requests} requests to {len(findings.ops)} ops, {findings.answered} answered")
+    assert findings.disagreements == []
+    assert findings.answered > seconds
