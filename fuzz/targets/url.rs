@@ -53,6 +53,11 @@ fn reference<'a>(method: &Method, path: &'a str) -> Option<Route<'a>> {
         return Some(Route::NotFound);
     }
     // Ours, beside the original's.
+    if path[4..].get(..5).is_some_and(|head| head.eq_ignore_ascii_case("admin"))
+        && (path.len() == 9 || path[9..].starts_with(['/', '?']))
+    {
+        return Some(if *method == Method::OPTIONS { Route::Options } else { Route::Admin });
+    }
     match (method, &path[4..]) {
         (&Method::OPTIONS, _) => return Some(Route::Options),
         (&Method::GET, "openapi.json") => return Some(Route::OpenApi),
