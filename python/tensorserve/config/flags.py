@@ -139,7 +139,7 @@ class ServerOptions(OriginalFlags):
         _FLOAT,
         30.0,
         "The supervisor ends and restarts a server whose I/O thread does not answer for this long although it has the "
-        "processor. 0 is off.",
+        "processor; 2 at least. 0 is off.",
         _OURS,
         least=0,
     )

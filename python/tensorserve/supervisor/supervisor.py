@@ -11,7 +11,6 @@ One loop waits for signals, for what the servers say, and for their logs; nothin
 """
 
 import logging
-import math
 import os
 import select
 import signal
@@ -33,7 +32,7 @@ from tensorserve.supervisor.deaths import Death, oom_kills
 from tensorserve.supervisor.inquest import Inquests
 from tensorserve.supervisor.service_manager import ServiceManager
 from tensorserve.supervisor.state_store import StateStore
-from tensorserve.supervisor.watchdog import Watchdog, read_threads
+from tensorserve.supervisor.watchdog import Watchdog, look_seconds, looks, read_threads
 
 logger = logging.getLogger(__name__)
 
@@ -48,8 +47,7 @@ _STOP_GRACE_SECONDS = 15.0
 # Nobody may read the log.
 _FLUSH_SECONDS = 1.0
 
-# How often the watchdog looks, and how long the threads of a server that hangs have to print their stacks.
-_LOOK_SECONDS = 1.0
+# How long the threads of a server that hangs have to print their stacks.
 _DUMP_SECONDS = 3.0
 
 # A server that ended well unasked: time for the signal that made it, if it was for this process, too.
@@ -149,7 +147,7 @@ class Supervisor:
     def _keep_time(self) -> None:
         now = time.monotonic()
         if self._look_at is not None and now >= self._look_at:
-            self._look_at = now + _LOOK_SECONDS
+            self._look_at = now + look_seconds(self._options.watchdog_seconds)
             for child in self._children.values():
                 self._look(child)
         if self._tell_at is not None and now >= self._tell_at:
@@ -168,16 +166,17 @@ class Supervisor:
     def _look(self, child: Child) -> None:
         """Ends a server that hangs."""
         beats = child.witness.page.beats()
-        if child.hung_at is None:
-            readings = read_threads(child.pid, beats)
-            if child.watchdog.look(beats, readings):
-                child.was_stopped = any(reading.state == "T" for reading in readings.values())
-                logger.error("The server (process %d) hangs: an I/O thread does not answer; it is ended.", child.pid)
-                child.hung_at = time.monotonic()
-                child.signal(signal.SIGQUIT)
-        elif child.kill_at is None:
-            # Its stacks are printed meanwhile.
-            child.kill_at = child.hung_at + _DUMP_SECONDS
+        if child.hung_at is not None:
+            return
+        readings = read_threads(child.pid, beats)
+        if not child.watchdog.look(beats, readings):
+            return
+        child.was_stopped = any(reading.state == "T" for reading in readings.values())
+        logger.error("The server (process %d) hangs: an I/O thread does not answer; it is ended.", child.pid)
+        child.hung_at = time.monotonic()
+        child.signal(signal.SIGQUIT)
+        # Its stacks are printed meanwhile; who was stopped prints none.
+        child.stop_within(0.0 if child.was_stopped else _DUMP_SECONDS)
 
     def _start(self) -> None:
         if not self._bind_again():
@@ -196,7 +195,7 @@ class Supervisor:
 
     def _new_child(self) -> Child:
         witness = self._inquests.witness()
-        watchdog = Watchdog(math.ceil(self._options.watchdog_seconds / _LOOK_SECONDS))
+        watchdog = Watchdog(looks(self._options.watchdog_seconds))
         child = Child(self._words, self._listeners.descriptors(), witness, watchdog, self._log.write)
         self._children[child.pid] = child
         return child

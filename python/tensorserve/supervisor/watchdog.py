@@ -1,9 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tells a server that hangs from one that is busy."""
 
+import math
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+
+# Threads say every second that they live; less than this would mistake one that was late for one that hangs.
+_LEAST_SECONDS = 2.0
+
+_MOST_LOOK_SECONDS = 1.0
+_LOOKS = 20
+
+
+def look_seconds(watchdog_seconds: float) -> float:
+    """How often to look."""
+    return min(max(watchdog_seconds, _LEAST_SECONDS) / _LOOKS, _MOST_LOOK_SECONDS)
+
+
+def looks(watchdog_seconds: float) -> int:
+    """Looks in a row after which a silent thread hangs."""
+    return math.ceil(max(watchdog_seconds, _LEAST_SECONDS) / look_seconds(watchdog_seconds))
 
 
 @dataclass(frozen=True, slots=True)

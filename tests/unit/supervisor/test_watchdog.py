@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 import os
 
-from tensorserve.supervisor.watchdog import ThreadReading, Watchdog, read_threads
+import pytest
+
+from tensorserve.supervisor.watchdog import ThreadReading, Watchdog, look_seconds, looks, read_threads
 
 WAITS = ThreadReading("S", 5)
 
@@ -20,6 +22,12 @@ def test_a_thread_that_waits_or_was_stopped_hangs() -> None:
     for reading in (WAITS, ThreadReading("T", 5), ThreadReading("D", 5)):
         watchdog = Watchdog(3)
         assert [watchdog.look({7: 1, 8: count}, {7: reading, 8: WAITS}) for count in range(4)] == [False] * 3 + [True]
+
+
+@pytest.mark.parametrize(("seconds", "silent_seconds"), [(30.0, 30.0), (5.0, 5.0), (2.0, 2.0), (0.1, 2.0)])
+def test_silence_is_as_long_as_the_flag_says_and_longer_than_a_beat(seconds: float, silent_seconds: float) -> None:
+    assert looks(seconds) * look_seconds(seconds) == pytest.approx(silent_seconds)
+    assert look_seconds(seconds) <= seconds / 20 or seconds < 2.0
 
 
 def test_a_thread_that_is_gone_is_forgotten() -> None:
