@@ -123,6 +123,25 @@ def test_no_connection_is_refused_while_the_server_is_killed(
     assert server.exit_status() == 0, server.log
 
 
+def test_a_reload_does_not_end_a_server_that_starts(start_server: StartServer, models: Path) -> None:
+    server = start(start_server, models)
+    kill_and_wait(server, signal.SIGKILL)
+    # From its first moment on, in which it knows no signals yet.
+    for _ in range(50):
+        server.signal(signal.SIGHUP)
+        time.sleep(0.01)
+    answers(server)
+    assert server.says("Reading the configuration files again."), server.log
+    assert server.log.count("died after") == 1, server.log
+
+
+def test_a_stop_while_it_starts_is_a_stop(start_server: StartServer, models: Path) -> None:
+    server = start(start_server, models)
+    kill_and_wait(server, signal.SIGKILL)
+    server.signal(signal.SIGTERM)
+    assert server.exit_status() == 0, server.log
+
+
 def test_a_dead_parent_takes_the_server_with_it(start_server: StartServer, models: Path) -> None:
     server = start(start_server, models)
     child = server.serving_pid

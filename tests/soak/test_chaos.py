@@ -23,6 +23,10 @@ from tests.conftest import StartServer
 from tests.server_process import ServerProcess, model_config
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "60"))
+# Ports are closed, as promised, after the fifth death before the server was ready that no minute of service follows.
+EARLY_KILLS = 3
+# More than processes that are dead by now can have answered.
+ENOUGH_ANSWERS = 20
 KILLS = (signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT)
 
 
@@ -40,7 +44,8 @@ class Chaos:
         self.wrong: list[str] = []
         self.refused: list[str] = []
         self.right = 0
-        self.kills = 0
+        self.kills = self.early_kills = 0
+        self._right_before = 0
         self._folder, self._config, self._models = folder, config, models
         self._random = random.Random(20)
         self._has_extra = False
@@ -66,10 +71,15 @@ class Chaos:
 
     def _kill(self) -> None:
         self._stop.wait(self._random.uniform(1.0, 6.0))
+        is_early = self.right < self._right_before + ENOUGH_ANSWERS
+        if is_early and self.early_kills == EARLY_KILLS:
+            return
         child = self.server.serving_pid
         if child != self.server.pid:
+            self._right_before = self.right
             os.kill(child, self._random.choice(KILLS))
             self.kills += 1
+            self.early_kills += is_early
 
     def _connect(self, port: int | None = None) -> socket.socket:
         return socket.create_connection(("127.0.0.1", port or self.server.rest_port), timeout=60)

@@ -110,6 +110,7 @@ def run_server(
     if parent is not None:
         parent.on("stop", partial(stop.ask, signals))
         parent.start()
+        parent.take_signals()
         parent.open_page()
         server = make_server(options, listeners=parent.listeners, supervision=parent)
     else:

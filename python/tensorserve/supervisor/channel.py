@@ -2,6 +2,7 @@
 """Messages between the supervisor and its server: JSON objects, a line each, over a pair of sockets."""
 
 import json
+import signal
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
@@ -9,6 +10,9 @@ from typing import Any
 
 # The number of a descriptor, from which a server reads what its parent says to it: a JSON object.
 VARIABLE = "TENSORSERVE_SUPERVISED"
+
+# Signals that wait for a server that starts, until it can act on them: they would end it.
+HELD_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 Message = dict[str, Any]
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from tensorserve.supervisor.channel import VARIABLE, Channel
+from tensorserve.supervisor.channel import HELD_SIGNALS, VARIABLE, Channel
 from tensorserve.supervisor.inquest import Witness
 from tensorserve.supervisor.output import Relay
 from tensorserve.supervisor.watchdog import Watchdog
@@ -75,7 +75,8 @@ class Child:
                 file_actions=_streams(write_end),
                 # Of its own, so that a key of the terminal signals the parent alone.
                 setpgroup=0,
-                setsigdef=[signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2, signal.SIGCHLD],
+                setsigdef=[*HELD_SIGNALS, signal.SIGUSR2, signal.SIGCHLD],
+                setsigmask=HELD_SIGNALS,
             )
         finally:
             for number in passed:

@@ -15,7 +15,7 @@ from tensorserve.errors import Code, ServingError
 from tensorserve.lifecycle.events import Event, StateChange
 from tensorserve.lifecycle.quarantine import Quarantine, fingerprint
 from tensorserve.listeners import Endpoints, Listeners
-from tensorserve.supervisor.channel import VARIABLE, Channel, Message
+from tensorserve.supervisor.channel import HELD_SIGNALS, VARIABLE, Channel, Message
 from tensorserve.types import ServableId, VersionState
 
 logger = logging.getLogger(__name__)
@@ -68,6 +68,10 @@ class Supervised:
     def on(self, kind: str, act: Callable[[Message], None]) -> None:
         """Acts on messages of a kind, in a thread of its own."""
         self._on_message[kind] = act
+
+    def take_signals(self) -> None:
+        """This process can act on signals now, those included that were held back until now."""
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_SIGNALS)
 
     def start(self) -> None:
         """Begins to listen to the parent; this process ends when that one does."""

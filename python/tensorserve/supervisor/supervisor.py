@@ -219,8 +219,10 @@ class Supervisor:
                     self._stop(number)
                 elif number == signal.SIGUSR2:
                     self._replace(self._child)
-                elif number == signal.SIGHUP and self._child is not None:
-                    self._child.signal(number)
+                elif number == signal.SIGHUP:
+                    # One that starts may have read the files already.
+                    for child in filter(None, (self._child, self._successor)):
+                        child.signal(number)
         self._reap()
 
     def _stop(self, number: int) -> None:
