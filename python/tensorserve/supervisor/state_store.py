@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one store of what must survive a restart: a file of JSON, written as a whole or not at all."""
 
+import errno
 import fcntl
 import json
 import logging
@@ -38,7 +39,9 @@ class StateStore:
         try:
             os.makedirs(self._folder, exist_ok=True)
             with self._locked():
-                self._write(self._read())
+                self._read()
+            if not os.access(self._folder, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), self._folder)
         except OSError as error:
             self._give_up(error)
 

@@ -32,6 +32,26 @@ def test_a_damaged_file_is_begun_anew(tmp_path: Path, content: str) -> None:
     assert store.get("docket") == {"a": 1}
 
 
+def test_a_start_writes_nothing(tmp_path: Path) -> None:
+    StateStore(str(tmp_path)).change("docket", {"a": 1})
+    before = (tmp_path / "state.json").stat()
+    StateStore(str(tmp_path))
+    after = (tmp_path / "state.json").stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    StateStore(str(tmp_path / "new"))
+    assert not (tmp_path / "new" / "state.json").exists()
+
+
+def test_a_folder_that_cannot_be_written_to_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Root may write everywhere, so the system's answer is made up.
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    with caplog.at_level(logging.WARNING, "tensorserve"):
+        StateStore(str(tmp_path))
+    assert f"Nothing is remembered beyond this process: {tmp_path}: Permission denied" in caplog.text
+
+
 def test_a_folder_that_cannot_be_used_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").write_text("")
     with caplog.at_level(logging.WARNING, "tensorserve"):
