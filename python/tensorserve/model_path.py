@@ -31,6 +31,7 @@ from tensorserve.services.manager_options import manager_options
 from tensorserve.services.model_states import ModelStates
 from tensorserve.sources.file_system import FileSystemSource
 from tensorserve.sources.places import ModelPlaces
+from tensorserve.sources.version_selection import select_versions
 from tensorserve.types import AspiredVersion, ModelConfig, VersionState
 
 if TYPE_CHECKING:
@@ -136,6 +137,9 @@ class ModelPath:
 
     def versions(self, model: ModelConfig) -> Collection[int]:
         return self._places.storages.storage(model).list_versions(model).paths.keys()
+
+    def wanted_versions(self, model: ModelConfig) -> frozenset[int]:
+        return select_versions(model.policy, self.versions(model))
 
     # The source's SourceListener.
 

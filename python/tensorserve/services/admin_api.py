@@ -3,7 +3,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -106,7 +106,12 @@ class AdminApi:
 
     def _put(self, request: AdminRequest, name: str) -> AdminReply:
         config = model_from_json(name, request.json(), self._catalog.models.get(name))
+        begin = time.time()
         plan = self._catalog.add(config, _wait_of(request))
+        if plan.changed and request.flag("wait"):
+            wanted = self._catalog.wanted_versions(name)
+            self._wait(request, lambda: self._catalog.states.get(name).is_settled(wanted, begin))
+            self._raise_error_of(name, wanted)
         return self._report(name, 201 if plan.added else 200)
 
     def _create(self, request: AdminRequest, name: str) -> AdminReply:
@@ -163,8 +168,7 @@ class AdminApi:
         self._catalog.load_version(name, number)
         if request.flag("wait"):
             self._wait(request, lambda: self._catalog.states.get(name).is_decided(number, after))
-            if error := self._catalog.states.get(name).error_of(number):
-                raise error
+            self._raise_error_of(name, {number})
         return self._report(name)
 
     def _unload(self, request: AdminRequest, name: str, version: str) -> AdminReply:
@@ -193,6 +197,12 @@ class AdminApi:
 
     def _report(self, name: str, status: int = 200) -> AdminReply:
         return AdminReply(report_json(self._catalog.report(name)), status)
+
+    def _raise_error_of(self, name: str, versions: Collection[int]) -> None:
+        state = self._catalog.states.get(name)
+        for version in sorted(versions, reverse=True):
+            if error := state.error_of(version):
+                raise error
 
     def _wait(self, request: AdminRequest, condition: Callable[[], Any]) -> None:
         timeout = request.seconds("timeout")

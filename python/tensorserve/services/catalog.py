@@ -75,6 +75,9 @@ class ModelUser(Protocol):
     def versions(self, model: ModelConfig) -> Collection[int]:
         """The versions that lie in a model's base path now. Raises ServingError."""
 
+    def wanted_versions(self, model: ModelConfig) -> frozenset[int]:
+        """Those of them that a model's policy chooses. Raises ServingError."""
+
 
 @dataclass(frozen=True, slots=True)
 class Bookkeeping:
@@ -234,6 +237,11 @@ class ModelCatalog:
             return {**current, name: edit(self._require(current, name))}.values()
 
         return self.change(decide, Origin.ADMIN)
+
+    def wanted_versions(self, name: str) -> frozenset[int]:
+        """The versions that a model's policy chooses from what lies in its base path. Raises ServingError."""
+        config = self._require(self._models, name)
+        return self._user.wanted_versions(config)
 
     def load_version(self, name: str, version: int) -> ReloadPlan:
         """Serves a version beside those that are served now; from then on the model has a `specific` policy.

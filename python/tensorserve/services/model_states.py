@@ -3,7 +3,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from tensorserve.errors import ServingError
@@ -75,6 +75,11 @@ class ModelState:
         if found is None:
             return False
         return found.state is VersionState.AVAILABLE or (found.error is not None and found.since >= after)
+
+    def is_settled(self, versions: Collection[int], after: float) -> bool:
+        """Whether each of these versions is decided (see `is_decided`) or, for a reason, not wanted yet."""
+        wanted = frozenset(versions) - self.incomplete.keys()
+        return wanted <= (self.aspired or frozenset()) and all(self.is_decided(version, after) for version in wanted)
 
     def has_ended(self, version: int) -> bool:
         """Whether a version is neither wanted nor loaded any more."""

@@ -191,6 +191,25 @@ def test_a_failing_reload_request_is_logged(
     assert "tensorflow.serving.ReloadConfigRequest" in reply.error[1]
 
 
+def test_a_change_of_versions_is_waited_for(server: ModelServer, plane: FakeDataPlane, tmp_path: Path) -> None:
+    add_version(tmp_path / "hang", 1)
+    add_version(tmp_path / "hang", 2)
+    base = {"base_path": str(tmp_path / "hang")}
+    HangingRuntime.gate.set()
+    answer(plane, "PUT", "models/hang?wait=true", base)
+    assert plane.versions("hang") == {2}
+    HangingRuntime.gate.clear()
+    both = {"model_version_policy": {"specific": {"versions": [1, 2]}}}
+    reply = ask(plane, "PUT", "models/hang?wait=true", both)
+    assert not reply.done.wait(0.2), "version 1 is loading"
+    HangingRuntime.gate.set()
+    assert reply.done.wait(PATIENCE_SECONDS)
+    assert plane.versions("hang") == {1, 2}
+    add_version(tmp_path / "m", 3, "broken")
+    failed = answer(plane, "PUT", "models/m?wait=true", {"model_version_policy": {"specific": {"versions": [2, 3]}}})
+    assert "m/3" in failed["error"]
+
+
 def test_wait_until_available_follows_the_list(server: ModelServer, tmp_path: Path) -> None:
     assert server.wait_until_available(0.0)
     with pytest.raises(ServingError, match="did not become available"):
