@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tensorserve.errors import Code, ServingError
+from tensorserve.given_sockets import GivenSockets
 from tensorserve.socket_path import SocketPath
 
 if TYPE_CHECKING:
@@ -117,23 +118,33 @@ class Listeners:
 
     def __init__(self, listeners: Iterable[_Listener] = ()) -> None:
         self._listeners = list(listeners)
+        self._given = GivenSockets()
+        self._has_given = False
         self._paths: list[SocketPath] = []
 
     @classmethod
-    def bind(cls, endpoints: Endpoints) -> Listeners:
-        """Binds every address, or none.
+    def bind(cls, endpoints: Endpoints, given: GivenSockets | None = None) -> Listeners:
+        """Binds every address, or none; sockets that were given take the place of those that they are.
 
         Raises:
             ServingError: INVALID_ARGUMENT for gRPC, UNAVAILABLE for REST: an address cannot be bound.
         """
         check_endpoints(endpoints)
         bound = cls()
+        bound._given = given or GivenSockets()
         try:
             bound._bind_all(endpoints)
         except BaseException:
             bound.close()
             raise
+        finally:
+            bound._given.close()
         return bound
+
+    @property
+    def has_given(self) -> bool:
+        """Whether another process listens on some of these sockets as well, so that closing them closes no port."""
+        return self._has_given
 
     @classmethod
     def inherit(cls, descriptors: Mapping[str, int]) -> Listeners:
@@ -189,16 +200,25 @@ class Listeners:
             self._listeners.pop().socket.close()
 
     def _bind_all(self, endpoints: Endpoints) -> None:
-        if endpoints.grpc_port is not None:
+        if not self._add_given("grpc", port=endpoints.grpc_port) and endpoints.grpc_port is not None:
             self._add_tcp("grpc", endpoints.host or _EVERY_IPV4, endpoints.grpc_port)
-        if endpoints.grpc_socket_path:
+        if not self._add_given("grpc_socket", path=endpoints.grpc_socket_path) and endpoints.grpc_socket_path:
             self._add_unix("grpc_socket", endpoints.grpc_socket_path)
-        if endpoints.rest_port is not None:
+        if not self._add_given("rest", port=endpoints.rest_port) and endpoints.rest_port is not None:
             self._add_both_families("rest", endpoints, endpoints.rest_port)
-        if endpoints.rest_socket_path:
+        if not self._add_given("rest_socket", path=endpoints.rest_socket_path) and endpoints.rest_socket_path:
             self._add_unix("rest_socket", endpoints.rest_socket_path)
-        if endpoints.health_port is not None:
+        if not self._add_given(_HEALTH, port=endpoints.health_port) and endpoints.health_port is not None:
             self._add_both_families(_HEALTH, endpoints, endpoints.health_port)
+
+    def _add_given(self, name: str, *, port: int | None = None, path: str = "") -> bool:
+        """Takes a socket that was given; False if there is none for this."""
+        given = self._given.take(name, port=port, path=path)
+        if given is None:
+            return False
+        self._listeners.append(_Listener(name, _host_of(name, given), given))
+        self._has_given = True
+        return True
 
     def _add_both_families(self, name: str, endpoints: Endpoints, port: int) -> None:
         """Every address means both families where the system has IPv6, and IPv4 elsewhere."""
@@ -263,12 +283,16 @@ def _inherited(name: str, descriptor: int) -> _Listener:
     try:
         given = socket.socket(fileno=descriptor)
         given.set_inheritable(False)
-        address = given.getsockname()
+        host = _host_of(name, given)
     except OSError as error:
         text = f"Descriptor {descriptor}, the socket of {name}, cannot be used: {error.strerror or error}"
         raise ServingError(Code.INVALID_ARGUMENT, text) from error
-    host = _shown_host(name, address[0]) if isinstance(address, tuple) else os.fsdecode(address)
     return _Listener(name, host, given)
+
+
+def _host_of(name: str, bound: socket.socket) -> str:
+    address = bound.getsockname()
+    return _shown_host(name, address[0]) if isinstance(address, tuple) else os.fsdecode(address)
 
 
 def _shown_host(name: str, host: str) -> str:

@@ -43,7 +43,7 @@ PACKAGE_ORDER = [
     ["lifecycle"],  # The protocol of a loader is what a runtime implements.
     ["config"],
     ["protos"],
-    ["types", "log", "socket_path", "files"],
+    ["types", "log", "socket_path", "given_sockets", "files"],
     ["loops"],
     ["errors"],
     ["_core"],

@@ -15,6 +15,8 @@ from tensorserve.cli.descriptors import raise_limit
 from tensorserve.cli.exit_status import FAILURE, OK, end_process
 from tensorserve.config.flags import LOG_LEVELS, ServerOptions
 from tensorserve.errors import ServingError
+from tensorserve.given_sockets import GivenSockets
+from tensorserve.listeners import Endpoints, Listeners
 from tensorserve.log import configure_logging, flush_log, printable
 from tensorserve.loops import start_thread
 from tensorserve.server import ModelServer
@@ -108,13 +110,13 @@ def run_server(
     signals = _Signals(second_ends=parent is None)
     stop = _Stop()
     if parent is not None:
+        parent.take_signals()
         parent.on("stop", partial(stop.ask, signals))
         parent.start()
-        parent.take_signals()
         parent.open_page()
         server = make_server(options, listeners=parent.listeners, supervision=parent)
     else:
-        server = make_server(options)
+        server = make_server(options, listeners=_with_given_sockets)
     try:
         server.load_models()
         signals.defer()
@@ -131,6 +133,10 @@ def run_server(
     _drain(server, stop.idle_seconds)
     flush_log(_FLUSH_SECONDS)
     return OK
+
+
+def _with_given_sockets(endpoints: Endpoints) -> Listeners:
+    return Listeners.bind(endpoints, GivenSockets.by_environment())
 
 
 class _Stop:

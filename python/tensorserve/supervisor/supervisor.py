@@ -23,6 +23,7 @@ from typing import TextIO
 
 from tensorserve.config.flags import LOG_LEVELS, ServerOptions
 from tensorserve.errors import Code, ServingError
+from tensorserve.given_sockets import GivenSockets
 from tensorserve.listeners import Endpoints, Listeners
 from tensorserve.log import configure_logging, flush_log, printable
 from tensorserve.supervisor.backoff import Backoff
@@ -92,7 +93,7 @@ class Supervisor:
     def run(self) -> int:
         """Keeps the server up until a signal ends it. Gives the exit status."""
         try:
-            self._listeners = Listeners.bind(self._endpoints)
+            self._listeners = Listeners.bind(self._endpoints, GivenSockets.by_environment())
         except ServingError as error:
             self._say_why(error)
             return FAILURE
@@ -165,9 +166,9 @@ class Supervisor:
 
     def _look(self, child: Child) -> None:
         """Ends a server that hangs."""
-        beats = child.witness.page.beats()
         if child.hung_at is not None:
             return
+        beats = child.witness.page.beats()
         readings = read_threads(child.pid, beats)
         if not child.watchdog.look(beats, readings):
             return
@@ -360,7 +361,7 @@ class Supervisor:
             logger.error("The server died %d times before it was ready; giving up.", self._backoff.deaths)
             self._status = most
             return
-        if self._listening and self._backoff.closes_ports(delay):
+        if self._listening and self._backoff.closes_ports(delay) and not self._listeners.has_given:
             self._listeners.close()
             self._listening = False
         if delay:

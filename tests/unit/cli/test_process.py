@@ -30,8 +30,9 @@ class Plane(FakeDataPlane):
         threading.Event().wait({drain})
         return True
 
-def make(options):
-    return ModelServer.from_options(options, data_plane=lambda o: Plane(), runtimes={{"tensorflow": FakeRuntime}})
+def make(options, listeners):
+    stand_ins = {{"data_plane": lambda o: Plane(), "runtimes": {{"tensorflow": FakeRuntime}}}}
+    return ModelServer.from_options(options, listeners=listeners, **stand_ins)
 
 end_process(run_server(read_options(sys.argv[1:]), sys.stdout, make))
 """
