@@ -215,8 +215,10 @@ class DataPlane:
         """Counts a warm-up with this number of recorded requests; `status` is OK or the text of the error."""
     def withdraw(self, model: str) -> None:
         """Health does not depend on this model any more, until one of its versions starts."""
-    def set_configured(self, models: set[str]) -> None:
-        """The models that should answer: the complete list, for probes."""
+    def set_configured(self, models: set[str], required: set[str]) -> None:
+        """The models that should answer: the complete list, and those that must before the server is ready."""
+    def set_model_weights(self, weights: dict[str, float]) -> None:
+        """The models' shares of execution time under load from now on, 1 for those that are not named."""
     def set_load_bytes(self, model: str, version: int, size: int) -> None:
         """How large the files of a version are that loads, in bytes, for probes."""
     def started(self) -> None:

@@ -29,8 +29,11 @@ class DataPlane(ServableTable["Servable"], Protocol):
     def withdraw(self, model: str, /) -> None:
         """A model is not configured any more; health does not depend on it."""
 
-    def set_configured(self, models: set[str], /) -> None:
-        """The models that should answer: the complete list, for probes."""
+    def set_configured(self, models: set[str], required: set[str], /) -> None:
+        """The models that should answer: the complete list, and those that must before the server is ready."""
+
+    def set_model_weights(self, weights: dict[str, float], /) -> None:
+        """The models' shares of execution time under load from now on, 1 for those that are not named."""
 
     def set_load_bytes(self, model: str, version: int, size: int, /) -> None:
         """How large the files of a version are that loads, for probes."""

@@ -18,6 +18,8 @@ from tensorserve.lifecycle.loader import Loader
 from tensorserve.lifecycle.memory_budget import MemoryBudget
 from tensorserve.lifecycle.quarantine import Supervision
 from tensorserve.runtimes.registry import RuntimeRegistry
+from tensorserve.runtimes.runtime import Tunable
+from tensorserve.services.settings_keeper import SettingsKeeper
 from tensorserve.sources.remote_versions import RemoteVersions
 from tensorserve.sources.storages import is_object_store
 from tensorserve.types import AspiredVersion, ModelConfig
@@ -37,6 +39,7 @@ class LoaderChain:
         budget: Reserves memory.
         remote: Fetches versions from object stores.
         supervision: Is told of each load.
+        settings: The models' own settings.
     """
 
     def __init__(
@@ -47,7 +50,9 @@ class LoaderChain:
         budget: MemoryBudget,
         remote: RemoteVersions,
         supervision: Supervision,
+        settings: SettingsKeeper,
     ) -> None:
+        self._settings = settings
         self._supervision = supervision
         self._options = options
         self._registry = registry
@@ -81,5 +86,11 @@ class LoaderChain:
         return load_local(version.path)
 
     def _of(self, model: ModelConfig) -> Callable[[str], Loader[Servable]]:
-        loading = metered(self._registry.runtime(model.platform).loader, self._data_plane)
-        return warming(loading, self._options, self._data_plane)
+        runtime = self._registry.runtime(model.platform)
+
+        def load(path: str) -> Loader[Servable]:
+            settings = self._settings.of(model.name)
+            return runtime.loader_with(path, settings) if isinstance(runtime, Tunable) else runtime.loader(path)
+
+        loading = metered(load, self._data_plane)
+        return warming(loading, self._options, self._data_plane, lambda: self._settings.of(model.name).warmup)

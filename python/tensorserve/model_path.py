@@ -27,8 +27,10 @@ from tensorserve.loader_chain import LoaderChain
 from tensorserve.request_log.request_logs import RequestLogs
 from tensorserve.runtimes.registry import RuntimeRegistry
 from tensorserve.services.catalog import Bookkeeping
+from tensorserve.services.config_file import OptionsFile
 from tensorserve.services.manager_options import manager_options
 from tensorserve.services.model_states import ModelStates
+from tensorserve.services.settings_keeper import SettingsKeeper
 from tensorserve.sources.file_system import FileSystemSource
 from tensorserve.sources.places import ModelPlaces
 from tensorserve.sources.version_selection import select_versions
@@ -52,6 +54,11 @@ class ModelPath:
         request_logs: Log the requests of the models.
         supervision: Is told of loads and states.
 
+    Attributes:
+        books: Know what the models do.
+        settings: The models' own settings.
+        settings_file: Takes them in again; None if there is no such file.
+
     Raises:
         ServingError: A model cannot be loaded here.
     """
@@ -71,8 +78,11 @@ class ModelPath:
         self._places = places
         self._data_plane = data_plane
         self._request_logs = request_logs
+        self.settings = SettingsKeeper(options, data_plane)
+        path = options.model_settings_file
+        self.settings_file = OptionsFile(path, self.settings.refresh) if path else None
         budget = MemoryBudget(options.model_memory_limit_mb * 1_000_000)
-        self._loaders = LoaderChain(options, registry, data_plane, budget, places.remote, supervision)
+        self._loaders = LoaderChain(options, registry, data_plane, budget, places.remote, supervision, self.settings)
         self.prepare(models)
         self._labels = LabelKeeper(
             models, data_plane.set_labels, allow_unavailable=options.allow_version_labels_for_unavailable_models
@@ -85,7 +95,7 @@ class ModelPath:
         for subscriber in hear:
             self._bus.subscribe(subscriber)
         self.books = Bookkeeping(self._bus, self._labels, states)
-        self._manager: Manager[Servable] = Manager(data_plane, self._bus, manager_options(options))
+        self._manager: Manager[Servable] = Manager(data_plane, self._bus, manager_options(options, self.settings.of))
         self._source = FileSystemSource(models, self, options.file_system_poll_wait_seconds, places.storages)
 
     def start(self, timeout_seconds: float | None) -> None:
@@ -119,6 +129,9 @@ class ModelPath:
     # The catalog's ModelUser.
 
     def check(self, models: Iterable[ModelConfig]) -> tuple[ModelConfig, ...]:
+        if self.settings_file is not None:
+            # What a list adds is loaded by the settings that were written with it.
+            self.settings_file.poll()
         accepted = checked(models, self._registry.knows, self._options.allowed_base_paths)
         self._request_logs.check(accepted)
         return accepted
@@ -128,7 +141,7 @@ class ModelPath:
 
     def watch(self, models: Sequence[ModelConfig]) -> None:
         self._request_logs.update(models)
-        self._data_plane.set_configured({model.name for model in models})
+        self.settings.follow({model.name for model in models})
         self._source.update(models)
 
     def withdraw(self, model: str) -> None:

@@ -67,9 +67,8 @@ class Running:
             if options.model_config_file
             else None
         )
-        files: list[Followed] = [
-            OptionsFile(path, registry.refresh) for flag in _OPTION_FILES if (path := getattr(options, flag))
-        ]
+        files: list[Followed] = [self._path.settings_file] if self._path.settings_file else []
+        files += [OptionsFile(path, registry.refresh) for flag in _OPTION_FILES if (path := getattr(options, flag))]
         followed = [*files, self._config_file] if self._config_file else files
         self._follower = FileFollower(followed, options.model_config_file_poll_wait_seconds)
         repository = places.repository
@@ -104,7 +103,7 @@ class Running:
 
     def load(self, timeout_seconds: float | None) -> None:
         self._request_logs.update(self.catalog.models.values())
-        self.data_plane.set_configured(set(self.catalog.models))
+        self._path.settings.follow(self.catalog.models.keys())
         logger.info("Adding/updating models.")
         for name in self.catalog.models:
             logger.info(" (Re-)adding model: %s", name)

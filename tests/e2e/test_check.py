@@ -36,6 +36,17 @@ def test_flags_and_files(models: Path, flag: str, status: int, text: str) -> Non
     assert lines[0].startswith(text), lines
 
 
+def test_settings_of_models(models: Path, tmp_path: Path) -> None:
+    settings = tmp_path / "settings.pbtxt"
+    flags = ("--model_name=m", f"--model_base_path={models / 'half_plus_two'}", f"--model_settings_file={settings}")
+    settings.write_text('model { name: "n" }')
+    assert check(*flags) == (1, ["model_settings_file: model n is not configured"])
+    settings.write_text('model {\n  name: "m"\n  weigth { value: 2 }\n}')
+    status, lines = check(*flags)
+    assert (status, len(lines)) == (1, 1)
+    assert lines[0].startswith(f"model_settings_file: {settings}:3: "), lines
+
+
 def test_models(models: Path, tmp_path: Path) -> None:
     shutil.copytree(models / "half_plus_two" / "1", tmp_path / "tags" / "7")
     with_other_tags(tmp_path / "tags" / "7")

@@ -61,6 +61,8 @@ class FakeDataPlane:
         self.shutdowns: list[float] = []
         self.withdrawn: list[str] = []
         self.configured: set[str] = set()
+        self.required: set[str] = set()
+        self.weights: dict[str, float] = {}
         self.load_bytes: dict[ServableId, int] = {}
         self.has_started = False
         self.is_leaving = False
@@ -94,8 +96,11 @@ class FakeDataPlane:
     def withdraw(self, model: str) -> None:
         self.withdrawn.append(model)
 
-    def set_configured(self, models: set[str]) -> None:
-        self.configured = set(models)
+    def set_configured(self, models: set[str], required: set[str]) -> None:
+        self.configured, self.required = set(models), set(required)
+
+    def set_model_weights(self, weights: dict[str, float]) -> None:
+        self.weights = dict(weights)
 
     def set_load_bytes(self, model: str, version: int, size: int) -> None:
         self.load_bytes[ServableId(model, version)] = size

@@ -24,7 +24,6 @@ struct Owner(Arc<Shared>);
 pub(crate) struct Shared {
     name: String,
     limit: usize,
-    weights: HashMap<Arc<str>, f64>,
     state: Mutex<State>,
 }
 
@@ -82,13 +81,18 @@ impl Pool {
     /// The same; at most `group_limit` jobs of each group run at once.
     #[must_use]
     pub fn with_group_limit(self, group_limit: usize) -> Self {
-        let Shared { name, limit, weights, .. } = &*self.0.0;
-        Pool::make(name.clone(), *limit, group_limit, weights.clone())
+        let Shared { name, limit, .. } = &*self.0.0;
+        Pool::make(name.clone(), *limit, group_limit, self.0.0.lock().shares.weights().clone())
     }
 
     fn make(name: String, limit: usize, group_limit: usize, weights: HashMap<Arc<str>, f64>) -> Self {
-        let state = Mutex::new(State::new(Shares::new(weights.clone(), group_limit)));
-        Pool(Arc::new(Owner(Arc::new(Shared { name, limit: limit.max(1), weights, state }))))
+        let state = Mutex::new(State::new(Shares::new(weights, group_limit)));
+        Pool(Arc::new(Owner(Arc::new(Shared { name, limit: limit.max(1), state }))))
+    }
+
+    /// The groups' weights from now on; those without one have 1.
+    pub fn set_weights(&self, weights: HashMap<Arc<str>, f64>) {
+        self.0.0.lock().shares.set_weights(weights);
     }
 
     /// How many jobs run at once at most, while none of them stalls.

@@ -65,6 +65,18 @@ impl Shares {
         Shares { weights, group_limit: group_limit.max(1), groups, waiting: [0; 3], busy: [0; 3], turns, clock: 0.0 }
     }
 
+    pub(crate) fn weights(&self) -> &HashMap<Arc<str>, f64> {
+        &self.weights
+    }
+
+    /// What counts from now on: what groups have had so far stays as it was charged.
+    pub(crate) fn set_weights(&mut self, weights: HashMap<Arc<str>, f64>) {
+        for (name, group) in &mut self.groups {
+            group.weight = weight_of(&weights, name);
+        }
+        self.weights = weights;
+    }
+
     /// Items that wait.
     pub(crate) fn waiting(&self) -> usize {
         self.waiting.iter().sum()
@@ -159,13 +171,42 @@ impl Shares {
     }
 }
 
+fn weight_of(weights: &HashMap<Arc<str>, f64>, name: &str) -> f64 {
+    weights.get(name).copied().filter(|weight| *weight > 0.0).unwrap_or(1.0)
+}
+
 impl Group {
     fn new(weights: &HashMap<Arc<str>, f64>, name: &str) -> Self {
-        let weight = weights.get(name).copied().filter(|weight| *weight > 0.0).unwrap_or(1.0);
-        Group { items: Default::default(), clock: 0.0, weight, running: 0, usual: 0.0 }
+        Group { items: Default::default(), clock: 0.0, weight: weight_of(weights, name), running: 0, usual: 0.0 }
     }
 
     fn is_idle(&self) -> bool {
         self.running == 0 && self.items.iter().all(VecDeque::is_empty)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn new_weights_count_for_groups_that_are_there() {
+        let mut shares = Shares::new(HashMap::new(), 1);
+        let names: [Arc<str>; 2] = ["heavy".into(), "light".into()];
+        let jobs_of_heavy = |shares: &mut Shares, jobs: usize| {
+            let mut turns = 0;
+            for _ in 0..jobs {
+                let turn = shares.next(Instant::now()).expect("both have work");
+                shares.charge(&turn.group, turn.priority, turn.charged, Duration::from_secs(1));
+                turns += usize::from(turn.group == names[0]);
+            }
+            turns
+        };
+        for name in &names {
+            (0..20).for_each(|_| shares.push(name, Priority::Default, Item::Run(Box::new(|| ()))));
+        }
+        assert_eq!(jobs_of_heavy(&mut shares, 4), 2);
+        shares.set_weights(HashMap::from([(Arc::clone(&names[0]), 3.0)]));
+        assert!((5..=7).contains(&jobs_of_heavy(&mut shares, 8)), "three of four");
     }
 }

@@ -58,8 +58,14 @@ impl DataPlane {
         self.serving.status.withdraw(model);
     }
 
-    fn set_configured(&self, models: HashSet<String>) {
-        self.serving.status.set_configured(models);
+    #[pyo3(signature = (models, required))]
+    fn set_configured(&self, models: HashSet<String>, required: HashSet<String>) {
+        self.serving.status.set_configured(models, required);
+    }
+
+    fn set_model_weights(&self, weights: HashMap<String, f64>) {
+        let weights = weights.into_iter().map(|(model, weight)| (Arc::from(model), weight)).collect();
+        self.serving.executor.set_weights(weights);
     }
 
     fn set_load_bytes(&self, model: &str, version: i64, size: u64) {

@@ -2,7 +2,8 @@
 """`tensorserve check`: says what a server with these flags would find wrong, without serving. For pipelines."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 
 from tensorserve.cli.exit_status import OK, REFUSED, USAGE
 from tensorserve.cli.serve import read_options
@@ -10,6 +11,7 @@ from tensorserve.config.batching import Batching, model_weights
 from tensorserve.config.channel_arguments import grpc_options
 from tensorserve.config.flags import ServerOptions
 from tensorserve.config.model_config import checked, model_configs
+from tensorserve.config.model_settings import ModelSettings, read_model_settings
 from tensorserve.config.monitoring_config import metrics_path
 from tensorserve.config.session_config import session_config
 from tensorserve.config.ssl_config import read_ssl_config
@@ -66,6 +68,9 @@ def _findings(options: ServerOptions) -> Iterator[str]:
         return
     if not models:
         yield "models: none is configured"
+    with suppress(ServingError):  # It is a finding of the file.
+        for name in sorted(_settings(options).keys() - {model.name for model in models}):
+            yield f"model_settings_file: model {name} is not configured"
     for model in models:
         yield from _of_model(model, places, options)
 
@@ -82,6 +87,7 @@ def _of_files(options: ServerOptions) -> Iterator[str]:
         ("batching", lambda: Batching.of(options)),
         ("model_weights", lambda: model_weights(options.model_weights)),
         ("grpc_channel_arguments", lambda: grpc_options(options.grpc_channel_arguments)),
+        ("model_settings_file", lambda: _settings(options)),
         ("monitoring_config_file", lambda: metrics_path(options)),
         ("tensorflow_session_config_file", lambda: session_config(options)),
     ]
@@ -94,6 +100,10 @@ def _of_files(options: ServerOptions) -> Iterator[str]:
             check()
         except ServingError as error:
             yield f"{name}: {error.message}"
+
+
+def _settings(options: ServerOptions) -> Mapping[str, ModelSettings]:
+    return read_model_settings(options.model_settings_file) if options.model_settings_file else {}
 
 
 def _of_model(model: ModelConfig, places: ModelPlaces, options: ServerOptions) -> Iterator[str]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import enum
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tensorserve.config.cpus import schedulable_cpus
 from tensorserve.config.flags import ServerOptions
+from tensorserve.config.model_settings import BatchingSettings
 from tensorserve.config.platform_config import session_bundle_config
 from tensorserve.config.text_format import read_text_message
 from tensorserve.errors import Code, ServingError
@@ -85,7 +86,9 @@ class Batching:
             ServingError: The file cannot be read or is no `BatchingParameters`, or a flag does not fit.
         """
         if options.batching == Mode.OFF.value or not (options.batching or options.enable_batching):
-            return cls()
+            # Settings of a model may want batches all the same.
+            pad_values = _pad_values(options.batching_pad_values)
+            return cls(pad_values=pad_values, execution_threads=options.execution_threads)
         message = _parameters(options)
         mode = _mode(options, with_parameters=message is not None or options.enable_per_model_batching_parameters)
         return cls(
@@ -96,6 +99,21 @@ class Batching:
             latency_slo_ms=_slo(options, mode),
             execution_threads=options.execution_threads,
             threads=_threads(message) if mode is Mode.FIXED else None,
+        )
+
+    def of_model(self, settings: BatchingSettings | None) -> Batching:
+        """The same for one model with settings of its own."""
+        if settings is None:
+            return self
+        mode = Mode[settings.mode.name]
+        inherited = self.parameters if mode is Mode.AUTO else b""
+        slo = self.latency_slo_ms if settings.latency_slo_ms is None else settings.latency_slo_ms
+        return replace(
+            self,
+            mode=mode,
+            parameters=inherited if settings.parameters is None else settings.parameters,
+            per_model=False,
+            latency_slo_ms=slo if mode is Mode.AUTO else 0,
         )
 
     def version(self, path: str) -> VersionBatching | None:

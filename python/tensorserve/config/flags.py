@@ -67,6 +67,13 @@ class ServerOptions(OriginalFlags):
     model_weights: str = row(
         _STRING, "", "Comma-separated model=number: shares of the execution threads under load; 1 for others.", _OURS
     )
+    model_settings_file: str = row(
+        _STRING,
+        "",
+        "Text ModelSettingsFile message: our own settings by model (readiness, weight, batching, warm-up, retries). "
+        "Read again with the model configuration.",
+        _OURS,
+    )
     max_request_bytes: int = row(_INT64, 2147483647, "Largest request that is read.", _OURS, least=1)
     max_reply_bytes: int = row(
         _INT64,

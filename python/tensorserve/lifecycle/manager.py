@@ -19,7 +19,7 @@ from tensorserve.errors import Code, ServingError
 from tensorserve.lifecycle.events import EventBus, LoadAttemptFailed, StateChange, VersionsAspired
 from tensorserve.lifecycle.harness import Harness
 from tensorserve.lifecycle.loader import Loader, ServableTable
-from tensorserve.lifecycle.retries import RetryQueue
+from tensorserve.lifecycle.retries import RetryLimits, RetryQueue
 from tensorserve.lifecycle.version_policy import Stage, Verb, VersionPolicyFunction, availability_preserving
 from tensorserve.lifecycle.workers import Job, WorkerPool
 from tensorserve.loops import Loop
@@ -45,6 +45,7 @@ class ManagerOptions:
         unload_threads: Most versions that are unloaded at the same time; None means any number.
         max_load_retries: Attempts after the first one.
         load_retry_interval_seconds: Pause between two attempts.
+        retries_of: What counts for a model instead of the last two.
     """
 
     policy: VersionPolicyFunction = availability_preserving
@@ -53,6 +54,13 @@ class ManagerOptions:
     unload_threads: int | None = None
     max_load_retries: int = 5
     load_retry_interval_seconds: float = 60.0
+    retries_of: Callable[[str], RetryLimits] | None = None
+
+    def retries(self, model: str) -> RetryLimits:
+        """How loads of a model are tried again."""
+        if self.retries_of is None:
+            return RetryLimits(self.max_load_retries, self.load_retry_interval_seconds)
+        return self.retries_of(model)
 
 
 class Manager(Generic[S]):
@@ -244,9 +252,9 @@ class Manager(Generic[S]):
         logger.error("Loading servable: %s failed: %s", harness.id, error)
         if not harness.aspired:
             self._end(harness, error)
-        elif harness.failures <= self._options.max_load_retries:
+        elif harness.failures <= (limits := self._options.retries(harness.id.name)).most:
             harness.waiting = True
-            self._retries.add(partial(self._retry, harness), self._options.load_retry_interval_seconds)
+            self._retries.add(partial(self._retry, harness), limits.pause_seconds)
             self._bus.publish(LoadAttemptFailed(harness.id, harness.failures, error))
         else:
             self._give_up(harness, error)
@@ -254,11 +262,9 @@ class Manager(Generic[S]):
 
     def _give_up(self, harness: Harness[S], error: ServingError) -> None:
         """It stays in ERROR, and is not tried again, until it is un-aspired."""
-        if self._options.max_load_retries > 0:
+        if harness.failures > 1:
             logger.error(
-                "Retrying of Loading servable: %s exhausted max_num_load_retries: %d",
-                harness.id,
-                self._options.max_load_retries,
+                "Retrying of Loading servable: %s exhausted max_num_load_retries: %d", harness.id, harness.failures - 1
             )
         logger.error("Servable %s cannot be loaded: %s", harness.id, error)
         harness.enter(Stage.ERROR)

@@ -4,9 +4,16 @@
 import heapq
 import itertools
 import time
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 T = TypeVar("T")
+
+
+class RetryLimits(NamedTuple):
+    """How a load that fails is tried again: attempts after the first one, and the pause before each."""
+
+    most: int
+    pause_seconds: float
 
 
 class RetryQueue(Generic[T]):

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from tensorserve.config.flags import ServerOptions
+from tensorserve.config.model_settings import ModelSettings
 from tensorserve.lifecycle.loader import Loader
 
 if TYPE_CHECKING:
@@ -17,6 +18,14 @@ class Runtime(Protocol):
 
     def loader(self, path: str) -> Loader[Servable]:
         """Gives what loads the version in a directory. Must be quick: nothing is read yet."""
+
+
+@runtime_checkable
+class Tunable(Protocol):
+    """A runtime that loads models by settings of their own."""
+
+    def loader_with(self, path: str, settings: ModelSettings) -> Loader[Servable]:
+        """As `Runtime.loader`, for a model with these settings."""
 
 
 @runtime_checkable

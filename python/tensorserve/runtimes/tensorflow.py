@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tensorserve.config.batching import Batching, VersionBatching
 from tensorserve.config.flags import ServerOptions
+from tensorserve.config.model_settings import ModelSettings
 from tensorserve.config.session_config import session_config
 from tensorserve.errors import ServingError
 from tensorserve.files import refuse_special_files
@@ -139,3 +140,7 @@ class TensorFlow:
 
     def loader(self, path: str) -> SavedModelLoader:
         return SavedModelLoader(self._runtime, path, self._options, self._op_libraries)
+
+    def loader_with(self, path: str, settings: ModelSettings) -> SavedModelLoader:
+        how = replace(self._options, batching=self._options.batching.of_model(settings.batching))
+        return SavedModelLoader(self._runtime, path, how, self._op_libraries)

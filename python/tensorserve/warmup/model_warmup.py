@@ -7,10 +7,11 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from tensorserve.config.flags import ServerOptions
+from tensorserve.config.model_settings import WarmupSettings
 from tensorserve.errors import ServingError
 from tensorserve.lifecycle.load_meter import LoadMeter
 from tensorserve.lifecycle.loader import Loader
@@ -70,6 +71,15 @@ class WarmupOptions:
             enable_signature_method_name_check=options.enable_signature_method_name_check,
         )
 
+    def of_model(self, settings: WarmupSettings) -> WarmupOptions:
+        """The same for one model with settings of its own."""
+        given = {
+            name: value
+            for name in ("enabled", "iterations", "synthesize")
+            if (value := getattr(settings, name)) is not None
+        }
+        return replace(self, **given)
+
 
 @dataclass(frozen=True, slots=True)
 class WarmingLoader(Generic[S]):
@@ -96,15 +106,18 @@ class WarmingLoader(Generic[S]):
 
 
 def warming(
-    make_loader: Callable[[str], Loader[S]], options: ServerOptions, meter: object = None
+    make_loader: Callable[[str], Loader[S]],
+    options: ServerOptions,
+    meter: object = None,
+    settings: Callable[[], WarmupSettings] = WarmupSettings,
 ) -> Callable[[str], Loader[S]]:
     """Makes loaders that load as those of `make_loader` do, and warm up what they have loaded.
 
-    Warm-ups with recorded requests are counted if `meter` can.
+    Warm-ups with recorded requests are counted if `meter` can. `settings` gives those of the model, when it loads.
     """
     warmup = WarmupOptions.of(options)
     counting = meter if isinstance(meter, LoadMeter) else None
-    return lambda path: WarmingLoader(make_loader(path), path, warmup, counting)
+    return lambda path: WarmingLoader(make_loader(path), path, warmup.of_model(settings()), counting)
 
 
 def warm_up(servable: Warmable, directory: str, options: WarmupOptions, meter: LoadMeter | None = None) -> None:

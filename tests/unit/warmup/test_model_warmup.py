@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tensorserve.config.flags import ServerOptions
+from tensorserve.config.model_settings import WarmupSettings
 from tensorserve.errors import ServingError
 from tensorserve.warmup.model_warmup import WARMUP_FILE, warming
 from tests.unit.fakes import FakeLoader, broken
@@ -49,6 +50,18 @@ def recorded(tmp_path: Path) -> Path:
     file.parent.mkdir()
     file.write_bytes(b"")
     return tmp_path
+
+
+def test_a_model_may_want_another_warm_up(recorded: Path) -> None:
+    def of_model(settings: WarmupSettings) -> FakeServable:
+        servable = FakeServable()
+        return warming(lambda path: ServableLoader(servable), ServerOptions(), None, lambda: settings)(
+            str(recorded)
+        ).load()
+
+    assert of_model(WarmupSettings(enabled=False)).calls == []
+    ((_path, options),) = of_model(WarmupSettings(iterations=4)).calls
+    assert options["iterations"] == 4
 
 
 def test_recorded_requests_are_replayed(recorded: Path, caplog: pytest.LogCaptureFixture) -> None:

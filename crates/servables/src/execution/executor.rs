@@ -187,6 +187,11 @@ impl Executor {
         Executor { admission: Arc::new(Admission::new(limits)), ..self }
     }
 
+    /// The models' shares of the execution threads from now on; those without a weight have 1.
+    pub fn set_weights(&self, weights: HashMap<Arc<str>, f64>) {
+        self.threads.set_weights(weights);
+    }
+
     /// Counts a request for a model as in flight. UNAVAILABLE if there are as many as may be.
     pub(crate) fn admit(&self, model: &Arc<str>, priority: Priority) -> Result<Option<Admitted>> {
         self.admission.admit(model, priority)

@@ -62,8 +62,9 @@ impl StatusBoard {
                     models.values().any(|versions| versions.values().any(|v| v.state == VersionState::Available))
                         || models.is_empty() && self.with_configured(|names| names.is_empty())
                 }),
-                Readiness::All => self.waiting_models().is_empty(),
+                Readiness::All => true,
             }
+            && self.waiting_models().is_empty()
     }
 
     /// Whether the server is ready, why not, and what its models do.
@@ -76,12 +77,11 @@ impl StatusBoard {
             Phase::Serving => {}
             Phase::Leaving | Phase::Draining => reasons.push("the server is stopping".to_owned()),
         }
-        if mode == Readiness::All {
-            let waiting = self.waiting_models();
-            reasons.extend(waiting.into_iter().map(|name| format!("model {name} has no version that answers")));
-        } else if phase == Phase::Serving && !self.is_ready() {
+        let waiting = self.waiting_models();
+        if waiting.is_empty() && phase == Phase::Serving && !self.is_ready() {
             reasons.push("no model has a version that answers".to_owned());
         }
+        reasons.extend(waiting.into_iter().map(|name| format!("model {name} has no version that answers")));
         ReadinessReport { mode, phase, reasons, models: self.model_readiness() }
     }
 
@@ -94,14 +94,14 @@ impl StatusBoard {
         Some(known && matches!(self.phase(), Phase::Starting | Phase::Serving))
     }
 
-    /// The models that should answer and do not, by name.
+    /// The models that are required and do not answer, by name.
     fn waiting_models(&self) -> Vec<String> {
         let missing = |name: &String| {
             self.with_models(|models| {
                 !models.get(name).is_some_and(|versions| versions.values().any(|v| v.state == VersionState::Available))
             })
         };
-        let mut waiting: Vec<_> = self.with_configured(|names| names.iter().cloned().collect());
+        let mut waiting: Vec<_> = self.with_required(|names| names.iter().cloned().collect());
         waiting.retain(missing);
         waiting.sort();
         waiting
@@ -132,12 +132,19 @@ impl StatusBoard {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
     use crate::Code;
 
+    fn names(models: &[&str]) -> HashSet<String> {
+        models.iter().map(|&name| name.to_owned()).collect()
+    }
+
     fn board(mode: Readiness, models: &[&str]) -> StatusBoard {
         let board = StatusBoard::new(mode);
-        board.set_configured(models.iter().map(|&name| name.to_owned()).collect());
+        let required = if mode == Readiness::All { models } else { &[] };
+        board.set_configured(names(models), names(required));
         board
     }
 
@@ -171,6 +178,18 @@ mod tests {
         assert!(all.is_ready());
         set(&any, "a", VersionState::Unloading);
         assert_eq!(any.readiness().reasons, ["no model has a version that answers"]);
+    }
+
+    #[test]
+    fn required_models_are_waited_for_and_others_are_not() {
+        let board = board(Readiness::Any, &["a", "b", "c"]);
+        board.set_configured(names(&["a", "b", "c"]), names(&["b"]));
+        board.started();
+        set(&board, "a", VersionState::Available);
+        assert!(!board.is_ready());
+        assert_eq!(board.readiness().reasons, ["model b has no version that answers"]);
+        set(&board, "b", VersionState::Available);
+        assert!(board.is_ready() && board.readiness().is_ready());
     }
 
     #[test]

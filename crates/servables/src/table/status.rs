@@ -14,10 +14,10 @@ use crate::{Code, Result, ServingError};
 /// When a server is ready.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Readiness {
-    /// As soon as the first attempts to load its models are over and one model answers.
+    /// As soon as the first attempts to load its models are over, one model answers, and those that are required do.
     #[default]
     Any,
-    /// Once they are over and every model answers.
+    /// Once they are over and every required model answers, which are all unless settings say otherwise.
     All,
 }
 
@@ -77,6 +77,8 @@ pub struct StatusBoard {
     readiness: Readiness,
     /// The models that should answer.
     configured: RwLock<HashSet<String>>,
+    /// Those of them without which the server is not ready.
+    required: RwLock<HashSet<String>>,
     loads: RwLock<HashMap<(String, i64), LoadProgress>>,
     models: RwLock<HashMap<String, BTreeMap<i64, VersionStatus>>>,
     /// Models that are not wanted any more, however their versions ended.
@@ -112,9 +114,11 @@ impl StatusBoard {
         }
     }
 
-    /// The models that should answer, whether or not they have versions: the complete list.
-    pub fn set_configured(&self, models: HashSet<String>) {
+    /// The models that should answer, whether or not they have versions: the complete list. Those that are `required` must
+    /// answer before the server is ready.
+    pub fn set_configured(&self, models: HashSet<String>, required: HashSet<String>) {
         *self.configured.write().unwrap_or_else(PoisonError::into_inner) = models;
+        *self.required.write().unwrap_or_else(PoisonError::into_inner) = required;
         self.changes.send_modify(|_| ());
     }
 
@@ -173,6 +177,10 @@ impl StatusBoard {
 
     pub(crate) fn with_configured<R>(&self, read: impl FnOnce(&HashSet<String>) -> R) -> R {
         read(&self.configured.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn with_required<R>(&self, read: impl FnOnce(&HashSet<String>) -> R) -> R {
+        read(&self.required.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(crate) fn load_progress(&self, model: &str, version: i64) -> Option<LoadProgress> {
