@@ -47,7 +47,10 @@ def kill_and_wait(server: ServerProcess, number: signal.Signals) -> None:
 
 def is_gone(pid: int) -> bool:
     """Whether a process has ended, also if nobody has asked for its status yet."""
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
 
 
 class Clients:
