@@ -27,12 +27,15 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// Connections that have ended, or bytes that are not kept any more, after which the memory of a quiet lane is given back.
 const MANY_ENDED: usize = 200;
-const MANY_BYTES: usize = 32 << 20;
+const MANY_BYTES: usize = 8 << 20;
+
+/// Looks without much coming or going, after which a lane is quiet: whoever sends the next large message soon needs the memory.
+const QUIET_LOOKS: usize = 4;
+
+/// Few connections end if they are at most this part of those that lately did: some clients always come and go.
+const QUIET_PART: usize = 32;
 
 static LINES: Limit = Limit::every(Duration::from_secs(10));
-
-/// A lane on which at most this part of as many connections end in a tick as lately did is quiet: some clients always come and go.
-const QUIET_PART: usize = 16;
 
 /// The connections of a lane.
 #[derive(Default)]
@@ -152,19 +155,21 @@ impl Watchdog {
 struct Flood {
     ended: usize,
     most_kept: usize,
+    quiet_looks: usize,
 }
 
 impl Flood {
     /// Whether much has ended and hardly any more does, so that it is time to give memory back.
     fn is_over(&mut self, ended: usize, kept: usize) -> bool {
         // What ended long ago counts less and less, so that a steady coming and going is no flood.
-        self.ended = self.ended - self.ended.div_ceil(QUIET_PART) + ended;
+        self.ended = self.ended - self.ended.div_ceil(QUIET_PART / 2) + ended;
         self.most_kept = self.most_kept.max(kept);
         let is_much = self.ended >= MANY_ENDED || self.most_kept >= MANY_BYTES;
-        let is_quiet = ended <= self.ended.max(MANY_ENDED) / (2 * QUIET_PART);
-        let is_over = is_much && is_quiet && kept <= self.most_kept.max(MANY_BYTES) / 4;
+        let is_quiet = ended <= self.ended.max(MANY_ENDED) / QUIET_PART && kept <= self.most_kept.max(MANY_BYTES) / 4;
+        self.quiet_looks = if is_much && is_quiet { self.quiet_looks + 1 } else { 0 };
+        let is_over = self.quiet_looks >= QUIET_LOOKS;
         if is_over {
-            *self = Flood { ended: 0, most_kept: kept };
+            *self = Flood { most_kept: kept, ..Flood::default() };
         }
         is_over
     }
@@ -274,15 +279,16 @@ mod tests {
 
     #[test]
     fn memory_is_given_back_once_after_a_flood() {
-        let looks =
-            [(50, 0), (0, 0), (200, 0), (20, 0), (0, 0), (0, 0), (0, MANY_BYTES), (0, MANY_BYTES), (0, 10), (0, 10)];
-        assert_eq!(given_back(looks), [4, 8]);
+        let quiet = [(0, 0); 20];
+        assert_eq!(given_back([(50, 0), (0, 0), (500, 0), (30, 0)].into_iter().chain(quiet)), [7]);
+        assert_eq!(given_back([(0, MANY_BYTES), (0, 10), (0, MANY_BYTES)].into_iter().chain(quiet)), [6]);
+        assert_eq!(given_back([(50, 0), (0, MANY_BYTES - 1)].into_iter().chain(quiet)), [0; 0]);
     }
 
     #[test]
     fn those_who_always_come_and_go_do_not_put_it_off() {
         let steady = |from: usize| (from..from + 50).map(|look| (look % 4, 10));
-        assert_eq!(given_back(steady(0).chain([(5000, 10), (3000, 10)]).chain(steady(1))), [52]);
+        assert_eq!(given_back(steady(0).chain([(5000, 10), (3000, 10)]).chain(steady(1))), [55]);
         let many = std::iter::repeat_n((40, 0), 1000);
         assert_eq!(given_back(many), [0; 0]);
     }
