@@ -82,7 +82,7 @@ pub(super) async fn read(head: &Parts, mut body: RecvStream, lane: &Lane, bounds
 
 /// What a call takes that waits for its message: its headers, a task and a stream.
 fn waiting_bytes(head: &Parts) -> usize {
-    const TASK: usize = 2 << 10;
+    const TASK: usize = 16 << 10;
     head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 64).sum::<usize>() + TASK
 }
 
