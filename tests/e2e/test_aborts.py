@@ -70,15 +70,17 @@ def test_sizes_from_the_client(client: GrpcClient) -> None:
         [1, 8, 8],
         [],
         [1, 8, 8, 3, 1],
-        [-1, 8, 8, 3],
+        [-2, 8, 8, 3],
+        [-1, 8],
         [1 << 30, 1 << 30, 8, 3],
         [1, 8, 8, 4],
     )
     for sizes in wrong:
         error_of(client, "kernels", inputs(sizes), signature="transposed")
     error_of(client, "kernels", inputs([1, 8, 8, 3], (4, 4, 4)), signature="transposed")
-    reply = client.predict("kernels", inputs([1, 8, 8, 3]), signature="transposed")
-    assert tf.make_ndarray(reply.outputs["y"]).shape == (1, 8, 8, 3)
+    for sizes in ([1, 8, 8, 3], [-1, 8, 8, 3], [8, 8]):
+        reply = client.predict("kernels", inputs(sizes), signature="transposed")
+        assert tf.make_ndarray(reply.outputs["y"]).shape == (1, 8, 8, 3)
 
 
 def test_other_kernels(client: GrpcClient) -> None:

@@ -17,6 +17,8 @@ pub(super) enum Need {
     One(usize),
     /// An input is a list of this length of dimensions: whole numbers from 0 on.
     Sizes(usize, usize),
+    /// The same, or -1 first for as many as there are of another input; of 4 dimensions the middle two are enough.
+    OutputSizes(usize, usize),
     /// The same, of dimensions above 0.
     Windows(usize, usize),
     /// An input is a list of dimensions, as many as there are.
@@ -75,6 +77,19 @@ pub(super) fn lacks(need: Need, inputs: &[Value], node: Option<&NodeDef>) -> Opt
         Need::Rank(at, rank) => wrong_rank(at, input(at)?, rank),
         Need::One(at) => (input(at)?.elements() != 1).then(|| says(at, input(at), "must be a single element")),
         Need::Sizes(at, len) => wrong_sizes(at, input(at)?, len, 0),
+        Need::OutputSizes(at, len) => {
+            let mut value = input(at)?.clone();
+            let given = value.integers().len();
+            if value.integers().first() == Some(&-1) && given == len {
+                value.set_first_to_0();
+            }
+            wrong_sizes(at, &value, if given == 2 && len == 4 { 2 } else { len }, 0).and(wrong_sizes(
+                at,
+                input(at)?,
+                len,
+                0,
+            ))
+        }
         Need::Windows(at, len) => wrong_sizes(at, input(at)?, len, 1),
         Need::Volume(at) => wrong_sizes(at, input(at)?, input(at)?.integers().len(), 0),
         Need::SameRank(at, other) => {
@@ -239,6 +254,19 @@ mod tests {
             assert_eq!(lacks(Need::Sizes(0, 4), &[integers(sizes)], None).is_none(), is_right, "{sizes:?}");
         }
         assert!(lacks(Need::Windows(0, 4), &[integers(&[1, 0, 2, 1])], None).is_some());
+        for (sizes, len, is_right) in [
+            (&[1, 5, 5, 2][..], 4, true),
+            (&[-1, 5, 5, 2], 4, true),
+            (&[5, 5], 4, true),
+            (&[-1, 5], 4, false),
+            (&[-1, -1, 5, 2], 4, false),
+            (&[-2, 5, 5, 2], 4, false),
+            (&[-1, 4, 4, 4, 2], 5, true),
+            (&[4, 4], 5, false),
+            (&[-1, 1 << 30, 1 << 30, 1], 4, false),
+        ] {
+            assert_eq!(lacks(Need::OutputSizes(0, len), &[integers(sizes)], None).is_none(), is_right, "{sizes:?}");
+        }
     }
 
     fn with(numbers: &[(&str, i64)]) -> NodeDef {

@@ -3,8 +3,8 @@
 //! fuzzer (`make soak SUITE=aborts`); reports of users are named where there are any.
 
 use super::needs::Need::{
-    self, AtLeast, AtMost, Finite, Index, Joined, Keys, One, Parts, Rank, SameRank, SameSize, Shapes, Sizes, Steps,
-    Volume, Windows, Within,
+    self, AtLeast, AtMost, Finite, Index, Joined, Keys, One, OutputSizes, Parts, Rank, SameRank, SameSize, Shapes,
+    Sizes, Steps, Volume, Windows, Within,
 };
 
 /// Ops that only need ranks, which follow from the graph for all but the first of a network: the inputs with their ranks.
@@ -25,7 +25,7 @@ const RANKS: [(&str, &[(usize, usize)]); 10] = [
 /// The most elements of a list of tensors.
 const LONGEST: i64 = 1 << 24;
 
-const INPUT_2D: &[Need] = &[Sizes(0, 4), Rank(1, 4), Rank(2, 4), Shapes];
+const INPUT_2D: &[Need] = &[OutputSizes(0, 4), Rank(1, 4), Rank(2, 4), Shapes];
 const FILTER_2D: &[Need] = &[Rank(0, 4), Sizes(1, 4), Rank(2, 4), Shapes];
 const SCATTER: &[Need] = &[Shapes];
 const FRACTIONAL_MAX: &[Need] = &[
@@ -52,7 +52,7 @@ const NEEDS: [(&str, &[Need]); 56] = [
     ("Conv2DBackpropFilter", FILTER_2D),
     ("DepthwiseConv2dNativeBackpropInput", INPUT_2D),
     ("DepthwiseConv2dNativeBackpropFilter", FILTER_2D),
-    ("Conv3DBackpropInputV2", &[Sizes(0, 5), Rank(1, 5), Rank(2, 5), Shapes]),
+    ("Conv3DBackpropInputV2", &[OutputSizes(0, 5), Rank(1, 5), Rank(2, 5), Shapes]),
     ("Conv3DBackpropFilterV2", &[Rank(0, 5), Sizes(1, 5), Rank(2, 5), Shapes]),
     ("AvgPoolGrad", &[Sizes(0, 4), Rank(1, 4), Shapes]),
     ("AvgPool3DGrad", &[Sizes(0, 5), Rank(1, 5), Shapes]),

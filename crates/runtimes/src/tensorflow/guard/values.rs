@@ -41,6 +41,12 @@ impl Value {
         }
     }
 
+    /// Makes the first of the elements, whole numbers, 0.
+    pub(super) fn set_first_to_0(&mut self) {
+        let size = if self.dtype == INT32 { 4 } else { 8 };
+        self.bytes.iter_mut().take(size).for_each(|byte| *byte = 0);
+    }
+
     pub(super) fn has_float(&self, is: impl Fn(f32) -> bool) -> bool {
         self.dtype == FLOAT && self.bytes.as_chunks().0.iter().any(|bytes| is(f32::from_le_bytes(*bytes)))
     }
