@@ -108,18 +108,20 @@ def _compare(recipe: Recipe, chance: random.Random, findings: Findings) -> None:
             continue
         findings.answered += 1
         said = _difference(theirs, ours)
-        if said and _is_sound(recipe, right, inputs):
+        if said and _is_sound(recipe, right, inputs, declared=declared):
             described = tuple(abort_hunt._described(value) for value in inputs)
             findings.disagreements.append(Disagreement(recipe.name, wrapping, declared, described, said))
 
 
-def _is_sound(recipe: Recipe, right: list[Array], inputs: list[Array]) -> bool:
+def _is_sound(recipe: Recipe, right: list[Array], inputs: list[Array], *, declared: bool) -> bool:
     """Whether it is no luck that TensorFlow answers: it accepts these shapes where it knows them, too."""
     if recipe.op in CONTRADICT:
         return False
-    # The shape functions of gradients look at few of their inputs.
-    is_gradient = "Backprop" in recipe.op or "Transpose+" in recipe.op or recipe.op.endswith("Grad")
-    if is_gradient and [value.ndim for value in inputs] != [value.ndim for value in right]:
+    # The shape functions of gradients look at few of their inputs; `tf.nn.conv1d` makes another graph of a known rank.
+    is_gradient = recipe.op == "Conv1D+" or "Backprop" in recipe.op or "Transpose+" in recipe.op or "Grad" in recipe.op
+    # What was fused must keep to the ranks that are declared, each of them.
+    is_fused = declared and recipe.op == "BatchMatMulMulAdd+"
+    if (is_gradient or is_fused) and [value.ndim for value in inputs] != [value.ndim for value in right]:
         return False
     return isinstance(_outcomes(_inferred, recipe, "", False, [inputs])[0], list)
 
