@@ -167,17 +167,22 @@ HEAD_PATHS = (
 )
 
 
-@pytest.mark.parametrize("path", HEAD_PATHS)
-def test_the_body_that_head_leaves_out_is_not_waited_for(server: ServerProcess, path: str) -> None:
-    with socket.create_connection(("127.0.0.1", server.rest_port), timeout=10) as connection:
-        for _ in range(10):
-            connection.sendall(f"HEAD {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-            received = b""
-            while not received.endswith(b"\r\n\r\n"):
-                piece = connection.recv(4096)
-                assert piece, received
-                received += piece
-        assert not is_closed_within(connection, 3.5)
+def test_the_body_that_head_leaves_out_is_not_waited_for(server: ServerProcess) -> None:
+    with contextlib.ExitStack() as stack:
+        connections = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", server.rest_port), timeout=10))
+            for _ in HEAD_PATHS
+        ]
+        for connection, path in zip(connections, HEAD_PATHS, strict=True):
+            for _ in range(10):
+                connection.sendall(f"HEAD {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+                received = b""
+                while not received.endswith(b"\r\n\r\n"):
+                    piece = connection.recv(4096)
+                    assert piece, received
+                    received += piece
+        assert not is_closed_within(connections[0], 3.5)
+        assert [path for each, path in zip(connections, HEAD_PATHS, strict=True) if is_closed_within(each, 0.01)] == []
 
 
 def buffered(server: ServerProcess) -> int:

@@ -82,7 +82,7 @@ def field(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fi
             stack.callback(watcher.wait)
             stack.callback(watcher.kill)
         begin = time.monotonic()
-        while not found.probes.exists() or len(found.seen_since(begin)) < 100:
+        while not (found.probes.exists() and found.stalls.exists()) or len(found.seen_since(begin)) < 100:
             assert time.monotonic() < begin + 30, "the prober does not ask"
             time.sleep(0.1)
         yield replace(found, memory_before=found.memory)
