@@ -60,10 +60,10 @@ def poll_often(server: ModelServer) -> None:
     """The flags count whole seconds."""
     running = server._running
     assert running is not None
-    running._source._poll_wait_seconds = 0.02
+    running._path._source._poll_wait_seconds = 0.02
     for follower in (running._follower, running._repository_follower):
         follower._poll_wait_seconds = 0.02
-    running._source.poll_now()
+    running._path._source.poll_now()
 
 
 def entry(folder: Path, *names: str) -> str:
