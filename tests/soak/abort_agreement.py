@@ -33,8 +33,8 @@ from tests.soak.recipes.values import Array, Recipe
 v1 = tf.compat.v1
 
 TABLE = Path(__file__).parents[2] / "crates/runtimes/src/tensorflow/guard/table.rs"
-REQUESTS = 16
-"""Requests to each graph."""
+REQUESTS, FEW_REQUESTS = 16, 5
+"""Requests to each graph, and where each recipe has its turn once."""
 
 LARGEST_EMPTY = 1 << 24
 """The documented bound of a dimension of a tensor without elements; beyond it the product refuses on purpose."""
@@ -88,15 +88,15 @@ def compare(seconds: float, seed: int, recipes: list[Recipe]) -> Findings:
         for recipe in order:
             if seconds and time.monotonic() > end:
                 return findings
-            _compare(recipe, chance, findings)
+            _compare(recipe, chance, findings, REQUESTS if seconds else FEW_REQUESTS)
         if not seconds:
             return findings
 
 
-def _compare(recipe: Recipe, chance: random.Random, findings: Findings) -> None:
+def _compare(recipe: Recipe, chance: random.Random, findings: Findings, count: int) -> None:
     wrapping, declared = chance.choice(abort_hunt.WRAPPINGS), chance.random() < 0.5
     right = abort_graphs.flat_inputs(recipe)
-    requests = [right, *(abort_graphs.bent(right, chance) for _ in range(REQUESTS))]
+    requests = [right, *(abort_graphs.bent(right, chance) for _ in range(count))]
     requests = [inputs for inputs in requests if not any(map(_is_huge_empty, inputs))]
     alone = _outcomes(_alone, recipe, wrapping, declared, requests)
     guarded = _outcomes(_guarded, recipe, wrapping, declared, requests)
