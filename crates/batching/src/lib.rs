@@ -17,6 +17,7 @@ pub mod source;
 pub mod split;
 mod stalls;
 pub mod stats;
+mod timers;
 pub mod tuner;
 
 pub use cost::BatchCost;

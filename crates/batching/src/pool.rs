@@ -4,8 +4,7 @@
 //! A thread that is free takes the next item of the neediest group: a job, or a source of batches that it asks for one.
 //! Who is neediest is the matter of [`Shares`].
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -14,6 +13,7 @@ use crate::Priority;
 use crate::shares::{Item, Shares, Turn};
 use crate::source::{Entry, Job, Next};
 use crate::stalls::{self, MOST_EXTRA, Stalls};
+use crate::timers::Timers;
 
 /// A pool of threads, started as they are needed. Dropping the last clone ends them and drops the jobs that wait.
 #[derive(Clone)]
@@ -29,8 +29,7 @@ pub(crate) struct Shared {
 
 pub(crate) struct State {
     shares: Shares,
-    timers: BinaryHeap<Reverse<Timer>>,
-    timers_set: u64,
+    timers: Timers,
     threads: usize,
     idle: usize,
     /// Idle threads that nobody woke, by number. The first one is woken, so that as few as will do take turns: each has
@@ -43,33 +42,6 @@ pub(crate) struct State {
     rest: Option<fn()>,
     rests: u64,
     stopping: bool,
-}
-
-struct Timer {
-    time: Instant,
-    number: u64,
-    entry: Arc<Entry>,
-    priority: Priority,
-}
-
-impl PartialEq for Timer {
-    fn eq(&self, other: &Self) -> bool {
-        self.number == other.number
-    }
-}
-
-impl Eq for Timer {}
-
-impl PartialOrd for Timer {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Timer {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.time, self.number).cmp(&(other.time, other.number))
-    }
 }
 
 impl Pool {
@@ -138,7 +110,7 @@ impl Pool {
             stop(entry);
             return;
         }
-        if state.set_timer(entry, priority, time) {
+        if state.timers.set(entry, priority, time) {
             state.wake_timekeeper();
         }
         if state.threads == 0 {
@@ -214,7 +186,7 @@ impl Shared {
             Item::Run(_) => None,
             Item::Ask(entry) => Some(entry),
         });
-        asked.chain(timers.into_iter().map(|Reverse(timer)| timer.entry)).for_each(|entry| stop(&entry));
+        asked.chain(timers.into_entries()).for_each(|entry| stop(&entry));
     }
 
     /// Takes an item in and sees to it that a thread looks for it; gives it back if no more are taken.
@@ -338,7 +310,7 @@ impl Shared {
                             stop(&entry);
                             return self.lock();
                         }
-                        let is_next = entry.ask_at(priority, time) && state.set_timer(&entry, priority, time);
+                        let is_next = entry.ask_at(priority, time) && state.timers.set(&entry, priority, time);
                         if is_next && state.timekeeper.is_some() {
                             // It waits for a later one.
                             state.wake_timekeeper();
@@ -386,8 +358,7 @@ impl Shared {
 fn wait<'a>(mut state: MutexGuard<'a, State>, number: usize, wake: &Arc<Condvar>) -> MutexGuard<'a, State> {
     state.idle += 1;
     state.sleeping.insert(number, Arc::clone(wake));
-    let next = state.timers.peek().map(|Reverse(timer)| timer.time);
-    match next.filter(|_| state.timekeeper.is_none()) {
+    match state.timers.next().filter(|_| state.timekeeper.is_none()) {
         None => state = wake.wait(state).unwrap_or_else(PoisonError::into_inner),
         Some(time) => {
             state.timekeeper = Some(number);
@@ -405,8 +376,7 @@ impl State {
     fn new(shares: Shares) -> Self {
         State {
             shares,
-            timers: BinaryHeap::new(),
-            timers_set: 0,
+            timers: Timers::default(),
             threads: 0,
             idle: 0,
             sleeping: BTreeMap::new(),
@@ -437,19 +407,8 @@ impl State {
         thread.inspect(|thread| thread.notify_one());
     }
 
-    /// Whether it is the next one of all timers.
-    fn set_timer(&mut self, entry: &Arc<Entry>, priority: Priority, time: Instant) -> bool {
-        self.timers_set += 1;
-        let number = self.timers_set;
-        let is_next = self.timers.peek().is_none_or(|Reverse(next)| time < next.time);
-        self.timers.push(Reverse(Timer { time, number, entry: Arc::clone(entry), priority }));
-        is_next
-    }
-
     fn fire_timers(&mut self, now: Instant) {
-        while self.timers.peek().is_some_and(|Reverse(timer)| timer.time <= now) {
-            let Some(Reverse(Timer { time, entry, priority, .. })) = self.timers.pop() else { break };
-            entry.is_due(priority, time);
+        while let Some((entry, priority)) = self.timers.take_due(now) {
             if entry.ask(priority) {
                 self.shares.push(&entry.group, priority, Item::Ask(Arc::clone(&entry)));
             }
@@ -458,171 +417,5 @@ impl State {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::{Barrier, mpsc};
-    use std::thread;
-    use std::time::Duration;
-
-    use super::*;
-    use crate::source::Source;
-
-    const LIMIT: usize = 4;
-    const PATIENCE: Duration = Duration::from_secs(60);
-
-    fn submit(pool: &Pool, job: impl FnOnce() + Send + 'static) {
-        pool.submit(&Arc::from("model"), Priority::Default, Box::new(job));
-    }
-
-    fn with_all_threads() -> Pool {
-        let (pool, all_at_once) = (Pool::new("test", LIMIT, HashMap::new()), Arc::new(Barrier::new(LIMIT + 1)));
-        for _ in 0..LIMIT {
-            let all_at_once = Arc::clone(&all_at_once);
-            submit(&pool, move || {
-                all_at_once.wait();
-            });
-        }
-        all_at_once.wait();
-        pool
-    }
-
-    fn wait_until_all_sleep(pool: &Pool) {
-        while pool.0.0.lock().sleeping.len() < LIMIT {
-            thread::yield_now();
-        }
-    }
-
-    #[test]
-    fn as_few_threads_as_will_do_take_turns() {
-        let (pool, (send, names)) = (with_all_threads(), mpsc::channel());
-        for _ in 0..40 {
-            wait_until_all_sleep(&pool);
-            let send = send.clone();
-            submit(&pool, move || send.send(thread::current().name().unwrap().to_owned()).unwrap());
-            assert_eq!(names.recv().unwrap(), "test0");
-        }
-    }
-
-    /// Has this many jobs, one after the other. Each tells its thread and how many others sleep.
-    struct Countdown(Mutex<usize>, Pool, mpsc::Sender<(thread::ThreadId, usize)>);
-
-    impl Source for Countdown {
-        fn next(self: Arc<Self>, _: Priority, _: Instant) -> Next {
-            let mut left = self.0.lock().unwrap();
-            if *left == 0 {
-                return Next::Idle;
-            }
-            *left -= 1;
-            let source = Arc::clone(&self);
-            let job = Box::new(move || {
-                let sleeping = source.1.0.0.lock().sleeping.len();
-                source.2.send((thread::current().id(), sleeping)).unwrap();
-            });
-            Next::Run { job, more: false }
-        }
-
-        fn ready(&self, _: Instant) -> [bool; 3] {
-            [false, *self.0.lock().unwrap() > 0, false]
-        }
-
-        fn stopped(&self) {}
-    }
-
-    #[test]
-    fn the_thread_of_a_job_asks_its_source_next_and_wakes_no_other() {
-        let (pool, (send, asleep)) = (with_all_threads(), mpsc::channel());
-        for _ in 0..40 {
-            wait_until_all_sleep(&pool);
-            let source = Arc::new(Countdown(Mutex::new(3), pool.clone(), send.clone()));
-            let weak = Arc::downgrade(&source) as std::sync::Weak<dyn Source>;
-            pool.wake(&Entry::new(weak, Arc::from("model")), Priority::Default);
-            let seen: Vec<_> = asleep.iter().take(3).collect();
-            assert!(seen.iter().all(|&(thread, sleeping)| (thread, sleeping) == (seen[0].0, LIMIT - 1)), "{seen:?}");
-        }
-    }
-
-    /// Has nothing before a time.
-    struct Later(Instant, mpsc::Sender<bool>);
-
-    impl Source for Later {
-        fn next(self: Arc<Self>, _: Priority, now: Instant) -> Next {
-            if now < self.0 {
-                return Next::At(self.0);
-            }
-            self.1.send(true).unwrap();
-            Next::Idle
-        }
-
-        fn ready(&self, _: Instant) -> [bool; 3] {
-            [false; 3]
-        }
-
-        fn stopped(&self) {
-            self.1.send(false).unwrap();
-        }
-    }
-
-    #[test]
-    fn a_source_is_asked_again_when_its_time_has_come() {
-        let (pool, (send, fired)) = (with_all_threads(), mpsc::channel());
-        for (number, millis) in [1, 3, 2].into_iter().enumerate() {
-            wait_until_all_sleep(&pool);
-            let time = Instant::now() + Duration::from_millis(millis);
-            let source: Arc<dyn Source> = Arc::new(Later(time, send.clone()));
-            let entry = Entry::new(Arc::downgrade(&source), Arc::from("model"));
-            match number {
-                0 => pool.wake(&entry, Priority::Default),
-                _ => pool.wake_at(&entry, Priority::Default, time),
-            }
-            assert_eq!(fired.recv_timeout(PATIENCE), Ok(true));
-        }
-    }
-
-    #[test]
-    fn a_source_is_told_that_the_pool_stops_and_each_time_that_it_comes_afterwards() {
-        let (pool, (send, told)) = (with_all_threads(), mpsc::channel());
-        let hour = Instant::now() + Duration::from_secs(3600);
-        let source: Arc<dyn Source> = Arc::new(Later(hour, send));
-        let entry = Entry::new(Arc::downgrade(&source), Arc::from("model"));
-        pool.wake_at(&entry, Priority::Default, hour);
-        pool.stop();
-        assert_eq!(told.recv_timeout(PATIENCE), Ok(false));
-        for _ in 0..2 {
-            pool.wake(&entry, Priority::Low);
-            assert_eq!(told.recv_timeout(PATIENCE), Ok(false));
-            // Later than what a thread was to ask at before.
-            pool.wake_at(&entry, Priority::Default, hour + Duration::from_secs(1));
-            assert_eq!(told.recv_timeout(PATIENCE), Ok(false));
-        }
-    }
-
-    #[test]
-    fn a_thread_that_leaves_lets_another_wait_for_the_next_timer() {
-        let (pool, (send, fired)) = (with_all_threads(), mpsc::channel());
-        wait_until_all_sleep(&pool);
-        // As if another one had stood in for a job that waits.
-        pool.0.0.lock().threads += 1;
-        let source: Arc<dyn Source> = Arc::new(Later(Instant::now() + Duration::from_millis(20), send));
-        pool.wake(&Entry::new(Arc::downgrade(&source), Arc::from("model")), Priority::Default);
-        assert_eq!(fired.recv_timeout(PATIENCE), Ok(true));
-        assert_eq!(pool.0.0.lock().threads, LIMIT);
-    }
-
-    #[test]
-    fn jobs_that_wait_for_no_processor_are_not_the_end_of_service() {
-        let (pool, (open, gate), (send, done)) =
-            (Pool::new("test", 2, HashMap::new()), mpsc::channel::<()>(), mpsc::channel());
-        let gate = Arc::new(Mutex::new(gate));
-        for _ in 0..6 {
-            let gate = Arc::clone(&gate);
-            submit(&pool, move || {
-                let _ = gate.lock().unwrap().recv();
-            });
-        }
-        submit(&pool, move || send.send(()).unwrap());
-        assert_eq!(done.recv_timeout(PATIENCE), Ok(()));
-        drop(open);
-        while pool.0.0.lock().threads > 2 {
-            thread::yield_now();
-        }
-    }
-}
+#[path = "pool_tests.rs"]
+mod tests;
