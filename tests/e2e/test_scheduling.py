@@ -21,6 +21,7 @@ from tests.clients import GrpcClient, RestClient, predict_request, wait_until
 from tests.conftest import ServeModels
 from tests.example_requests import CLASSIFY, REGRESS, classify, example_input, multi_inference, regress, task
 from tests.models import cache
+from tests.prometheus import Metrics
 from tests.server_process import ServerProcess
 
 PRIORITY = "x-tensorserve-priority"
@@ -343,6 +344,10 @@ def test_the_report_explains_the_decision(entries: dict[str, Path], serve_models
     assert queue["decision"].startswith("Requests that come while others are in flight are merged")
     assert queue["batch_rows"]["p99"] > 1
     assert queue["signatures"] == ["serving_default"]
+    metrics = Metrics(rest.get("/metrics").text)
+    assert metrics.sum("tensorserve_batching_decisions_total", model_name="wide_mlp", decision="better") >= 1
+    assert metrics.sum("tensorserve_batching_strategy_queues", model_name="wide_mlp") == 1
+    assert "Batching of wide_mlp (serving_default): " in server.log()
     places = {name: report(name)["computes_in"] for name in served}
     alone, pool = "the thread of the run", "the pool that all models share"
     assert places == {"wide_mlp": pool, "share": alone, "total": alone}

@@ -3,6 +3,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::ewma::Ewma;
+
 /// Higher ones go first; lower ones are not left without a turn for ever, see [`Turns`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Priority {
@@ -30,8 +32,6 @@ impl Priority {
 /// A lower priority goes first once it was passed over for this many times as long as its own turns take, which leaves
 /// it a sixteenth of the time at worst.
 const PATIENCE: u32 = 16;
-/// Or for so long, if its turns take no time.
-const LEAST_PATIENCE: Duration = Duration::from_millis(1);
 
 /// Decides which priorities come first, turn after turn: the urgent ones, unless they leave the others nothing at all.
 #[derive(Debug, Default)]
@@ -39,7 +39,7 @@ pub struct Turns {
     /// Since when each priority has been passed over.
     passed_over: [Option<Instant>; 3],
     /// What its turns took lately.
-    usual: [Duration; 3],
+    usual: [Ewma; 3],
 }
 
 impl Turns {
@@ -52,7 +52,7 @@ impl Turns {
             *since = since.or((level > first).then_some(now)).filter(|_| waiting[level]);
         }
         let is_starved = |level: &usize| {
-            let patience = (self.usual[*level] * PATIENCE).max(LEAST_PATIENCE);
+            let patience = self.usual[*level].mean_time().unwrap_or_default() * PATIENCE;
             self.passed_over[*level].is_some_and(|since| now.saturating_duration_since(since) > patience)
         };
         if let Some(starved) = (first + 1..order.len()).rev().find(is_starved) {
@@ -66,7 +66,7 @@ impl Turns {
     pub fn had(&mut self, priority: Priority, took: Duration) {
         let level = priority as usize;
         self.passed_over[level] = None;
-        self.usual[level] = self.usual[level] - self.usual[level] / 4 + took / 4;
+        self.usual[level].add_time(took);
     }
 }
 

@@ -12,6 +12,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::ewma::Ewma;
 use crate::priority::{Priority, Turns};
 use crate::source::{Entry, Job};
 
@@ -55,7 +56,7 @@ struct Group {
     weight: f64,
     running: usize,
     /// Seconds that its jobs took lately.
-    usual: f64,
+    usual: Ewma,
 }
 
 impl Shares {
@@ -127,7 +128,7 @@ impl Shares {
         let item = group.items[priority as usize].pop_front()?;
         self.waiting[priority as usize] -= 1;
         self.clock = group.clock;
-        let charged = group.usual / group.weight;
+        let charged = group.usual.mean().unwrap_or(0.0) / group.weight;
         group.clock += charged;
         group.running += 1;
         Some(Turn { group: name, priority, charged, item })
@@ -139,7 +140,7 @@ impl Shares {
         let Some(group) = self.groups.get_mut(name) else { return };
         let took = took.as_secs_f64();
         group.clock += took / group.weight - charged;
-        group.usual += (took - group.usual) / 8.0;
+        group.usual.add(took);
         group.running -= 1;
         self.forget_idle_groups();
     }
@@ -177,7 +178,8 @@ fn weight_of(weights: &HashMap<Arc<str>, f64>, name: &str) -> f64 {
 
 impl Group {
     fn new(weights: &HashMap<Arc<str>, f64>, name: &str) -> Self {
-        Group { items: Default::default(), clock: 0.0, weight: weight_of(weights, name), running: 0, usual: 0.0 }
+        let weight = weight_of(weights, name);
+        Group { items: Default::default(), clock: 0.0, weight, running: 0, usual: Ewma::new() }
     }
 
     fn is_idle(&self) -> bool {

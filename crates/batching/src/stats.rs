@@ -76,6 +76,12 @@ pub struct Stats {
     pub padding_rows: AtomicU64,
     /// Bytes by which shorter inputs were filled up.
     pub padding_bytes: AtomicU64,
+    /// Experiments of the tuner whose candidate was better than the strategy in use, worse, or neither.
+    pub better: AtomicU64,
+    pub worse: AtomicU64,
+    pub unclear: AtomicU64,
+    /// Times that the tuner saw another load.
+    pub load_changed: AtomicU64,
     /// Rows of each batch, without padding.
     pub batch_rows: Histogram,
     /// Requests of each batch.
@@ -95,9 +101,20 @@ impl Stats {
         self.wait_micros.absorb(&other.wait_micros);
     }
 
-    fn counts(&self) -> [&AtomicU64; 7] {
-        let Stats { alone, rejected, expired, abandoned, split_batches, padding_rows, padding_bytes, .. } = self;
-        [alone, rejected, expired, abandoned, split_batches, padding_rows, padding_bytes]
+    fn counts(&self) -> [&AtomicU64; 11] {
+        [
+            &self.alone,
+            &self.rejected,
+            &self.expired,
+            &self.abandoned,
+            &self.split_batches,
+            &self.padding_rows,
+            &self.padding_bytes,
+            &self.better,
+            &self.worse,
+            &self.unclear,
+            &self.load_changed,
+        ]
     }
 
     pub fn waited(&self, time: Duration) {

@@ -1,359 +1,253 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Finds by trial which way of running gives the most rows a second, and keeps to it.
+//! Finds by experiment which strategy does the most rows a second, and keeps to it.
 //!
-//! A way is tried against the one in use in short windows that take turns, so that both see the same load, machine and
-//! neighbours. What all trials of a way have shown counts, older ones less. The way that may gain the most, as far as is
-//! known, is tried next; one that surely gains nothing is not. So trials of what is about as good go on, which costs
-//! little, and trials of what is bad are rare. The measure is rows done by time, with everything that a way costs in it:
-//! merging, hand-over, waiting clients. While the load is below what the way in use can do, no other does more rows, and
-//! nothing changes.
+//! A paired-comparison (dueling) bandit with change detection, for one strategy that is in use and others that challenge it:
+//!
+//! * At first each strategy is compared with the one in use, once: a sweep.
+//! * Then only neighbours of the one in use are, see [`Strategy::is_neighbour`]: it climbs the hill.
+//! * An [`Experiment`](crate::experiment) runs the two in turns. A candidate that is better is used from then on. One that is
+//!   not backs off exponentially, so that experiments that do not pay get rare, and none is given up for ever.
+//! * When the strategy in use does much more or less than it did at an experiment, and by more than the loser lacked, there is
+//!   another load: the loser's back-off ends and what the experiment showed is forgotten.
+//!
+//! The measure is rows done by time, with everything that a strategy costs: merging, hand-over, waiting clients. While the
+//! load is below what the strategy in use can do, no other does more rows, and nothing changes. Time is counted in windows in
+//! which there was something to do, so that a night without requests brings no new experiments.
 //!
 //! Pure: it is told the time and counts.
 
 use std::ops::RangeInclusive;
-use std::time::{Duration, Instant};
 
-use crate::baseline::{Baseline, Load};
-use crate::evidence::{Evidence, Noise};
+use crate::back_off::BackOff;
+use crate::ewma::Ewma;
+use crate::experiment::{Experiment, Gains, Verdict};
+use crate::settings::TunerSettings;
+use crate::strategy::Strategy;
+use crate::window::{Measured, Meter, Report};
 
-/// A window is at least this long, and long enough for this number of reports of work done.
-const WINDOW: Duration = Duration::from_millis(25);
-const REPORTS: u32 = 4;
-/// Of work that takes long, fewer reports are enough after this: there would be too few windows.
-const LONG_WINDOW: Duration = Duration::from_millis(100);
-const FEW_REPORTS: u32 = 2;
-const ROWS: u64 = 16;
-
-/// If nothing is done for so long, and for several times longer than usual, there was nothing to do. A window with such a
-/// lull in it says nothing.
-const LULL: Duration = Duration::from_millis(5);
-const LULL_TIMES: u32 = 6;
-
-/// A window that gets no further in this time says that there is little to do.
-const IDLE: Duration = Duration::from_secs(20);
-
-/// A way that surely does no more than this times what the one in use does is not tried.
-const WORTH_A_TRIAL: f64 = 1.02;
-/// One that surely does so much more is taken.
-const WORTH_A_CHANGE: f64 = 1.01;
-/// The first way, which is the simplest, counts as doing so much more than it does.
-const PREFERENCE: f64 = 1.03;
-/// A way that does so little is given up in the middle of its trial.
-const HOPELESS: f64 = 0.5;
-/// After a drift of the load findings count for no more than this number of pairs: ways that came close are put to the test again.
-const DOUBTED_PAIRS: f64 = 2.0;
-/// Rows in flight, on average, from which on it matters how they are run.
-const BUSY_ROWS: f64 = 1.5;
-
-/// The fewest and the most windows of a trial, of the new way and the one in use in turns.
-const FEWEST_WINDOWS: u64 = 4;
-const MOST_WINDOWS: u64 = 6;
-
-/// After a trial there is none for as many windows as it took, times the number of trials by this, but no more than so
-/// many times.
-const DENSE_TRIALS: u64 = 10;
-const LONGEST_REST: u64 = 20;
-
-/// What happened since the start, as of a moment at which work was done.
-#[derive(Clone, Copy, Debug)]
-pub struct Report {
-    pub now: Instant,
-    /// Rows done since the start.
-    pub rows: u64,
-    /// Rows in flight now.
-    pub in_flight: usize,
+/// What the tuner has decided, and the evidence.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Decision {
+    /// An experiment has ended. If the candidate is better, it is in use now.
+    Compared {
+        candidate: Strategy,
+        used: Strategy,
+        verdict: Verdict,
+        /// Between how many times the rows of the strategy in use the candidate does.
+        ratio: RangeInclusive<f64>,
+        /// Pairs of windows that this rests on.
+        pairs: u32,
+    },
+    /// The strategy in use does this number of rows a second, and did the other one when neighbours lost against it: they are
+    /// to be compared anew.
+    LoadChanged { before: f64, now: f64 },
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Window {
-    start: Instant,
-    rows: u64,
-    reports: u32,
-    in_flight: f64,
-    /// Rows that were begun in another way and have to be done first.
-    unsettled: u64,
+/// A strategy and what is known of it.
+#[derive(Debug)]
+struct Arm {
+    strategy: Strategy,
+    /// Rows a second, lately.
+    rate: Ewma,
+    /// Gains on the strategy in use.
+    gains: Gains,
+    /// Of the last experiment; `None` if there was none.
+    verdict: Option<Verdict>,
+    /// What the strategy in use did then, in rows a second.
+    used_rate: f64,
+    /// After experiments that it lost. Its steps are windows.
+    back_off: BackOff,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Trial {
-    way: usize,
-    /// Windows so far.
-    windows: u64,
-    /// The rate in the first window of the pair that is not complete.
-    first: f64,
-}
-
-impl Trial {
-    /// Whether the window to come is of the new way: new, old, old, new and so on.
-    fn tries_new(&self) -> bool {
-        matches!(self.windows % 4, 0 | 3)
-    }
-}
-
-#[derive(Clone, Debug)]
-struct Way {
-    /// Rows a second when it was measured lately.
-    rate: Option<f64>,
-    /// Rows a second that it cannot exceed.
-    ceiling: f64,
-    /// Of what it does against the way in use.
-    evidence: Evidence,
-}
-
-/// Chooses one of several ways, numbered from 0; begins with 0.
+/// Chooses one of several strategies; begins with the first.
 #[derive(Debug)]
 pub struct Tuner {
-    ways: Vec<Way>,
-    best: usize,
-    trial: Option<Trial>,
-    window: Option<Window>,
-    /// When work was last done, and how long it usually takes until more is.
-    last: Option<Instant>,
-    spacing: Duration,
-    /// Windows in which there was something to do. Everything ages by them: after a night without requests not everything is
-    /// to be tried at once.
-    windows: u64,
-    noise: Noise,
-    /// Trials since the load changed, and when the next one may begin.
-    trials: u64,
-    next_trial: u64,
-    /// The load that the evidence is of.
-    baseline: Option<Baseline>,
+    settings: TunerSettings,
+    arms: Vec<Arm>,
+    /// The number of the strategy in use.
+    used: usize,
+    experiment: Option<Experiment>,
+    meter: Meter,
 }
 
 impl Tuner {
-    pub fn new(ways: usize) -> Self {
-        let way = Way { rate: None, ceiling: f64::INFINITY, evidence: Evidence::default() };
-        Tuner {
-            ways: vec![way; ways.max(1)],
-            best: 0,
-            trial: None,
-            window: None,
-            last: None,
-            spacing: Duration::ZERO,
-            windows: 0,
-            noise: Noise::default(),
-            trials: 0,
-            next_trial: 0,
-            baseline: None,
-        }
-    }
-
-    /// The way in which work is to be run now.
-    pub fn way(&self) -> usize {
-        match self.trial {
-            Some(trial) if trial.tries_new() => trial.way,
-            _ => self.best,
-        }
-    }
-
-    /// The way that did most, whatever is tried now.
-    pub fn best(&self) -> usize {
-        self.best
-    }
-
-    /// Says how many rows a second a way can do at most. It is not tried while the one in use does more.
-    pub fn set_ceiling(&mut self, way: usize, rows_a_second: f64) {
-        if let Some(way) = self.ways.get_mut(way) {
-            way.ceiling = rows_a_second;
-        }
-    }
-
-    /// Rows a second of a way when it was last measured.
-    pub fn rate(&self, way: usize) -> Option<f64> {
-        self.ways.get(way)?.rate
-    }
-
-    /// Between how many times what the best way does this one does by what is known, in rows.
-    pub fn share_of_best(&self, way: usize) -> Option<RangeInclusive<f64>> {
-        let evidence = self.ways.get(way)?.evidence;
-        let most = evidence.most(self.windows, self.noise).exp();
-        most.is_finite().then(|| evidence.least(self.windows, self.noise).exp()..=most)
-    }
-
-    /// Takes work into account that was done; gives the way for what comes.
-    pub fn report(&mut self, report: Report) -> usize {
-        let before = self.way();
-        let after_lull = self.is_after_lull(report.now);
-        let Some(window) = self.window.as_mut().filter(|_| !after_lull) else {
-            self.open_window(report, 0);
-            return before;
+    pub fn new(strategies: Vec<Strategy>, settings: TunerSettings) -> Self {
+        let arm = |strategy| {
+            let (gains, back_off) = (Gains::default(), BackOff::new());
+            Arm { strategy, rate: Ewma::new(), gains, verdict: None, used_rate: 0.0, back_off }
         };
-        window.reports += 1;
-        window.in_flight += report.in_flight as f64;
-        if window.unsettled > 0 {
-            if report.rows.saturating_sub(window.rows) >= window.unsettled {
-                self.open_window(report, 0);
+        let arms = strategies.into_iter().map(arm).collect();
+        Tuner { settings, arms, used: 0, experiment: None, meter: Meter::default() }
+    }
+
+    /// The number of the strategy by which work is to be run now.
+    pub fn current(&self) -> usize {
+        let candidate = self.experiment.filter(Experiment::tries_candidate).map(|experiment| experiment.candidate);
+        candidate.unwrap_or(self.used)
+    }
+
+    /// The number of the strategy in use, whichever is tried now.
+    pub fn used(&self) -> usize {
+        self.used
+    }
+
+    pub fn strategies(&self) -> impl Iterator<Item = Strategy> {
+        self.arms.iter().map(|arm| arm.strategy)
+    }
+
+    /// Rows a second of a strategy when it was measured lately.
+    pub fn rate(&self, number: usize) -> Option<f64> {
+        self.arms.get(number)?.rate.mean()
+    }
+
+    /// Between how many times the rows of the strategy in use another one does, as far as is known.
+    pub fn share_of_used(&self, number: usize) -> Option<RangeInclusive<f64>> {
+        self.arms.get(number)?.gains.ratios(&self.settings)
+    }
+
+    /// Takes in work that was done.
+    pub fn report(&mut self, report: Report) -> Option<Decision> {
+        let before = self.current();
+        // One for each batch in flight, so that no window begins and ends with the same one of them.
+        let fewest = self.arms[before].strategy.max_in_flight.max(2);
+        let Measured { rate, busy } = self.meter.report(report, fewest as u32, &self.settings)?;
+        self.arms[before].rate.add(rate);
+        let decision = if busy { self.busy_window(rate) } else { self.idle_window() };
+        if self.current() != before {
+            self.meter.settle(report.in_flight);
+        }
+        decision
+    }
+
+    /// There was little to do, which says nothing of any strategy.
+    fn idle_window(&mut self) -> Option<Decision> {
+        self.experiment = None;
+        None
+    }
+
+    fn busy_window(&mut self, rate: f64) -> Option<Decision> {
+        self.arms.iter().for_each(|arm| arm.back_off.step());
+        let Some(mut experiment) = self.experiment.take() else { return self.resting_window() };
+        let verdict = experiment.window(rate, &self.settings);
+        let decision = match verdict {
+            None => {
+                self.experiment = Some(experiment);
+                return None;
             }
-            return before;
-        }
-        let window = *window;
-        // Who counted first may report last.
-        let rows = report.rows.saturating_sub(window.rows);
-        let elapsed = report.now.saturating_duration_since(window.start);
-        let rate = rows as f64 / elapsed.as_secs_f64().max(1e-9);
-        if elapsed > IDLE {
-            self.rest(report);
-        } else if is_long_enough(elapsed, window.reports, rows) || self.is_hopeless(elapsed, rate) {
-            let in_flight = window.in_flight / f64::from(window.reports);
-            self.close_window(report, rate, in_flight);
-        }
-        self.way()
-    }
-
-    fn is_after_lull(&mut self, now: Instant) -> bool {
-        let last = self.last.replace(now).unwrap_or(now);
-        let (gap, lull) = (now.saturating_duration_since(last), LULL.max(self.spacing * LULL_TIMES));
-        self.spacing = self.spacing - self.spacing / 4 + gap.min(lull) / 4;
-        gap > lull
-    }
-
-    fn open_window(&mut self, report: Report, unsettled: u64) {
-        let Report { now, rows, .. } = report;
-        self.window = Some(Window { start: now, rows, reports: 0, in_flight: 0.0, unsettled });
-    }
-
-    /// Whether the way on trial has shown enough already.
-    fn is_hopeless(&self, elapsed: Duration, rate: f64) -> bool {
-        let Some(trial) = self.trial else { return false };
-        let reports = self.window.map_or(0, |window| window.reports);
-        let usual = self.ways[self.best].rate.unwrap_or(0.0);
-        trial.tries_new() && elapsed > WINDOW / 2 && reports >= REPORTS && rate < HOPELESS / 2.0 * usual
-    }
-
-    /// Nothing much to do. What was the best stays so until a load shows something else.
-    fn rest(&mut self, report: Report) {
-        self.trial = None;
-        self.open_window(report, 0);
-    }
-
-    fn close_window(&mut self, report: Report, rate: f64, in_flight: f64) {
-        let before = self.way();
-        self.windows += 1;
-        let lately = self.ways[before].rate.get_or_insert(rate);
-        *lately += (rate - *lately) / 4.0;
-        match self.trial.take() {
-            Some(trial) => self.go_on(trial, rate),
-            None => self.after_rest(rate, in_flight),
-        }
-        let unsettled = if self.way() == before { 0 } else { report.in_flight as u64 };
-        self.open_window(report, unsettled);
-    }
-
-    fn go_on(&mut self, before: Trial, rate: f64) {
-        let usual = self.ways[self.best].rate.unwrap_or(0.0);
-        let trial = Trial { windows: before.windows + 1, ..before };
-        if before.tries_new() && rate < HOPELESS * usual {
-            self.learn(trial.way, rate / usual);
-            self.end(trial);
-        } else if trial.windows % 2 == 1 {
-            self.trial = Some(Trial { first: rate, ..trial });
-        } else {
-            let ratio = rate / trial.first;
-            self.learn(trial.way, if before.tries_new() { ratio } else { 1.0 / ratio });
-            self.judge(trial);
-        }
-    }
-
-    fn judge(&mut self, trial: Trial) {
-        let (evidence, bonus) = (self.ways[trial.way].evidence, self.bonus(trial.way));
-        let pays = evidence.least(self.windows, self.noise) + bonus > WORTH_A_CHANGE.ln();
-        let may_pay = evidence.most(self.windows, self.noise) + bonus > WORTH_A_TRIAL.ln();
-        if trial.windows < FEWEST_WINDOWS || !pays && may_pay && trial.windows < MOST_WINDOWS {
-            self.trial = Some(trial);
-            return;
-        }
-        if pays {
-            self.change(trial.way);
-        }
-        self.end(trial);
-    }
-
-    fn end(&mut self, Trial { windows, .. }: Trial) {
-        self.trials += 1;
-        self.next_trial = self.windows + (windows * self.trials / DENSE_TRIALS).min(windows * LONGEST_REST);
-    }
-
-    /// What counts for a way besides what it gains on the one in use.
-    fn bonus(&self, way: usize) -> f64 {
-        match (way, self.best) {
-            (0, _) => PREFERENCE.ln(),
-            (_, 0) => -PREFERENCE.ln(),
-            _ => 0.0,
-        }
-    }
-
-    fn learn(&mut self, way: usize, ratio: f64) {
-        self.ways[way].evidence.learn(ratio, self.windows, &mut self.noise);
-    }
-
-    /// Takes another way; all evidence is against that one from now on.
-    fn change(&mut self, way: usize) {
-        let (before, now) = (std::mem::replace(&mut self.best, way), self.windows);
-        let gained = self.ways[way].evidence;
-        self.ways.iter_mut().for_each(|way| way.evidence = way.evidence.against(&gained, now));
-        self.ways[before].evidence = gained.reversed();
-        self.ways[way].evidence = Evidence::default();
-        self.baseline = None;
-    }
-
-    fn after_rest(&mut self, rate: f64, in_flight: f64) {
-        let now = self.windows;
-        self.follow(rate);
-        if in_flight >= BUSY_ROWS && now >= self.next_trial {
-            let next = self.most_promising(rate);
-            self.trial = next.map(|way| Trial { way, windows: 0, first: 0.0 });
-        }
-    }
-
-    /// Takes into account what the way in use did in a window; doubts what is known if that is another load.
-    fn follow(&mut self, rate: f64) {
-        let now = self.windows;
-        let load = self.baseline.get_or_insert_with(|| Baseline::new(rate, now)).follow(rate, now);
-        let doubted: fn(&Evidence) -> Evidence = match load {
-            Load::Same => return,
-            Load::Drifted => |evidence| evidence.doubted(DOUBTED_PAIRS),
-            Load::Other => |_| Evidence::default(),
+            Some(verdict) => self.conclude(experiment, verdict),
         };
-        (self.trials, self.next_trial) = (0, now);
-        self.ways.iter_mut().for_each(|way| way.evidence = doubted(&way.evidence));
+        self.begin_experiment();
+        Some(decision)
     }
 
-    /// The way that may gain the most on the one in use, which does `rate` rows a second.
-    fn most_promising(&self, rate: f64) -> Option<usize> {
-        let others = self.ways.iter().enumerate().filter(|&(number, way)| number != self.best && way.ceiling > rate);
-        let promises =
-            others.map(|(number, way)| (number, way.evidence.most(self.windows, self.noise) + self.bonus(number)));
-        let worth_it = promises.filter(|&(_, gain)| gain > WORTH_A_TRIAL.ln());
-        // The first of those that were never tried.
-        worth_it.rev().max_by(|(_, one), (_, other)| one.total_cmp(other)).map(|(number, _)| number)
+    /// Nothing was compared. Looks for a change of the load, and begins the next experiment when one is due.
+    fn resting_window(&mut self) -> Option<Decision> {
+        let now = self.arms[self.used].rate.mean()?;
+        let mut changed = None;
+        for number in self.neighbours() {
+            let arm = &mut self.arms[number];
+            let factor = (now / arm.used_rate).max(arm.used_rate / now);
+            // What another load takes from one strategy it can give to another: about as much.
+            let may_win = arm.gains.ratios(&self.settings).is_none_or(|ratios| ratios.end() * factor > 1.0);
+            if arm.back_off.is_on() && factor > self.settings.change && may_win {
+                arm.back_off.reset();
+                arm.gains = Gains::default();
+                changed = Some(Decision::LoadChanged { before: arm.used_rate, now });
+            }
+        }
+        self.begin_experiment();
+        changed
+    }
+
+    /// The numbers of the neighbours of the strategy in use.
+    fn neighbours(&self) -> Vec<usize> {
+        let used = self.arms[self.used].strategy;
+        let most = self.arms.iter().map(|arm| arm.strategy.max_in_flight).max().unwrap_or(0);
+        (0..self.arms.len()).filter(|&number| used.is_neighbour(self.arms[number].strategy, most)).collect()
+    }
+
+    /// Begins with the first strategy that was never compared, or else with the first neighbour whose back-off has ended.
+    fn begin_experiment(&mut self) {
+        let untried = (0..self.arms.len()).find(|&number| number != self.used && self.arms[number].verdict.is_none());
+        let due = || self.neighbours().into_iter().find(|&number| !self.arms[number].back_off.is_on());
+        let Some(candidate) = untried.or_else(due) else { return };
+        let used = self.arms[self.used].strategy;
+        let arm = &mut self.arms[candidate];
+        // An unclear experiment is continued; any other one is done anew, since what it showed may not be so any more.
+        if arm.verdict != Some(Verdict::Unclear) {
+            arm.gains = Gains::default();
+        }
+        self.experiment = Some(Experiment::new(candidate, bound(arm.strategy, used, &self.settings), arm.gains));
+    }
+
+    fn conclude(&mut self, experiment: Experiment, verdict: Verdict) -> Decision {
+        let Experiment { candidate, gains, windows, .. } = experiment;
+        let used = self.used;
+        let decision = Decision::Compared {
+            candidate: self.arms[candidate].strategy,
+            used: self.arms[used].strategy,
+            verdict,
+            ratio: gains.ratios(&self.settings).unwrap_or(0.0..=f64::INFINITY),
+            pairs: gains.pairs(),
+        };
+        let loser = if verdict == Verdict::Better { used } else { candidate };
+        // A round of experiments with all others is no longer than the first back-off.
+        self.arms[loser].back_off.fail(windows * self.arms.len() as u32);
+        self.arms[candidate].verdict = Some(verdict);
+        self.arms[candidate].gains = gains;
+        self.arms[candidate].used_rate = self.arms[used].rate.mean().unwrap_or(0.0);
+        if verdict == Verdict::Better {
+            let others = self.arms.iter_mut().enumerate().filter(|&(number, _)| number != candidate);
+            others.for_each(|(_, arm)| arm.gains = arm.gains.shifted(-gains.mean()));
+            self.arms[used].gains = gains.reversed();
+            self.arms[used].verdict = Some(Verdict::Worse);
+            self.arms[candidate].gains = Gains::default();
+            // What it did under earlier loads does not count, and the verdicts are as of now.
+            self.arms[candidate].rate = Ewma::new();
+            self.arms[candidate].rate.add(experiment.candidate_rate);
+            self.arms.iter_mut().for_each(|arm| arm.used_rate = experiment.candidate_rate);
+            self.used = candidate;
+        }
+        decision
     }
 }
 
-fn is_long_enough(elapsed: Duration, reports: u32, rows: u64) -> bool {
-    let least = if elapsed >= LONG_WINDOW { FEW_REPORTS } else { REPORTS };
-    elapsed >= WINDOW && reports >= least && rows >= ROWS
+/// The gain that a candidate has to have: batches have to be worth it.
+fn bound(candidate: Strategy, used: Strategy, settings: &TunerSettings) -> f64 {
+    match (candidate == Strategy::UNBATCHED, used == Strategy::UNBATCHED) {
+        (true, false) => -settings.margin,
+        (false, true) => settings.margin,
+        _ => 0.0,
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::*;
 
-    /// Clients that keep `in_flight` rows waiting; each way does a row in its own time, give or take the noise.
+    const SETTINGS: TunerSettings = TunerSettings::DEFAULT;
+
+    /// Clients that keep `in_flight` rows waiting; each strategy does a row in its own time, give or take the noise.
     struct Simulation {
         tuner: Tuner,
         now: Instant,
         rows: u64,
-        time_by_way: [Duration; 3],
+        time_by_strategy: Vec<Duration>,
         noise: f64,
         chance: u64,
+        decisions: Vec<Decision>,
     }
 
     impl Simulation {
-        fn new(micros: [u64; 3]) -> Self {
-            let time_by_way = micros.map(Duration::from_micros);
-            let (tuner, now) = (Tuner::new(3), Instant::now());
-            Simulation { tuner, now, rows: 0, time_by_way, noise: 0.0, chance: 0x9e37_79b9 }
+        /// Strategies with up to this number of batches in flight, and the microseconds of a row with each.
+        fn new<const N: usize>(most: usize, micros: [u64; N]) -> Self {
+            let strategies = Strategy::all(most);
+            assert_eq!(strategies.len(), N);
+            let time_by_strategy = micros.map(Duration::from_micros).to_vec();
+            let (tuner, now, decisions) = (Tuner::new(strategies, SETTINGS), Instant::now(), Vec::new());
+            Simulation { tuner, now, rows: 0, time_by_strategy, noise: 0.0, chance: 0x9e37_79b9, decisions }
         }
 
         fn run(&mut self, time: Duration, in_flight: usize) {
@@ -364,144 +258,167 @@ mod tests {
                 self.chance ^= self.chance >> 7;
                 self.chance ^= self.chance << 17;
                 let noise = 1.0 + self.noise * (self.chance % 2001) as f64 / 1000.0 - self.noise;
-                self.now += (8 * self.time_by_way[self.tuner.way()]).mul_f64(noise);
-                self.tuner.report(Report { now: self.now, rows: self.rows, in_flight });
+                self.now += (8 * self.time_by_strategy[self.tuner.current()]).mul_f64(noise);
+                self.decisions.extend(self.tuner.report(Report { now: self.now, rows: self.rows, in_flight }));
             }
+        }
+
+        /// The part of the rows that a strategy does in this time.
+        fn share_of(&mut self, strategy: usize, time: Duration) -> f64 {
+            let before = self.rows;
+            self.run(time, 64);
+            (self.rows - before) as f64 * self.time_by_strategy[strategy].as_secs_f64() / time.as_secs_f64()
         }
     }
 
+    fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
     #[test]
-    fn the_way_that_does_most_is_found_soon() {
+    fn the_best_strategy_is_found_soon() {
         for (micros, best) in [([100, 20, 50], 1), ([100, 120, 50], 2), ([10, 20, 50], 0), ([100, 99, 101], 0)] {
-            let mut simulation = Simulation::new(micros);
-            simulation.run(Duration::from_secs(2), 64);
-            assert_eq!(simulation.tuner.best(), best, "{micros:?}");
-            for (way, time) in micros.into_iter().enumerate().filter(|&(way, _)| way != best) {
-                let share = simulation.tuner.share_of_best(way).unwrap();
-                let exact = (micros[best] as f64 / time as f64).max(0.61);
-                assert!((0.9 * share.start()..1.1 * share.end()).contains(&exact), "{micros:?} {way} {share:?}");
+            let mut simulation = Simulation::new(1, micros);
+            simulation.run(seconds(2), 64);
+            assert_eq!(simulation.tuner.used(), best, "{micros:?}");
+            for (number, time) in micros.into_iter().enumerate().filter(|&(number, _)| number != best) {
+                let share = simulation.tuner.share_of_used(number).unwrap();
+                let exact = (micros[best] as f64 / time as f64).max(0.37);
+                assert!((0.9 * share.start()..1.1 * share.end()).contains(&exact), "{micros:?} {number} {share:?}");
             }
-            assert_eq!(simulation.tuner.share_of_best(best), None);
+            assert_eq!(simulation.tuner.share_of_used(best), None);
         }
     }
 
     #[test]
-    fn the_first_way_is_kept_among_about_equals() {
+    fn it_climbs_from_neighbour_to_neighbour_when_the_load_changes() {
+        // By batches in flight: 0, 1, 1 with linger, 2, 2 with linger and so on.
+        let mut simulation = Simulation::new(16, [50, 20, 21, 30, 31, 40, 41, 50, 51, 60, 61]);
+        simulation.run(seconds(20), 64);
+        assert_eq!(simulation.tuner.used(), 1);
+        simulation.time_by_strategy = [90, 80, 81, 60, 61, 50, 51, 30, 40, 50, 51].map(Duration::from_micros).to_vec();
+        simulation.run(seconds(10), 64);
+        assert_eq!(simulation.tuner.used(), 7, "{:?}", simulation.decisions);
+        assert!(simulation.decisions.iter().any(|decision| matches!(decision, Decision::LoadChanged { .. })));
+    }
+
+    #[test]
+    fn none_is_preferred_to_batches_that_do_about_the_same() {
         for micros in [[100, 99, 98], [100, 100, 105]] {
-            let mut simulation = Simulation { noise: 0.3, ..Simulation::new(micros) };
-            for _ in 0..60 {
-                simulation.run(Duration::from_secs(1), 64);
-                assert_eq!(simulation.tuner.best(), 0, "{micros:?}");
-            }
+            let mut simulation = Simulation { noise: 0.3, ..Simulation::new(1, micros) };
+            simulation.run(seconds(2), 64);
+            let share = simulation.share_of(0, seconds(60));
+            assert!(share > 0.97, "{micros:?} {share}");
         }
+        let mut simulation = Simulation::new(1, [100, 90, 120]);
+        simulation.run(seconds(2), 64);
+        assert_eq!(simulation.tuner.used(), 1);
+        simulation.time_by_strategy[0] = Duration::from_micros(89);
+        simulation.run(seconds(20), 64);
+        assert_eq!(simulation.tuner.used(), 0);
     }
 
     #[test]
-    fn trials_that_do_not_pay_cost_little() {
-        let mut simulation = Simulation::new([10, 100, 40]);
-        simulation.run(Duration::from_secs(3), 64);
-        let rows = simulation.rows;
-        simulation.run(Duration::from_secs(60), 64);
-        let share = (simulation.rows - rows) as f64 / 6_000_000.0;
-        assert!(share > 0.99, "{share} of what the best way does");
+    fn experiments_that_do_not_pay_cost_little() {
+        let mut simulation = Simulation::new(1, [10, 100, 40]);
+        simulation.run(seconds(3), 64);
+        let share = simulation.share_of(0, seconds(60));
+        assert!(share > 0.98, "{share} of what the best strategy does");
+        let share = simulation.share_of(0, seconds(60));
+        assert!(share > 0.995, "{share} of what the best strategy does");
+    }
+
+    #[test]
+    fn no_strategy_starves() {
+        for noise in [0.0, 0.3] {
+            let mut simulation = Simulation {
+                noise,
+                ..Simulation::new(32, [500, 250, 400, 400, 220, 250, 400, 600, 90, 600, 600, 600, 600])
+            };
+            simulation.run(seconds(60), 64);
+            let candidates = |decisions: &[Decision]| -> Vec<Strategy> {
+                let candidate = |decision: &Decision| match decision {
+                    Decision::Compared { candidate, .. } => Some(*candidate),
+                    Decision::LoadChanged { .. } => None,
+                };
+                decisions.iter().filter_map(candidate).collect()
+            };
+            let compared = candidates(&simulation.decisions);
+            assert!(simulation.tuner.strategies().skip(1).all(|strategy| compared.contains(&strategy)), "{compared:?}");
+            // Each neighbour is tried again in each time that is three times as long as that before.
+            for part in [120, 360, 1080] {
+                simulation.decisions.clear();
+                let used = simulation.tuner.strategies().nth(simulation.tuner.used()).unwrap();
+                simulation.run(seconds(part), 64);
+                let compared = candidates(&simulation.decisions);
+                let neighbours = simulation.tuner.strategies().filter(|other| used.is_neighbour(*other, 32));
+                neighbours.for_each(|other| assert!(compared.contains(&other), "{other:?} in {part} s: {compared:?}"));
+            }
+        }
     }
 
     #[test]
     fn noise_leads_nobody_astray_for_long() {
-        let mut simulation = Simulation { noise: 0.9, ..Simulation::new([100, 92, 110]) };
-        simulation.run(Duration::from_secs(10), 64);
-        let rows = simulation.rows;
-        simulation.run(Duration::from_secs(60), 64);
-        let share = (simulation.rows - rows) as f64 / (60e6 / 92.0);
-        assert!(share > 0.98, "{share} of what the best way does");
+        let mut simulation = Simulation { noise: 0.9, ..Simulation::new(1, [100, 85, 110]) };
+        simulation.run(seconds(20), 64);
+        let share = simulation.share_of(1, seconds(60));
+        assert!(share > 0.96, "{share} of what the best strategy does");
     }
 
     #[test]
     fn after_a_lull_not_everything_is_tried_anew() {
-        let mut simulation = Simulation::new([10, 20, 20]);
-        simulation.run(Duration::from_secs(20), 64);
+        let mut simulation = Simulation::new(1, [10, 20, 20]);
+        simulation.run(seconds(20), 64);
         let rows = simulation.rows;
         for _ in 0..20 {
-            simulation.now += Duration::from_secs(15);
+            simulation.now += seconds(15);
             simulation.run(Duration::from_millis(200), 64);
         }
         let share = (simulation.rows - rows) as f64 / 400_000.0;
-        assert!(share > 0.97, "{share} of what the best way does");
+        assert!(share > 0.97, "{share} of what the best strategy does");
     }
 
     #[test]
     fn lulls_between_bursts_mislead_nobody() {
         for (micros, best) in [([10, 20, 30], 0), ([30, 12, 20], 1)] {
-            let mut simulation = Simulation::new(micros);
+            let mut simulation = Simulation::new(1, micros);
             for burst in 0..400 {
                 simulation.run(Duration::from_millis(60 + burst % 7), 64);
                 simulation.now += Duration::from_millis(100);
             }
-            assert_eq!(simulation.tuner.best(), best, "{micros:?}");
-            let rates: Vec<_> = (0..3).filter_map(|way| simulation.tuner.rate(way)).collect();
+            assert_eq!(simulation.tuner.used(), best, "{micros:?}");
+            let rates: Vec<_> = (0..3).filter_map(|number| simulation.tuner.rate(number)).collect();
             assert!(rates.iter().all(|&rate| rate > 25_000.0), "{rates:?}");
         }
     }
 
     #[test]
-    fn a_report_that_comes_late_is_not_a_rate() {
-        let (start, mut tuner) = (Instant::now(), Tuner::new(2));
-        tuner.report(Report { now: start, rows: 116, in_flight: 1 });
-        for late in 1..=5 {
-            tuner.report(Report { now: start + late * WINDOW, rows: 100, in_flight: 1 });
-        }
-        assert!(tuner.rate(0).is_none_or(|rate| rate < 1e6), "{:?}", tuner.rate(0));
-    }
-
-    #[test]
     fn a_request_alone_tries_nothing() {
-        let mut simulation = Simulation::new([100, 10, 10]);
+        let mut simulation = Simulation::new(1, [100, 10, 10]);
         for _ in 0..10_000 {
             simulation.run(Duration::from_millis(1), 1);
-            assert_eq!(simulation.tuner.way(), 0);
+            assert_eq!(simulation.tuner.current(), 0);
         }
-    }
-
-    #[test]
-    fn a_way_that_cannot_do_more_is_not_tried() {
-        let mut simulation = Simulation::new([1000, 20, 50]);
-        simulation.run(Duration::from_secs(1), 64);
-        assert_eq!(simulation.tuner.best(), 1);
-        simulation.tuner.set_ceiling(0, 1000.0);
-        simulation.tuner.ways.iter_mut().for_each(|way| (way.rate, way.evidence) = (None, Evidence::default()));
-        simulation.run(Duration::from_secs(60), 64);
-        assert_eq!((simulation.tuner.rate(0), simulation.tuner.rate(2).is_some()), (None, true));
+        assert_eq!(simulation.decisions, []);
     }
 
     #[test]
     fn what_was_best_stays_so_over_a_pause() {
-        let mut simulation = Simulation::new([100, 20, 50]);
-        simulation.run(Duration::from_secs(1), 64);
-        simulation.now += 2 * IDLE;
+        let mut simulation = Simulation::new(1, [100, 20, 50]);
+        simulation.run(seconds(2), 64);
+        simulation.now += seconds(3600);
         simulation.run(Duration::from_millis(10), 64);
-        assert_eq!(simulation.tuner.way(), 1);
-    }
-
-    #[test]
-    fn what_comes_close_is_tried_again_under_a_load_that_is_a_little_different() {
-        let mut simulation = Simulation { noise: 0.2, ..Simulation::new([100, 30, 34]) };
-        simulation.run(Duration::from_secs(60), 64);
-        assert_eq!(simulation.tuner.best(), 1);
-        simulation.time_by_way = [100, 40, 34].map(Duration::from_micros);
-        simulation.run(Duration::from_secs(8), 64);
-        assert_eq!(simulation.tuner.best(), 2);
-        let rate = simulation.tuner.rate(0).unwrap();
-        simulation.run(Duration::from_secs(8), 64);
-        assert_eq!(simulation.tuner.rate(0), Some(rate), "what is far off is not tried again");
+        assert_eq!(simulation.tuner.current(), 1);
     }
 
     #[test]
     fn what_pays_under_another_load_is_found_again() {
-        let mut simulation = Simulation::new([10, 30, 30]);
-        simulation.run(Duration::from_secs(20), 64);
-        assert_eq!(simulation.tuner.best(), 0);
-        simulation.time_by_way = [100, 30, 15].map(Duration::from_micros);
-        simulation.run(Duration::from_secs(3), 64);
-        assert_eq!(simulation.tuner.best(), 2);
+        for (before, after, best) in [([10, 30, 30], [100, 30, 15], 2), ([100, 30, 34], [100, 60, 34], 2)] {
+            let mut simulation = Simulation { noise: 0.2, ..Simulation::new(1, before) };
+            simulation.run(seconds(60), 64);
+            simulation.time_by_strategy = after.map(Duration::from_micros).to_vec();
+            simulation.run(seconds(3), 64);
+            assert_eq!(simulation.tuner.used(), best, "{before:?}");
+        }
     }
 }

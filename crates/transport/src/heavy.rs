@@ -4,7 +4,8 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
-use tensorserve_servables::execution::executor::{InterOp, Request, RunCost, RunTime};
+use tensorserve_servables::execution::executor::{InterOp, Request, RunTime};
+use tensorserve_servables::execution::run_profile::RunProfile;
 use tensorserve_servables::{Result, Urgency};
 
 use crate::lane::Lane;
@@ -13,13 +14,13 @@ use crate::lane::Lane;
 const SMALL: usize = 16 << 10;
 
 /// What work of each kind takes, by the size of its body.
-pub(crate) static DECODE: RunCost = RunCost::new(RunTime::InputSizes);
-pub(crate) static ENCODE: RunCost = RunCost::new(RunTime::InputSizes);
+pub(crate) static DECODE: RunProfile = RunProfile::new(RunTime::InputSizes);
+pub(crate) static ENCODE: RunProfile = RunProfile::new(RunTime::InputSizes);
 /// The size of a compressed body does not say what it takes, and that of a message does not either.
-pub(crate) static INFLATE: RunCost = RunCost::new(RunTime::InputValues);
-pub(crate) static PARSE: RunCost = RunCost::new(RunTime::InputValues);
+pub(crate) static INFLATE: RunProfile = RunProfile::new(RunTime::InputValues);
+pub(crate) static PARSE: RunProfile = RunProfile::new(RunTime::InputValues);
 /// Copying tensors takes what they have bytes, but what is freed with them may take longer.
-pub(crate) static COPY: RunCost = RunCost::new(RunTime::InputValues);
+pub(crate) static COPY: RunProfile = RunProfile::new(RunTime::InputValues);
 
 /// Its share of the execution threads; no model has an empty name.
 static GROUP: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from(""));
@@ -33,13 +34,13 @@ pub(crate) fn is_large(bytes: usize) -> bool {
 /// passes before.
 pub(crate) async fn work<R: Send + 'static>(
     lane: &Lane,
-    cost: &RunCost,
+    profile: &RunProfile,
     bytes: usize,
     deadline: Option<Instant>,
     job: impl FnOnce() -> Result<R> + Send + 'static,
 ) -> Result<R> {
     let urgency = Urgency { deadline, ..Urgency::default() };
     let (load, inter_op_threading) = (lane.load(), InterOp::default());
-    let request = Request { cost, input_bytes: bytes, group: &GROUP, load, urgency, inter_op_threading };
+    let request = Request { profile, input_bytes: bytes, group: &GROUP, load, urgency, inter_op_threading };
     lane.serving.executor.run(request, |_: &_| job()).await
 }

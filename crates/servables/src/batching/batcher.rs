@@ -15,7 +15,8 @@ use crate::batching::pad_value::pad_value;
 use crate::batching::run_queue::{Kind, RunQueue};
 use crate::commissioning::batchability::{self, Batchability};
 use crate::execution::computation::Computation;
-use crate::execution::executor::{RunCost, default_threads, usable_cpus};
+use crate::execution::executor::{default_threads, usable_cpus};
+use crate::execution::run_profile::RunProfile;
 use crate::table::signature::{Endpoint, Signature};
 use crate::{Result, Servable};
 
@@ -146,20 +147,19 @@ impl Batcher {
         let make = || {
             let pad_values = run.feeds.iter().map(|(handle, _)| self.pad_values.get(handle).cloned()).collect();
             let signatures = signatures_of(run);
-            let cost = RunCost::new(run.handle.servable().session().run_time(signatures.first().map(String::as_str)));
+            let run_time = run.handle.servable().session().run_time(signatures.first().map(String::as_str));
+            let profile = Arc::new(RunProfile::new(run_time));
             let auto = |auto: AutoBatching| {
                 // Batches compute; more of them than CPUs would only be in the way of urgent ones.
-                let at_once = auto.threads.unwrap_or_else(usable_cpus);
-                let name = format!("{} ({})", run.handle.model(), signatures.join(", "));
-                Auto::new(at_once, auto.threads.unwrap_or_else(default_threads), auto.latency_objective, name)
+                let most = auto.threads.unwrap_or_else(usable_cpus);
+                let threads = auto.threads.unwrap_or_else(default_threads);
+                Auto::new(most, threads, auto.latency_objective, Arc::clone(&profile))
             };
             let auto = self.batching.auto.map(auto);
             let parameters = self.batching.parameters.clone();
-            Arc::new(RunQueue::new(
-                Kind { signatures, parameters, fetches: key.fetches.clone(), pad_values },
-                cost,
-                auto,
-            ))
+            let (model, fetches) = (run.handle.model().to_owned(), key.fetches.clone());
+            let kind = Kind { model, signatures, parameters, fetches, pad_values };
+            Arc::new(RunQueue::new(kind, profile, auto))
         };
         queues.entry(key.clone()).or_insert_with(|| may_merge.then(make)).clone()
     }

@@ -108,7 +108,7 @@ impl<T: Abandon + HasInputs> QueueState<T> {
 /// Whether a batch of this priority may begin beside those that run; less urgent ones do not count.
 fn has_slot(running: &[usize; 3], priority: Priority, auto: Option<&Auto>) -> bool {
     // Those that still wait when no more batches are to be made go one after the other.
-    let at_once = auto.map_or(usize::MAX, |auto| auto.at_once().max(1));
+    let at_once = auto.map_or(usize::MAX, |auto| auto.max_in_flight().max(1));
     running[..=priority as usize].iter().sum::<usize>() < at_once
 }
 
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn an_urgent_batch_runs_beside_patient_ones_and_not_the_other_way_round() {
-        let (auto, now) = (Auto::in_way(1), Instant::now());
+        let (auto, now) = (Auto::fixed(1, false, None), Instant::now());
         let mut state = state();
         push(&mut state, Priority::Low, now);
         assert_eq!(state.ready(Priority::Low, Some(&auto)), Ready::Now);
@@ -166,8 +166,8 @@ mod tests {
 
     #[test]
     fn a_batch_lingers_for_the_rows_in_flight_but_no_longer_than_it_may() {
-        let (auto, now) = (Auto::in_way(2), Instant::now());
-        auto.cost.record(1, MILLI);
+        let (auto, now) = (Auto::fixed(1, true, None), Instant::now());
+        auto.cost().record(1, MILLI);
         let in_flight = auto.enter(3, LaneLoad::Others).unwrap();
         let mut state = state();
         push(&mut state, Priority::Default, now);
@@ -186,8 +186,8 @@ mod tests {
 
     #[test]
     fn a_row_that_came_while_a_batch_ran_waits_for_those_whom_it_answers() {
-        let (auto, now) = (Auto::in_way(2), Instant::now());
-        auto.cost.record(1, MILLI);
+        let (auto, now) = (Auto::fixed(1, true, None), Instant::now());
+        auto.cost().record(1, MILLI);
         let in_flight = auto.enter(2, LaneLoad::Others).unwrap();
         let mut state = state();
         push(&mut state, Priority::Default, now);
@@ -206,8 +206,8 @@ mod tests {
 
     #[test]
     fn urgent_batches_that_end_prolong_no_waiting() {
-        let (auto, now) = (Auto::in_way(2), Instant::now());
-        auto.cost.record(1, MILLI);
+        let (auto, now) = (Auto::fixed(1, true, None), Instant::now());
+        auto.cost().record(1, MILLI);
         let in_flight = auto.enter(3, LaneLoad::Others).unwrap();
         let mut state = state();
         push(&mut state, Priority::Default, now);

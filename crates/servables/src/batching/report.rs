@@ -4,10 +4,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
+use tensorserve_batching::Strategy;
 use tensorserve_batching::stats::Histogram;
 use tensorserve_runtimes::{InterOp, IntraOp};
 
-use crate::batching::auto::{Auto, Finding, Way};
+use crate::batching::auto::{Auto, Finding};
 use crate::batching::batcher::Batcher;
 use crate::batching::run_queue::RunQueue;
 use crate::table::servable_table::ServedModel;
@@ -102,7 +103,7 @@ fn queue(queue: &RunQueue) -> Value {
     });
     if let (Some(auto), Value::Object(members)) = (queue.auto(), &mut value) {
         let cost =
-            auto.cost.table().into_iter().map(|(rows, row)| json!({ "rows": rows, "micros_per_row": micros(row) }));
+            auto.cost().table().into_iter().map(|(rows, row)| json!({ "rows": rows, "micros_per_row": micros(row) }));
         members.insert("cost".to_owned(), cost.collect());
         members.insert("ways".to_owned(), ways(auto));
     }
@@ -113,18 +114,18 @@ fn micros(time: std::time::Duration) -> f64 {
     time.as_nanos() as f64 / 1000.0
 }
 
-/// For each way, what it did when it was tried lately, and what trials beside the chosen one make of that.
+/// For each strategy, what it did when it was measured lately, and what experiments beside the one in use make of that.
 fn ways(auto: &Auto) -> Value {
-    let (findings, best) = auto.findings();
+    let (findings, used) = auto.findings();
     let rounded = |share: f64| (share * 1000.0).round() / 1000.0;
-    let way = |(number, Finding { way, rate, share_of_best }): (usize, &Finding)| {
+    let way = |(number, Finding { strategy, rate, share_of_used }): (usize, &Finding)| {
         json!({
-            "batches_at_once": way.at_once,
-            "part_of_rows_in_flight": 1.0 / way.parts as f64,
-            "lingers": way.lingers,
+            "batches_at_once": strategy.max_in_flight,
+            "part_of_rows_in_flight": 1.0 / strategy.max_in_flight.max(1) as f64,
+            "lingers": strategy.linger,
             "rows_per_second": rate.map(f64::round),
-            "share_of_chosen": share_of_best.as_ref().map(|share| [rounded(*share.start()), rounded(*share.end())]),
-            "chosen": number == best,
+            "share_of_chosen": share_of_used.as_ref().map(|share| [rounded(*share.start()), rounded(*share.end())]),
+            "chosen": number == used,
         })
     };
     findings.iter().enumerate().map(way).collect()
@@ -155,26 +156,25 @@ fn decision(queue: &RunQueue) -> String {
             parameters.batch_timeout_micros
         );
     };
-    let (findings, best) = auto.findings();
-    let rate = |way: usize| findings.get(way).and_then(|finding| finding.rate);
-    let Way { at_once, parts, lingers } =
-        findings.get(best).map_or(Way { at_once: 0, parts: 1, lingers: false }, |finding| finding.way);
+    let (findings, used) = auto.findings();
+    let rate = |number: usize| findings.get(number).and_then(|finding| finding.rate);
+    let Strategy { max_in_flight, linger } = findings.get(used).map_or(Strategy::UNBATCHED, |finding| finding.strategy);
     let tried = findings.iter().skip(1).filter(|finding| finding.rate.is_some()).count();
     let alone = rate(0).map_or_else(|| "not measured".to_owned(), |rate| format!("{rate:.0} rows a second"));
-    match (at_once, tried) {
+    match (max_in_flight, tried) {
         (0, 0) => "Each request runs on its own: there were too few at once to try batches.".to_owned(),
         (0, _) => {
             let batched = (1..findings.len()).filter_map(rate).fold(0.0, f64::max);
             format!(
-                "Each request runs on its own ({alone} lately): in trials side by side batches did not clearly do more \
+                "Each request runs on its own ({alone} lately): in experiments side by side batches did not clearly do more \
                  ({batched:.0} at most when they were tried)."
             )
         }
-        (at_once, _) => format!(
-            "Requests that come while others are in flight are merged, {at_once} batches at once of up to 1/{parts} of the \
+        (number, _) => format!(
+            "Requests that come while others are in flight are merged, {number} batches at once of up to 1/{number} of the \
              rows in flight{} ({:.0} rows a second; on their own {alone}). A request that is alone runs at once.",
-            if lingers { ", for which a batch waits a little" } else { "" },
-            rate(best).unwrap_or(0.0)
+            if linger { ", for which a batch waits a little" } else { "" },
+            rate(used).unwrap_or(0.0)
         ),
     }
 }

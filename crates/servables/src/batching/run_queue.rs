@@ -13,15 +13,19 @@ use smallvec::SmallVec;
 use tensorserve_batching::merge::{Merging, merge};
 use tensorserve_batching::queue::{Abandon, Ready};
 use tensorserve_batching::stats::add;
-use tensorserve_batching::{Entry, Limits, Next, Parameters, Pool, Priority, Source, Stats, Taken, Task, split};
+use tensorserve_batching::{
+    CostModel, Decision, Entry, Limits, Next, Parameters, Pool, Priority, Source, Stats, Taken, Task, split,
+};
 use tensorserve_runtimes::TensorHandle;
 use tensorserve_tensors::Tensor;
 use tokio::sync::oneshot;
 
 use crate::batching::auto::Auto;
+use crate::batching::decision_log::DecisionLog;
 use crate::batching::queue_state::{HasInputs, QueueState};
 use crate::execution::computation::{Computation, Feeds, explained, input_bytes};
-use crate::execution::executor::{RunCost, guarded};
+use crate::execution::executor::{LaneLoad, guarded};
+use crate::execution::run_profile::RunProfile;
 use crate::execution::slow_runs;
 use crate::{Code, Result, ServableHandle, ServingError};
 
@@ -53,6 +57,7 @@ type Batch = Vec<Task<Waiting>>;
 
 /// What the runs of a queue have in common.
 pub(crate) struct Kind {
+    pub(crate) model: String,
     /// The signatures that they can be of; none for parts of a graph that no signature names.
     pub(crate) signatures: Vec<String>,
     pub(crate) parameters: Parameters,
@@ -64,8 +69,10 @@ pub(crate) struct Kind {
 /// The queue of runs that feed and fetch the same tensors.
 pub(crate) struct RunQueue {
     kind: Kind,
-    cost: RunCost,
+    /// Of its runs, by their rows.
+    profile: Arc<RunProfile>,
     auto: Option<Auto>,
+    decisions: DecisionLog,
     stats: Stats,
     /// Their results turned out not to have a row for each row: they are run apart from now on.
     split_up: AtomicBool,
@@ -82,14 +89,32 @@ struct Ticket {
 
 impl RunQueue {
     /// A queue for runs that have this in common, whose batches size themselves if there is an `auto`.
-    pub(crate) fn new(kind: Kind, cost: RunCost, auto: Option<Auto>) -> Self {
+    pub(crate) fn new(kind: Kind, profile: Arc<RunProfile>, auto: Option<Auto>) -> Self {
         let state = QueueState::new(Limits::of(&kind.parameters));
-        let (stats, split_up) = (Stats::default(), AtomicBool::new(false));
-        RunQueue { kind, cost, auto, stats, split_up, state: Mutex::new(state), entry: OnceLock::new() }
+        let decisions = DecisionLog::new(kind.model.clone(), kind.signatures.join(", "));
+        let (stats, split_up, state) = (Stats::default(), AtomicBool::new(false), Mutex::new(state));
+        RunQueue { kind, profile, auto, decisions, stats, split_up, state, entry: OnceLock::new() }
     }
 
     pub(crate) fn auto(&self) -> Option<&Auto> {
         self.auto.as_ref()
+    }
+
+    /// Takes into account that a request was run on its own.
+    pub(crate) fn ran_alone(&self, auto: &Auto, rows: usize, load: LaneLoad) {
+        self.decided(auto.ran_alone(rows, load, Instant::now()));
+        add(&self.stats.alone, 1);
+    }
+
+    fn decided(&self, decision: Option<Decision>) {
+        if let Some(decision) = decision {
+            self.decisions.decided(&decision, &self.stats);
+        }
+    }
+
+    /// What its runs take, by their rows.
+    pub(crate) fn cost(&self) -> &CostModel {
+        self.profile.cost()
     }
 
     pub(crate) fn kind(&self) -> &Kind {
@@ -196,7 +221,7 @@ impl RunQueue {
     /// Whether a batch takes the rows that have come and does not linger for others.
     fn takes_all_that_wait(&self) -> bool {
         match &self.auto {
-            Some(auto) => !auto.lingers(),
+            Some(auto) => !auto.strategy().linger,
             None => self.kind.parameters.batch_timeout().is_zero(),
         }
     }
@@ -231,7 +256,7 @@ impl RunQueue {
         }
         self.run(taken.tasks);
         if let Some(auto) = &self.auto {
-            auto.ran_together(taken.rows);
+            self.decided(auto.ran_together(taken.rows, Instant::now()));
         }
         drop(running);
     }
@@ -314,20 +339,16 @@ impl RunQueue {
     }
 
     fn run_session(&self, task: &Task<Waiting>, feeds: &Feeds, timeout: Option<Duration>) -> Results {
-        let bytes = input_bytes(feeds);
+        let rows = feeds.first().and_then(|(_, tensor)| tensor.shape().dims().first().copied()).unwrap_or(1) as usize;
         let servable = task.payload.handle.servable();
-        let options = self.cost.options(bytes, timeout, servable.inter_op_threading());
+        let options = self.profile.options(rows, timeout, servable.inter_op_threading());
         let session = servable.session();
         let start = Instant::now();
         let results = guarded(|| session.run(feeds, &self.kind.fetches, &options));
         let took = start.elapsed();
         task.payload.handle.metrics().ran(took);
-        self.cost.record(bytes, took);
-        slow_runs::look(&task.payload.handle, &self.kind.fetches, took, || self.cost.estimate(bytes));
-        if let Some(auto) = &self.auto {
-            let rows = feeds.first().and_then(|(_, tensor)| tensor.shape().dims().first().copied()).unwrap_or(1);
-            auto.cost.record(rows as usize, took);
-        }
+        self.cost().record(rows, took);
+        slow_runs::look(&task.payload.handle, &self.kind.fetches, took, || self.profile.estimate(rows));
         results
     }
 

@@ -3,8 +3,10 @@
 
 use std::time::Duration;
 
+use tensorserve_batching::CostSettings;
+
 /// A shorter run gains nothing from further threads.
-pub(crate) use crate::execution::executor::SHORT as SHORT_RUN;
+pub(crate) const SHORT_RUN: Duration = CostSettings::DEFAULT.inline_alone;
 
 /// The runs of one step, which nobody asked for.
 #[derive(Clone, Copy, Debug)]

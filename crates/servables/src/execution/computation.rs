@@ -11,7 +11,8 @@ use tensorserve_runtimes::TensorHandle;
 use tensorserve_tensors::{Tensor, TensorData};
 
 use crate::batching::run_queue::RunQueue;
-use crate::execution::executor::{LaneLoad, Request, RunCost, Urgency};
+use crate::execution::executor::{LaneLoad, Request, Urgency};
+use crate::execution::run_profile::RunProfile;
 use crate::execution::slow_runs;
 use crate::metrics::Api;
 use crate::{Executor, Result, ServableHandle, ServingError};
@@ -43,11 +44,11 @@ pub struct Fetched {
 }
 
 impl Computation {
-    /// Computes the fetches; `cost` is what runs of this kind are known to take. Errors of the engine keep their code and
+    /// Computes the fetches; `profile` is of runs of this kind. Errors of the engine keep their code and
     /// text.
     pub(crate) async fn compute(
         mut self,
-        cost: &RunCost,
+        profile: &RunProfile,
         executor: &Executor,
         load: LaneLoad,
         urgency: Urgency,
@@ -55,16 +56,15 @@ impl Computation {
         let handle = self.handle.clone();
         let _admitted = executor.admit(handle.group(), urgency.priority)?;
         let queue = handle.servable().batcher().and_then(|batcher| batcher.queue(&mut self));
-        let Some((queue, rows)) = queue else { return self.run_alone(None, cost, executor, (load, urgency)).await };
+        let Some((queue, rows)) = queue else { return self.run_alone(None, profile, executor, (load, urgency)).await };
         let pool = match queue.auto() {
             None => executor.batch_threads(),
             Some(auto) => {
                 let in_flight = auto.enter(rows, load).inspect_err(|_| add(&queue.stats().rejected, 1))?;
                 if !in_flight.together {
                     let of = Some((Arc::clone(&queue), rows));
-                    let done = self.run_alone(of, cost, executor, (load, urgency)).await;
-                    auto.ran_alone(rows, load);
-                    add(&queue.stats().alone, 1);
+                    let done = self.run_alone(of, profile, executor, (load, urgency)).await;
+                    queue.ran_alone(auto, rows, load);
                     return done;
                 }
                 let tensors = self.run_together(&queue, rows, urgency, executor.threads()).await?;
@@ -90,7 +90,7 @@ impl Computation {
     async fn run_alone(
         self,
         of: Option<(Arc<RunQueue>, usize)>,
-        cost: &RunCost,
+        profile: &RunProfile,
         executor: &Executor,
         (load, urgency): (LaneLoad, Urgency),
     ) -> Result<Fetched> {
@@ -101,8 +101,8 @@ impl Computation {
             let start = Instant::now();
             match self.handle.servable().session().run(&self.feeds, &self.fetches, options) {
                 Ok(tensors) => {
-                    if let Some((auto, rows)) = of.as_ref().and_then(|(queue, rows)| Some((queue.auto()?, *rows))) {
-                        auto.cost.record(rows, start.elapsed());
+                    if let Some((queue, rows)) = &of {
+                        queue.cost().record(*rows, start.elapsed());
                     }
                     let Computation { handle, fetches, .. } = self;
                     Ok(Ok(Fetched { handle, fetches, tensors }))
@@ -110,11 +110,11 @@ impl Computation {
                 Err(error) => Ok(Err(Box::new(Failure { run: self, took: start.elapsed(), error }))),
             }
         };
-        let request = Request { cost, input_bytes, group: &group, load, urgency, inter_op_threading };
+        let request = Request { profile, input_bytes, group: &group, load, urgency, inter_op_threading };
         match executor.run_timed(request, job).await? {
             (Ok(done), took) => {
                 done.handle.metrics().ran_alone(api, took);
-                slow_runs::look(&done.handle, &done.fetches, took, || cost.estimate(input_bytes));
+                slow_runs::look(&done.handle, &done.fetches, took, || profile.estimate(input_bytes));
                 Ok(done)
             }
             (Err(failure), _) => Err(failure.explained(executor, urgency).await),

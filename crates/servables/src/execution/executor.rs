@@ -9,7 +9,6 @@
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tensorserve_batching::{Pool, Priority};
@@ -17,112 +16,14 @@ pub use tensorserve_runtimes::{InterOp, RunOptions, RunTime};
 use tokio::sync::oneshot;
 
 use crate::execution::admission::{Admission, Admitted, InFlightLimits};
+use crate::execution::run_profile::{RunProfile, run_options};
 use crate::{Code, Result, ServingError};
-
-/// Runs below this always happen on the thread that read the request.
-const TINY: Duration = Duration::from_micros(40);
-
-/// Runs below this happen there too while no other request waits for that thread.
-pub(crate) const SHORT: Duration = Duration::from_micros(250);
-
-/// A run whose deadline leaves it this many times its usual time need not be interrupted.
-const TIMES_EXPECTED: u32 = 4;
 
 /// Whether other requests wait for the thread that read this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LaneLoad {
     Alone,
     Others,
-}
-
-/// A run that takes longer than this where a short one was expected holds up its thread noticeably.
-const SURPRISE: Duration = Duration::from_millis(10);
-
-/// Runs on execution threads that follow a surprise; doubled with each further one.
-const RUNS_AFTER_SURPRISE: u32 = 1000;
-
-/// What runs of one signature took lately, by the size of their inputs: a run whose size was never seen may take long.
-#[derive(Debug)]
-pub struct RunCost {
-    /// What the time of the next one follows from.
-    run_time: RunTime,
-    /// Nanoseconds of recent runs whose inputs have 2^(i-1) to 2^i - 1 bytes; 0 means that none was measured.
-    by_size: [AtomicU64; 40],
-    /// Runs that are yet to happen on execution threads, whatever they took before.
-    distrusted: AtomicU32,
-    surprises: AtomicU32,
-}
-
-impl RunCost {
-    /// Nothing is known yet but what the time of a run follows from.
-    pub const fn new(run_time: RunTime) -> Self {
-        RunCost {
-            run_time,
-            by_size: [const { AtomicU64::new(0) }; 40],
-            distrusted: AtomicU32::new(0),
-            surprises: AtomicU32::new(0),
-        }
-    }
-
-    /// What a run with this many bytes of input is expected to take; `None` if it may be anything.
-    pub fn estimate(&self, input_bytes: usize) -> Option<Duration> {
-        if self.run_time > RunTime::AllocatesByValue || self.distrusted.load(Ordering::Relaxed) > 0 {
-            return None;
-        }
-        match self.size_class(input_bytes).load(Ordering::Relaxed) {
-            0 => None,
-            nanos => Some(Duration::from_nanos(nanos)),
-        }
-    }
-
-    /// The same, if the next run cannot ask for more memory than those before.
-    fn estimate_of_sizes(&self, input_bytes: usize) -> Option<Duration> {
-        self.estimate(input_bytes).filter(|_| self.run_time == RunTime::InputSizes)
-    }
-
-    /// Takes a run into account. One slow run (a preempted thread) counts for little, a few in a row count fully. Races
-    /// between threads lose a sample at worst.
-    pub fn record(&self, input_bytes: usize, took: Duration) {
-        let class = self.size_class(input_bytes);
-        let (old, new) = (class.load(Ordering::Relaxed), (took.as_nanos() as u64).max(1));
-        let next = if old == 0 { new } else { old - old / 4 + new.min(old.saturating_mul(8)) / 4 };
-        class.store(next.max(1), Ordering::Relaxed);
-    }
-
-    /// Takes a run into account that was expected to be short; trust is lost for a while if it was not. Gives whether it is.
-    pub fn record_expected_short(&self, input_bytes: usize, took: Duration) -> bool {
-        self.record(input_bytes, took);
-        let surprises = took > SURPRISE;
-        if surprises {
-            let doublings = self.surprises.fetch_add(1, Ordering::Relaxed).min(16);
-            self.distrusted.store(RUNS_AFTER_SURPRISE << doublings, Ordering::Relaxed);
-        }
-        surprises
-    }
-
-    /// Takes a run into account that happened on an execution thread.
-    pub fn record_on_thread(&self, input_bytes: usize, took: Duration) {
-        self.record(input_bytes, took);
-        let left = self.distrusted.load(Ordering::Relaxed);
-        if left > 0 {
-            self.distrusted.store(left - 1, Ordering::Relaxed);
-        }
-    }
-
-    /// The options of a run on a thread of its own.
-    pub(crate) fn options(
-        &self,
-        input_bytes: usize,
-        timeout: Option<Duration>,
-        inter_op_threading: InterOp,
-    ) -> RunOptions {
-        run_options(self.run_time, self.estimate(input_bytes), timeout, inter_op_threading)
-    }
-
-    fn size_class(&self, input_bytes: usize) -> &AtomicU64 {
-        let bits = (usize::BITS - input_bytes.leading_zeros()) as usize;
-        &self.by_size[bits.min(self.by_size.len() - 1)]
-    }
 }
 
 /// How many runs may happen at once if nothing else is said: two for each CPU that this process may use, by its
@@ -147,8 +48,8 @@ pub struct Urgency {
 /// What is known of a job before it runs.
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
-    /// What jobs of its kind took.
-    pub cost: &'a RunCost,
+    /// Of jobs of its kind, by the bytes of their inputs.
+    pub profile: &'a RunProfile,
     pub input_bytes: usize,
     /// The model whose share of the execution threads it takes from.
     pub group: &'a Arc<str>,
@@ -237,15 +138,14 @@ impl Executor {
         R: Send + 'static,
         J: FnOnce(&RunOptions) -> Result<R> + Send + 'static,
     {
-        let Request { cost, input_bytes, load, urgency: Urgency { deadline, .. }, .. } = request;
-        let short = cost.estimate_of_sizes(input_bytes);
-        if short.is_some_and(|time| time < TINY || time < SHORT && load == LaneLoad::Alone) {
+        let Request { profile, input_bytes, load, urgency: Urgency { deadline, .. }, .. } = request;
+        if profile.is_inline(input_bytes, load == LaneLoad::Others) {
             timeout_left(deadline)?;
             let options = RunOptions { timeout: None, inter_op: InterOp::Caller };
             let start = Instant::now();
             let result = guarded(|| job(&options));
             let took = start.elapsed();
-            if cost.record_expected_short(input_bytes, took) {
+            if profile.cost().record_inline(input_bytes, took) {
                 tensorserve_log::warning!(
                     "A run of model {} held up an I/O thread for {} ms, where short ones were seen before: the next runs of its \
                      signature happen on execution threads.",
@@ -256,7 +156,7 @@ impl Executor {
             return result.map(|result| (result, took));
         }
         let (result, took) = self.run_on_thread(request, job).await?;
-        cost.record_on_thread(input_bytes, took);
+        profile.cost().record_on_thread(input_bytes, took);
         result.map(|result| (result, took))
     }
 
@@ -266,9 +166,9 @@ impl Executor {
         R: Send + 'static,
         J: FnOnce(&RunOptions) -> Result<R> + Send + 'static,
     {
-        static COST: RunCost = RunCost::new(RunTime::InputValues);
+        static PROFILE: RunProfile = RunProfile::new(RunTime::InputValues);
         let (load, inter_op_threading) = (LaneLoad::Others, InterOp::Caller);
-        let request = Request { cost: &COST, input_bytes: 0, group, load, urgency, inter_op_threading };
+        let request = Request { profile: &PROFILE, input_bytes: 0, group, load, urgency, inter_op_threading };
         self.run_on_thread(request, job).await?.0
     }
 
@@ -278,8 +178,8 @@ impl Executor {
         R: Send + 'static,
         J: FnOnce(&RunOptions) -> Result<R> + Send + 'static,
     {
-        let Request { cost, urgency: Urgency { deadline, priority }, inter_op_threading, .. } = request;
-        let (estimate, run_time) = (cost.estimate(request.input_bytes), cost.run_time);
+        let Request { profile, urgency: Urgency { deadline, priority }, inter_op_threading, .. } = request;
+        let (estimate, run_time) = (profile.estimate(request.input_bytes), profile.run_time());
         let (reply, answer) = oneshot::channel();
         let run = move || {
             if reply.is_closed() {
@@ -292,38 +192,12 @@ impl Executor {
             let _ = reply.send((result, start.elapsed()));
         };
         if run_time.may_wait() {
-            let signature = Arc::from(format!("{} {cost:p}", request.group));
+            let signature = Arc::from(format!("{} {profile:p}", request.group));
             self.waiting_threads.submit(&signature, priority, Box::new(run));
         } else {
             self.threads.submit(request.group, priority, Box::new(run));
         }
         await_reply(answer, deadline).await
-    }
-}
-
-/// The options of a run on a thread of its own. `estimate`: as [`inter_op_for`].
-fn run_options(
-    run_time: RunTime,
-    estimate: Option<Duration>,
-    timeout: Option<Duration>,
-    inter_op_threading: InterOp,
-) -> RunOptions {
-    if run_time == RunTime::Blocks {
-        // It would hold a thread of the pool that all models share.
-        return RunOptions { timeout, inter_op: InterOp::Caller };
-    }
-    let inter_op = inter_op_for(estimate, timeout, inter_op_threading);
-    RunOptions { timeout: timeout.filter(|_| inter_op == InterOp::Pool), inter_op }
-}
-
-/// The engine's threads for a run that is expected to take so long, if that is known: the pool costs more than a short run
-/// can gain. A run that may have to be interrupted needs it.
-fn inter_op_for(estimate: Option<Duration>, timeout: Option<Duration>, inter_op_threading: InterOp) -> InterOp {
-    match estimate {
-        None => InterOp::Pool,
-        Some(time) if time < SHORT => InterOp::Caller,
-        Some(time) if timeout.is_some_and(|left| left < TIMES_EXPECTED * time) => InterOp::Pool,
-        Some(_) => inter_op_threading,
     }
 }
 
@@ -369,10 +243,10 @@ mod tests {
         Executor::new(pool.clone(), pool)
     }
 
-    fn request(cost: &RunCost, deadline: Option<Instant>) -> Request<'_> {
+    fn request(profile: &RunProfile, deadline: Option<Instant>) -> Request<'_> {
         let urgency = Urgency { deadline, ..Urgency::default() };
         Request {
-            cost,
+            profile,
             input_bytes: 0,
             group: &GROUP,
             load: LaneLoad::Alone,
@@ -382,62 +256,11 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_learned_apart() {
-        let cost = RunCost::new(RunTime::InputSizes);
-        cost.record(10, 5 * MICRO);
-        assert_eq!(cost.estimate(12), Some(5 * MICRO));
-        assert_eq!(cost.estimate(1000), None);
-    }
-
-    #[test]
-    fn one_slow_run_counts_little_and_a_few_count_fully() {
-        let cost = RunCost::new(RunTime::InputSizes);
-        cost.record(10, 8 * MICRO);
-        cost.record(10, 5000 * MICRO);
-        assert!(cost.estimate(10).is_some_and(|estimate| estimate < TINY));
-        (0..5).for_each(|_| cost.record(10, 5000 * MICRO));
-        assert!(cost.estimate(10).is_some_and(|estimate| estimate > SHORT));
-    }
-
-    #[test]
-    fn a_surprise_costs_trust_for_a_while() {
-        let cost = RunCost::new(RunTime::InputSizes);
-        cost.record(10, 5 * MICRO);
-        cost.record_expected_short(10, 2 * SURPRISE);
-        assert_eq!(cost.estimate(10), None);
-        (0..RUNS_AFTER_SURPRISE).for_each(|_| cost.record_on_thread(10, 5 * MICRO));
-        assert!(cost.estimate(10).is_some());
-    }
-
-    #[test]
-    fn what_blocks_its_thread_blocks_none_of_the_pool() {
-        let second = Some(Duration::from_secs(1));
-        let options = run_options(RunTime::Blocks, None, second, InterOp::Pool);
-        assert_eq!((options.inter_op, options.timeout), (InterOp::Caller, second));
-        let options = run_options(RunTime::Waits, None, second, InterOp::Caller);
-        assert_eq!((options.inter_op, options.timeout), (InterOp::Pool, second));
-    }
-
-    #[test]
-    fn unbounded_models_are_never_trusted() {
-        let cost = RunCost::new(RunTime::InputValues);
-        cost.record(10, 5 * MICRO);
-        assert_eq!(cost.estimate(10), None);
-    }
-
-    #[test]
-    fn what_may_ask_for_any_memory_is_never_short() {
-        let cost = RunCost::new(RunTime::AllocatesByValue);
-        cost.record(10, 5 * MICRO);
-        assert_eq!((cost.estimate(10), cost.estimate_of_sizes(10)), (Some(5 * MICRO), None));
-    }
-
-    #[test]
     fn runs_that_wait_take_no_place_of_others() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let executor = executor();
         runtime.block_on(async {
-            let (waits, put) = (RunCost::new(RunTime::Waits), RunCost::new(RunTime::Waits));
+            let (waits, put) = (RunProfile::new(RunTime::Waits), RunProfile::new(RunTime::Waits));
             let (send, receive) = std::sync::mpsc::channel::<usize>();
             let receive = Arc::new(std::sync::Mutex::new(receive));
             let waiting = (0..2 * WAITING_RUNS_OF_SIGNATURE).map(|_| {
@@ -453,7 +276,7 @@ mod tests {
                 assert!(turn.is_err(), "nothing was put yet");
             }
             // One thread computes, and others put what those wait for.
-            let compute = RunCost::new(RunTime::InputValues);
+            let compute = RunProfile::new(RunTime::InputValues);
             assert_eq!(executor.run(request(&compute, None), |_: &RunOptions| Ok(7)).await, Ok(7));
             let mut taken = Vec::new();
             for number in 0..waiting.len() {
@@ -470,26 +293,14 @@ mod tests {
     }
 
     #[test]
-    fn only_runs_that_end_in_time_keep_to_their_threads() {
-        use InterOp::{Caller, Pool};
-        let (long, limit) = (Some(2 * SHORT), Some(2 * SHORT * TIMES_EXPECTED));
-        let of = |estimate, timeout| {
-            [Caller, Pool].map(|inter_op_threading| inter_op_for(estimate, timeout, inter_op_threading))
-        };
-        assert_eq!(of(Some(SHORT / 2), None), [Caller; 2]);
-        assert_eq!((of(long, None), of(long, limit)), ([Caller, Pool], [Caller, Pool]));
-        assert_eq!((of(long, limit.map(|limit| limit - MICRO)), of(None, limit)), ([Pool; 2], [Pool; 2]));
-    }
-
-    #[test]
     fn an_expired_request_is_never_run() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let executor = executor();
-        for cost in [RunTime::InputSizes, RunTime::InputValues, RunTime::Waits].map(RunCost::new) {
-            cost.record(0, MICRO);
+        for profile in [RunTime::InputSizes, RunTime::InputValues, RunTime::Waits].map(RunProfile::new) {
+            profile.cost().record(0, MICRO);
             let expired = Instant::now() - Duration::from_millis(1);
             let job = |_: &RunOptions| -> Result<()> { panic!("it must not run") };
-            let result = runtime.block_on(executor.run(request(&cost, Some(expired)), job));
+            let result = runtime.block_on(executor.run(request(&profile, Some(expired)), job));
             assert_eq!(result.unwrap_err(), timed_out());
         }
     }
@@ -498,10 +309,10 @@ mod tests {
     fn a_panic_is_an_error_of_its_request() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let executor = executor();
-        for cost in [RunTime::InputSizes, RunTime::InputValues, RunTime::Waits].map(RunCost::new) {
-            cost.record(0, MICRO);
+        for profile in [RunTime::InputSizes, RunTime::InputValues, RunTime::Waits].map(RunProfile::new) {
+            profile.cost().record(0, MICRO);
             let job = |_: &RunOptions| -> Result<()> { panic!("on purpose") };
-            let result = runtime.block_on(executor.run(request(&cost, None), job));
+            let result = runtime.block_on(executor.run(request(&profile, None), job));
             assert_eq!(result.unwrap_err().code, Code::Internal);
         }
     }

@@ -6,4 +6,5 @@ pub use tensorserve_runtimes::attribution::Heart;
 pub mod admission;
 pub(crate) mod computation;
 pub mod executor;
+pub mod run_profile;
 pub(crate) mod slow_runs;

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tensorserve_batching::Stats;
 use tensorserve_batching::stats::Histogram as PowersOfTwo;
+use tensorserve_batching::{Stats, Strategy};
 
+use crate::batching::auto::Auto;
 use crate::batching::batcher::Batcher;
 use crate::metrics::histogram::Counts;
 use crate::metrics::text::{Exposition, Kind};
@@ -120,6 +121,8 @@ struct Queued {
     waiting_requests: usize,
     waiting_rows: usize,
     running_batches: usize,
+    /// Queues by the strategy that is in use in them: batches in flight and linger.
+    strategies: BTreeMap<(usize, bool), u64>,
 }
 
 /// A number of the queues' counts, under its name.
@@ -152,9 +155,21 @@ const DISTRIBUTIONS: [Distribution; 3] = [
     ("tensorserve_batching_wait_microseconds", |stats| &stats.wait_micros),
 ];
 
+/// What the tuner has decided.
+const DECISIONS: [Count; 4] = [
+    ("better", |stats| &stats.better),
+    ("worse", |stats| &stats.worse),
+    ("unclear", |stats| &stats.unclear),
+    ("load_changed", |stats| &stats.load_changed),
+];
+
+const DECISIONS_TOTAL: &str = "tensorserve_batching_decisions_total";
+const STRATEGY_QUEUES: &str = "tensorserve_batching_strategy_queues";
+
 fn queues(out: &mut Exposition, table: &ServableTable) {
     let kinds = COUNTS.iter().map(|(name, _)| (*name, Kind::Counter));
     let kinds = kinds.chain(GAUGES.iter().map(|(name, _)| (*name, Kind::Gauge)));
+    let kinds = kinds.chain([(DECISIONS_TOTAL, Kind::Counter), (STRATEGY_QUEUES, Kind::Gauge)]);
     for (name, kind) in kinds.chain(DISTRIBUTIONS.iter().map(|(name, _)| (*name, Kind::Histogram))) {
         out.family(name, kind);
     }
@@ -178,6 +193,9 @@ fn by_signatures(batcher: &Batcher) -> BTreeMap<String, Queued> {
         sum.waiting_requests += requests;
         sum.waiting_rows += rows;
         sum.running_batches += running;
+        if let Some(Strategy { max_in_flight, linger }) = queue.auto().map(Auto::used) {
+            *sum.strategies.entry((max_in_flight, linger)).or_default() += 1;
+        }
     }
     for (signatures, past) in past {
         all.entry(signatures).or_default().stats.absorb(&past);
@@ -193,6 +211,16 @@ fn write_queued(out: &mut Exposition, handle: &ServableHandle, signatures: &str,
     }
     for (name, gauge) in GAUGES {
         out.family(name, Kind::Gauge).whole(&labels, gauge(queued) as u64);
+    }
+    let [model, version, signature] = labels;
+    for (decision, count) in DECISIONS {
+        let labels = [model, version, signature, ("decision", decision)];
+        out.family(DECISIONS_TOTAL, Kind::Counter).whole(&labels, count(&queued.stats).load(Ordering::Relaxed));
+    }
+    for ((max_in_flight, linger), queues) in &queued.strategies {
+        let (max_in_flight, linger) = (max_in_flight.to_string(), linger.to_string());
+        let labels = [model, version, signature, ("max_in_flight", &*max_in_flight), ("linger", &*linger)];
+        out.family(STRATEGY_QUEUES, Kind::Gauge).whole(&labels, *queues);
     }
     for (name, histogram) in DISTRIBUTIONS {
         out.family(name, Kind::Histogram).histogram(&labels, &counts(histogram(&queued.stats)));
@@ -226,6 +254,8 @@ mod tests {
         assert!(text.contains(":tensorflow:core:graph_runs{} 0\n"));
         assert!(text.contains("tensorserve_build_info{version=\"1.2.3\"} 1\n"));
         assert!(!text.contains("request_count{"));
+        assert!(text.contains("# TYPE tensorserve_batching_decisions_total counter\n"));
+        assert!(text.contains("# TYPE tensorserve_batching_strategy_queues gauge\n"));
     }
 
     #[test]

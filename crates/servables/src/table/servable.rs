@@ -8,7 +8,7 @@ use tensorserve_protos::tensorflow::SignatureDef;
 use tensorserve_runtimes::{InterOp, Session};
 
 use crate::batching::batcher::{Batcher, Batching};
-use crate::execution::executor::RunCost;
+use crate::execution::run_profile::RunProfile;
 use crate::metrics::ModelMetrics;
 use crate::table::signature::Signature;
 use crate::table::signature_text::list_signatures;
@@ -21,7 +21,7 @@ const INIT_SIGNATURE: &str = "__saved_model_init_op";
 pub struct Servable {
     session: Arc<dyn Session>,
     signatures: BTreeMap<String, Arc<Signature>>,
-    multi_inference_cost: RunCost,
+    multi_inference_profile: RunProfile,
     inter_op_threading: InterOp,
     /// Set if requests are to be merged.
     batcher: OnceLock<Batcher>,
@@ -33,9 +33,9 @@ impl Servable {
         let resolve =
             |(name, def): (&String, &SignatureDef)| (name.clone(), Arc::new(Signature::resolve(name, def, &*session)));
         let signatures = session.signature_defs().iter().map(resolve).collect();
-        let multi_inference_cost = RunCost::new(session.run_time(None));
+        let multi_inference_profile = RunProfile::new(session.run_time(None));
         let inter_op_threading = InterOp::Pool;
-        Servable { session, signatures, multi_inference_cost, inter_op_threading, batcher: OnceLock::new() }
+        Servable { session, signatures, multi_inference_profile, inter_op_threading, batcher: OnceLock::new() }
     }
 
     /// The same, with another thread for long runs than those of the engine's inter-op pool.
@@ -81,9 +81,9 @@ impl Servable {
         self.batcher.get()
     }
 
-    /// What runs for several signatures at once cost so far.
-    pub(crate) fn multi_inference_cost(&self) -> &RunCost {
-        &self.multi_inference_cost
+    /// Of runs for several signatures at once.
+    pub(crate) fn multi_inference_profile(&self) -> &RunProfile {
+        &self.multi_inference_profile
     }
 
     /// All signatures of the model, internal ones too.

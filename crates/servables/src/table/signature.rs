@@ -10,7 +10,7 @@ use tensorserve_runtimes::{Session, TensorHandle};
 use tensorserve_tensors::proto::{Reader, TensorView};
 use tensorserve_tensors::{Code, DataType, Tensor};
 
-use crate::execution::executor::RunCost;
+use crate::execution::run_profile::RunProfile;
 use crate::table::signature_text::list_tensors;
 use crate::{Result, ServingError};
 
@@ -50,8 +50,8 @@ pub struct Signature {
     pub defaults: Vec<(String, Tensor)>,
     /// Whether requests may be merged along dimension 0.
     pub may_batch: bool,
-    /// What runs of this signature cost so far.
-    pub cost: RunCost,
+    /// Of runs of this signature, by the bytes of their inputs.
+    pub profile: RunProfile,
 }
 
 impl Signature {
@@ -64,7 +64,7 @@ impl Signature {
             takes: list_tensors(&def.inputs),
             defaults: def.defaults.iter().filter_map(default_value).collect(),
             may_batch: session.may_batch(def),
-            cost: RunCost::new(session.run_time(Some(name))),
+            profile: RunProfile::new(session.run_time(Some(name))),
         }
     }
 

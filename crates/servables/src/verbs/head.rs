@@ -86,7 +86,7 @@ impl<H: Head> Prepared<H> {
     /// Computes the result. Errors of the engine keep their code and text.
     pub async fn run(self, executor: &Executor, load: LaneLoad, urgency: Urgency) -> Result<Answer<H::Output>> {
         let Prepared { run, signature, head, examples } = self;
-        let fetched = run.compute(&signature.cost, executor, load, urgency).await?;
+        let fetched = run.compute(&signature.profile, executor, load, urgency).await?;
         let result = head.read(&fetched, examples)?;
         Ok(Answer { handle: fetched.handle, signature, result })
     }

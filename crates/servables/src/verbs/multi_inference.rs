@@ -113,8 +113,8 @@ impl Prepared {
     pub async fn run(self, executor: &Executor, load: LaneLoad, urgency: Urgency) -> Result<Answer> {
         let Prepared { run, heads, examples } = self;
         let handle = run.handle.clone();
-        let cost = handle.servable().multi_inference_cost();
-        let fetched = run.compute(cost, executor, load, urgency).await?;
+        let profile = handle.servable().multi_inference_profile();
+        let fetched = run.compute(profile, executor, load, urgency).await?;
         let result = |(signature, head): (_, AnyHead)| Ok((signature, head.read(&fetched, examples)?));
         let results = heads.into_iter().map(result).collect::<Result<_>>()?;
         Ok(Answer { handle, results })

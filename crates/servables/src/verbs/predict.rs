@@ -90,10 +90,10 @@ impl Prepared {
     pub fn run_here(self) -> Result<Answer> {
         let Prepared { run: Computation { handle, feeds, fetches, .. }, signature, fetched } = self;
         let (bytes, fed) = (input_bytes(&feeds), Fed::of(&feeds));
-        let options = signature.cost.options(bytes, None, handle.servable().inter_op_threading());
+        let options = signature.profile.options(bytes, None, handle.servable().inter_op_threading());
         let start = Instant::now();
         let tensors = guarded(|| handle.servable().session().run(&feeds, &fetches, &options));
-        signature.cost.record(bytes, start.elapsed());
+        signature.profile.cost().record(bytes, start.elapsed());
         let failed = |error| explained(&handle, &feeds, &fetches, (error, start.elapsed()));
         let tensors = tensors.map_err(|error| fed.explain(failed(error), &signature))?;
         Ok(Answer { handle, fetched, tensors, signature })
@@ -108,7 +108,7 @@ impl Prepared {
     pub async fn run(self, executor: &Executor, load: LaneLoad, urgency: Urgency) -> Result<Answer> {
         let Prepared { run, signature, fetched } = self;
         let fed = Fed::of(&run.feeds);
-        let done = run.compute(&signature.cost, executor, load, urgency).await;
+        let done = run.compute(&signature.profile, executor, load, urgency).await;
         let done = done.map_err(|error| fed.explain(error, &signature))?;
         if done.tensors.len() != fetched.len() {
             return Err(ServingError::new(Code::Unknown, "Predict internal error"));

@@ -9,7 +9,8 @@ use tensorserve_tensors::proto::MAX_FILLED_BYTES;
 use tensorserve_tensors::{Code, Result, ServingError, Tensor};
 
 use crate::execution::computation::Computation;
-use crate::execution::executor::{LaneLoad, RunCost, RunTime, Urgency};
+use crate::execution::executor::{LaneLoad, RunTime, Urgency};
+use crate::execution::run_profile::RunProfile;
 use crate::table::signature::Signature;
 use crate::verbs::predict::{InputValue, Inputs, to_tensor};
 use crate::{Executor, ModelSpec, Resolve, ServableHandle};
@@ -65,8 +66,8 @@ impl Prepared {
     /// happens on the thread that read the request.
     pub async fn run(self, executor: &Executor, load: LaneLoad, urgency: Urgency) -> Result<Answer> {
         let run_time = self.0.handle.servable().session().run_time(None);
-        let cost = RunCost::new(run_time.max(RunTime::InputValues));
-        let done = self.0.compute(&cost, executor, load, urgency).await?;
+        let profile = RunProfile::new(run_time.max(RunTime::InputValues));
+        let done = self.0.compute(&profile, executor, load, urgency).await?;
         Ok(Answer { handle: done.handle, tensors: done.tensors })
     }
 }

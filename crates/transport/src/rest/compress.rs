@@ -9,7 +9,8 @@ use http::response::Parts;
 use http::{HeaderValue, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Body;
-use tensorserve_servables::execution::executor::{RunCost, RunTime};
+use tensorserve_servables::execution::executor::RunTime;
+use tensorserve_servables::execution::run_profile::RunProfile;
 use tensorserve_servables::{Result, ServingError};
 
 use super::format::preferred;
@@ -28,14 +29,14 @@ const ZSTD_LEVEL: i32 = 1;
 
 /// Compresses a large enough reply in the way that the client prefers, on an execution thread if that takes long.
 pub(super) async fn compress(reply: Reply, accepted: Option<Compression>, lane: &Lane) -> Reply {
-    static COST: RunCost = RunCost::new(RunTime::InputSizes);
+    static PROFILE: RunProfile = RunProfile::new(RunTime::InputSizes);
     let Some(compression) = accepted.filter(|_| is_worth_it(&reply)) else { return reply };
     let (head, body) = reply.into_parts();
     // The body is in memory already and has no errors.
     let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     let plain = body.clone();
     let job = move || compressed(compression, &plain);
-    let smaller = heavy::work(lane, &COST, body.len(), None, job).await;
+    let smaller = heavy::work(lane, &PROFILE, body.len(), None, job).await;
     put_together(head, compression, body, smaller)
 }
 

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::header::HeaderMap;
 use smallvec::SmallVec;
-use tensorserve_servables::execution::executor::{RunCost, RunTime};
+use tensorserve_servables::execution::executor::RunTime;
+use tensorserve_servables::execution::run_profile::RunProfile;
 use tensorserve_servables::table::signature::Endpoint;
 use tensorserve_servables::verbs::predict::{Answer, InputValue, Inputs, Prepared, prepare};
 use tensorserve_servables::{ModelSpec, Resolve, Result, ServableHandle, ServingError, Signature, Urgency};
@@ -40,11 +41,11 @@ pub(super) async fn reply(
     let given = BodyFormat::of_request(headers);
     let wanted = BodyFormat::wanted(headers);
     let bytes = body.len();
-    let Ready { prepared, layout, logged, _held } = if let Some(cost) = cost_elsewhere(given, body) {
+    let Ready { prepared, layout, logged, _held } = if let Some(profile) = profile_elsewhere(given, body) {
         let (spec, headers, body) = (spec.into_owned(), headers.clone(), body.clone());
         let serving = Arc::clone(&lane.serving);
         let job = move || prepare_request(given, &spec, &headers, &body, &serving);
-        heavy::work(lane, cost, bytes, urgency.deadline, job).await?
+        heavy::work(lane, profile, bytes, urgency.deadline, job).await?
     } else {
         prepare_request(given, &spec, headers, body, serving)?
     };
@@ -69,9 +70,9 @@ pub(super) async fn reply(
     Ok(reply)
 }
 
-/// What reading a body took lately, if it may take long; `None` for one that is read where it arrived.
-fn cost_elsewhere(given: BodyFormat, body: &Bytes) -> Option<&'static RunCost> {
-    static ARRAY: RunCost = RunCost::new(RunTime::InputSizes);
+/// Of reading a body, if that may take long; `None` for one that is read where it arrived.
+fn profile_elsewhere(given: BodyFormat, body: &Bytes) -> Option<&'static RunProfile> {
+    static ARRAY: RunProfile = RunProfile::new(RunTime::InputSizes);
     let is_quick = |body| {
         wire::predict::is_quickly_read(body)
             && wire::predict::parse(body).is_ok_and(|request| request.weight().is_quick)
