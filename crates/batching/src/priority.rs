@@ -29,8 +29,8 @@ impl Priority {
     }
 }
 
-/// A lower priority goes first once it was passed over for this many times as long as its own turns take, which leaves
-/// it a sixteenth of the time at worst.
+/// A lower priority goes first once it was passed over for this many times as long as its own turns take, divided by the turns
+/// that run at once: that leaves it a sixteenth of the time of all threads at worst.
 const PATIENCE: u32 = 16;
 
 /// Decides which priorities come first, turn after turn: the urgent ones, unless they leave the others nothing at all.
@@ -43,8 +43,8 @@ pub struct Turns {
 }
 
 impl Turns {
-    /// The order for this turn, in which the first of those who are `waiting` gets its turn.
-    pub fn order(&mut self, waiting: [bool; 3], now: Instant) -> [Priority; 3] {
+    /// The order for this turn, in which the first of those who are `waiting` gets its turn beside `running` others.
+    pub fn order(&mut self, waiting: [bool; 3], running: usize, now: Instant) -> [Priority; 3] {
         let mut order = Priority::ALL;
         let Some(first) = waiting.iter().position(|&waits| waits) else { return order };
         for (level, since) in self.passed_over.iter_mut().enumerate() {
@@ -52,7 +52,7 @@ impl Turns {
             *since = since.or((level > first).then_some(now)).filter(|_| waiting[level]);
         }
         let is_starved = |level: &usize| {
-            let patience = self.usual[*level].mean_time().unwrap_or_default() * PATIENCE;
+            let patience = self.usual[*level].mean_time().unwrap_or_default() * PATIENCE / (running.max(1) as u32);
             self.passed_over[*level].is_some_and(|since| now.saturating_duration_since(since) > patience)
         };
         if let Some(starved) = (first + 1..order.len()).rev().find(is_starved) {
@@ -82,7 +82,7 @@ mod tests {
         let mut times = [Duration::ZERO; 3];
         let takes = [MILLI, MILLI, 20 * MILLI];
         for _ in 0..10_000 {
-            let level = turns.order([true; 3], now)[0] as usize;
+            let level = turns.order([true; 3], 1, now)[0] as usize;
             now += takes[level];
             times[level] += takes[level];
             turns.had(Priority::ALL[level], takes[level]);
@@ -97,9 +97,9 @@ mod tests {
         let (mut turns, mut now) = (Turns::default(), Instant::now());
         let mut low = 0;
         for _ in 0..100 {
-            let first = turns.order([true, false, true], now)[0];
+            let first = turns.order([true, false, true], 1, now)[0];
             // While the urgent one runs, the other is asked, and may not run beside it.
-            turns.order([false, false, true], now);
+            turns.order([false, false, true], 1, now);
             now += MILLI;
             turns.had(first, MILLI);
             low += usize::from(first == Priority::Low);
@@ -111,10 +111,10 @@ mod tests {
     fn who_gets_turns_anyway_never_goes_before_the_urgent() {
         let (mut turns, mut now) = (Turns::default(), Instant::now());
         for _ in 0..1000 {
-            assert_eq!(turns.order([true, false, true], now), Priority::ALL);
+            assert_eq!(turns.order([true, false, true], 1, now), Priority::ALL);
             now += 2 * MILLI;
             turns.had(Priority::High, 2 * MILLI);
-            assert_eq!(turns.order([false, false, true], now), Priority::ALL);
+            assert_eq!(turns.order([false, false, true], 1, now), Priority::ALL);
             now += 20 * MILLI;
             turns.had(Priority::Low, 20 * MILLI);
         }

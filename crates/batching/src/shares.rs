@@ -46,6 +46,8 @@ pub(crate) struct Shares {
     /// Sources whose work waits for their own jobs to end. They are passed over as well.
     busy: [usize; 3],
     turns: Turns,
+    /// Items that were taken out and have not ended.
+    running: usize,
     /// The clock of the group that was last served: where one that was idle joins.
     clock: f64,
 }
@@ -63,7 +65,16 @@ impl Shares {
     /// Groups without a weight have 1.
     pub(crate) fn new(weights: HashMap<Arc<str>, f64>, group_limit: usize) -> Self {
         let (groups, turns) = (HashMap::new(), Turns::default());
-        Shares { weights, group_limit: group_limit.max(1), groups, waiting: [0; 3], busy: [0; 3], turns, clock: 0.0 }
+        Shares {
+            weights,
+            group_limit: group_limit.max(1),
+            groups,
+            waiting: [0; 3],
+            busy: [0; 3],
+            turns,
+            running: 0,
+            clock: 0.0,
+        }
     }
 
     pub(crate) fn weights(&self) -> &HashMap<Arc<str>, f64> {
@@ -115,7 +126,8 @@ impl Shares {
         if self.waiting == [0; 3] {
             return None;
         }
-        let order = self.turns.order([0, 1, 2].map(|level| self.waiting[level] + self.busy[level] > 0), now);
+        let order =
+            self.turns.order([0, 1, 2].map(|level| self.waiting[level] + self.busy[level] > 0), self.running, now);
         let limit = self.group_limit;
         let found = order.into_iter().find_map(|priority| {
             let may_run = |group: &Group| group.running < limit && !group.items[priority as usize].is_empty();
@@ -131,12 +143,14 @@ impl Shares {
         let charged = group.usual.mean().unwrap_or(0.0) / group.weight;
         group.clock += charged;
         group.running += 1;
+        self.running += 1;
         Some(Turn { group: name, priority, charged, item })
     }
 
     /// Replaces what a group was charged in advance by what its job took.
     pub(crate) fn charge(&mut self, name: &str, priority: Priority, charged: f64, took: Duration) {
         self.turns.had(priority, took);
+        self.running -= 1;
         let Some(group) = self.groups.get_mut(name) else { return };
         let took = took.as_secs_f64();
         group.clock += took / group.weight - charged;
@@ -147,6 +161,7 @@ impl Shares {
 
     /// Gives back what a group was charged in advance: there was no job.
     pub(crate) fn refund(&mut self, name: &str, charged: f64) {
+        self.running -= 1;
         let Some(group) = self.groups.get_mut(name) else { return };
         group.clock -= charged;
         group.running -= 1;
@@ -210,5 +225,61 @@ mod tests {
         assert_eq!(jobs_of_heavy(&mut shares, 4), 2);
         shares.set_weights(HashMap::from([(Arc::clone(&names[0]), 3.0)]));
         assert!((5..=7).contains(&jobs_of_heavy(&mut shares, 8)), "three of four");
+    }
+
+    const MILLI: Duration = Duration::from_millis(1);
+
+    /// The seconds of a processor that each of two models had at each priority, if both always have more to do at each. The runs
+    /// of the second one take four times as long.
+    fn simulate(processors: usize, weights: HashMap<Arc<str>, f64>) -> HashMap<(Arc<str>, Priority), f64> {
+        let (mut shares, start) = (Shares::new(weights, usize::MAX), Instant::now());
+        let models = [("a", MILLI), ("b", 4 * MILLI)].map(|(name, took)| (Arc::<str>::from(name), took));
+        let push = |shares: &mut Shares, model: &Arc<str>, priority| {
+            shares.push(model, priority, Item::Run(Box::new(|| {})));
+        };
+        for (model, _) in &models {
+            for priority in Priority::ALL {
+                (0..=processors).for_each(|_| push(&mut shares, model, priority));
+            }
+        }
+        let mut running: Vec<(Instant, Turn)> = Vec::new();
+        let (mut now, mut times) = (start, HashMap::new());
+        while now < start + 20_000 * MILLI {
+            while running.len() < processors {
+                let turn = shares.next(now).expect("there is always more");
+                push(&mut shares, &turn.group, turn.priority);
+                running.push((now, turn));
+            }
+            let took = |turn: &Turn| if turn.group == models[0].0 { models[0].1 } else { models[1].1 };
+            let first = (0..running.len()).min_by_key(|&at| running[at].0 + took(&running[at].1)).unwrap();
+            let (began, turn) = running.swap_remove(first);
+            now = began + took(&turn);
+            shares.charge(&turn.group, turn.priority, turn.charged, now - began);
+            *times.entry((turn.group, turn.priority)).or_default() += (now - began).as_secs_f64();
+        }
+        times
+    }
+
+    #[test]
+    fn models_share_any_number_of_processors_by_their_weights() {
+        for processors in [1, 2, 8, 32] {
+            let times = simulate(processors, HashMap::from([(Arc::from("a"), 3.0)]));
+            let of =
+                |name: &str| -> f64 { times.iter().filter(|((model, _), _)| &**model == name).map(|it| it.1).sum() };
+            let ratio = of("a") / of("b");
+            assert!((2.5..3.5).contains(&ratio), "{ratio} on {processors} processors: {times:?}");
+        }
+    }
+
+    #[test]
+    fn no_priority_starves_on_any_number_of_processors() {
+        for processors in [1, 2, 8, 32] {
+            let times = simulate(processors, HashMap::new());
+            let of = |wanted| -> f64 { times.iter().filter(|((_, it), _)| *it == wanted).map(|it| it.1).sum() };
+            let all: f64 = times.values().sum();
+            let [high, default, low] = Priority::ALL.map(|priority| of(priority) / all);
+            assert!(high > 0.8, "{high} {default} {low} on {processors} processors");
+            assert!(default > 0.02 && low > 0.02, "{high} {default} {low} on {processors} processors");
+        }
     }
 }
