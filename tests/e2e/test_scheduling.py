@@ -347,7 +347,7 @@ def test_the_report_explains_the_decision(entries: dict[str, Path], serve_models
     metrics = Metrics(rest.get("/metrics").text)
     assert metrics.sum("tensorserve_batching_decisions_total", model_name="wide_mlp", decision="better") >= 1
     assert metrics.sum("tensorserve_batching_strategy_queues", model_name="wide_mlp") == 1
-    assert "Batching of wide_mlp (serving_default): " in server.log()
+    assert server.says("Batching of wide_mlp (serving_default): ")
     places = {name: report(name)["computes_in"] for name in served}
     alone, pool = "the thread of the run", "the pool that all models share"
     assert places == {"wide_mlp": pool, "share": alone, "total": alone}
