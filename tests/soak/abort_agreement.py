@@ -42,8 +42,12 @@ LARGEST_EMPTY = 1 << 24
 PATIENCE_SECONDS = 20
 DIED = None
 
-CONTRADICT = ("RaggedTensorToTensor", "FractionalAvgPoolGrad", "FractionalMaxPoolGrad")
-"""Ops whose guards see inputs that contradict each other, which their kernels survive at times, with any answer."""
+CONTRADICT = (
+    *("RaggedTensorToTensor", "FractionalAvgPoolGrad", "FractionalMaxPoolGrad"),
+    *("IRFFT", "IRFFT2D", "IRFFT3D"),
+)
+"""Ops whose guards see inputs that contradict each other or ask for a transform of length 0, which kernels survive at
+times, with any answer."""
 
 Outcome = list[Array] | str | None
 """What was answered, the text of an error, or `DIED`."""

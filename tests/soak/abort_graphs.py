@@ -323,7 +323,8 @@ _STRINGS = (b"", b"a", b"-1", b"\xff\xfe", b"0" * 300, b"{}", b"\x00", b"RIFF", 
 
 def _resized(value: Array, shape: Sequence[int]) -> Array:
     size = int(np.prod(shape, dtype=object))
-    if size > LISTED:
+    # NumPy counts the dimensions of arrays without elements as well.
+    if size > LISTED or int(np.prod([max(dim, 1) for dim in shape], dtype=object)) >= 1 << 59:
         return value
     if value.size == 0:
         return np.zeros(shape, value.dtype) if value.dtype != object else np.full(shape, b"", object)
