@@ -256,10 +256,11 @@ class Guarded:
 
     def __init__(self, folder: Path) -> None:
         from tensorserve import _core
-        from tensorserve.runtimes.tensorflow_library import find_library
+        from tensorserve.config.flags import ServerOptions
+        from tensorserve.runtimes.tensorflow import TensorFlow
 
         self._core = _core
-        self._runtime = _core.TensorFlowRuntime(find_library())
+        self._tensorflow = TensorFlow.open(ServerOptions())
         self._folder = folder
         self._number = 0
 
@@ -275,7 +276,7 @@ class Guarded:
                 {f"x{number}": tensor for number, tensor in enumerate(placeholders)},
                 {f"y{number}": tensor for number, tensor in enumerate(outputs)},
             )
-        servable = self._runtime.load(str(path), ["serve"], b"", 0, "caller")
+        servable = self._tensorflow.loader(str(path)).load()
         record = path / "request"
 
         def run(inputs: list[Array]) -> bool:
