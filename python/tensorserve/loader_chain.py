@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from tensorserve.config.flags import ServerOptions
 from tensorserve.data_plane import DataPlane
 from tensorserve.lifecycle.load_meter import AnnouncedLoader, metered
+from tensorserve.lifecycle.load_report import LoadReports
 from tensorserve.lifecycle.loader import Loader
 from tensorserve.lifecycle.memory_budget import MemoryBudget
 from tensorserve.lifecycle.quarantine import Supervision
@@ -40,6 +41,7 @@ class LoaderChain:
         remote: Fetches versions from object stores.
         supervision: Is told of each load.
         settings: The models' own settings.
+        reports: Says what each load took.
     """
 
     def __init__(
@@ -51,8 +53,10 @@ class LoaderChain:
         remote: RemoteVersions,
         supervision: Supervision,
         settings: SettingsKeeper,
+        reports: LoadReports,
     ) -> None:
         self._settings = settings
+        self._reports = reports
         self._supervision = supervision
         self._options = options
         self._registry = registry
@@ -77,6 +81,7 @@ class LoaderChain:
             def announce(model: str, number: int, size: int) -> None:
                 self._data_plane.set_load_bytes(model, number, size)
                 self._supervision.loading(version.id, version.path, path)
+                self._reports.begun(version.id, size)
 
             announced = AnnouncedLoader(of_path(path), version.id, path, announce)
             return self._budget.loader(version.id, path, announced)

@@ -19,6 +19,7 @@ from tensorserve.data_plane import DataPlane
 from tensorserve.errors import Code, ServingError
 from tensorserve.lifecycle.events import Event, EventBus, SourceProblem, StateChange, VersionsIncomplete
 from tensorserve.lifecycle.labels import LabelKeeper
+from tensorserve.lifecycle.load_report import LoadReports
 from tensorserve.lifecycle.manager import Manager
 from tensorserve.lifecycle.memory_budget import MemoryBudget
 from tensorserve.lifecycle.quarantine import QUARANTINED, Supervision
@@ -82,7 +83,10 @@ class ModelPath:
         path = options.model_settings_file
         self.settings_file = OptionsFile(path, self.settings.refresh) if path else None
         budget = MemoryBudget(options.model_memory_limit_mb * 1_000_000)
-        self._loaders = LoaderChain(options, registry, data_plane, budget, places.remote, supervision, self.settings)
+        reports = LoadReports()
+        self._loaders = LoaderChain(
+            options, registry, data_plane, budget, places.remote, supervision, self.settings, reports
+        )
         self.prepare(models)
         self._labels = LabelKeeper(
             models, data_plane.set_labels, allow_unavailable=options.allow_version_labels_for_unavailable_models
@@ -95,7 +99,8 @@ class ModelPath:
         for subscriber in hear:
             self._bus.subscribe(subscriber)
         self.books = Bookkeeping(self._bus, self._labels, states)
-        self._manager: Manager[Servable] = Manager(data_plane, self._bus, manager_options(options, self.settings.of))
+        how = manager_options(options, self.settings.of)
+        self._manager: Manager[Servable] = Manager(data_plane, self._bus, how, reports)
         self._source = FileSystemSource(models, self, options.file_system_poll_wait_seconds, places.storages)
 
     def start(self, timeout_seconds: float | None) -> None:

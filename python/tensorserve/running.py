@@ -137,6 +137,10 @@ class Running:
         self._supervision.release(model, version)
         self._path.poll_now()
 
+    def set_log_level(self, level: str) -> None:
+        """From now on the log has lines of this level too, or has not."""
+        self._supervision.set_log_level(level)
+
     def restart(self) -> None:
         """Has another process take the place of this one. Raises ServingError."""
         self._supervision.restart()

@@ -19,6 +19,7 @@ COMMANDS = {
     "bench": "Measure what a server can take, and how long its answers take.",
     "models": "Look at and change the models of a running server.",
     "check": "Say what a server with these flags would find wrong, without serving.",
+    "log": "Show or change the log level of a running server.",
     "restart": "Start a running server anew on the same ports, without losing a request.",
     "warmup": "Make, show and try warm-up files.",
     "completion": "Print a script that completes commands and flags, for bash, zsh or fish.",

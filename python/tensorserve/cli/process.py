@@ -13,11 +13,17 @@ from typing import TextIO
 
 from tensorserve.cli.descriptors import raise_limit
 from tensorserve.cli.exit_status import FAILURE, OK, end_process
-from tensorserve.config.flags import LOG_LEVELS, ServerOptions
+from tensorserve.config.flags import LOG_FORMATS, LOG_LEVELS, ServerOptions
 from tensorserve.errors import ServingError
 from tensorserve.given_sockets import GivenSockets
 from tensorserve.listeners import Endpoints, Listeners
-from tensorserve.log import configure_logging, flush_log, printable
+from tensorserve.log import (
+    configure_logging,
+    configure_supervised_logging,
+    flush_log,
+    limit_tensorflow,
+    printable,
+)
 from tensorserve.loops import start_thread
 from tensorserve.server import ModelServer
 from tensorserve.supervisor.channel import Message
@@ -105,7 +111,7 @@ def run_server(
     Returns:
         The exit status.
     """
-    configure_logging(options.log_level if options.log_level in LOG_LEVELS else "info")
+    _open_log(options, parent)
     raise_limit()
     signals = _Signals(second_ends=parent is None)
     stop = _Stop()
@@ -137,6 +143,15 @@ def run_server(
 
 def _with_given_sockets(endpoints: Endpoints) -> Listeners:
     return Listeners.bind(endpoints, GivenSockets.by_environment())
+
+
+def _open_log(options: ServerOptions, parent: Supervised | None) -> None:
+    if parent is not None:
+        configure_supervised_logging(parent.log_level, parent.log)
+        return
+    level = options.log_level if options.log_level in LOG_LEVELS else "info"
+    configure_logging(level, options.log_format if options.log_format in LOG_FORMATS else "text")
+    limit_tensorflow(level)
 
 
 class _Stop:

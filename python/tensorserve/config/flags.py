@@ -14,6 +14,7 @@ from tensorserve.config.original_flags import OriginalFlags
 _OURS = Status.OURS
 _BOOL, _INT32, _INT64, _FLOAT, _STRING = Kind.BOOL, Kind.INT32, Kind.INT64, Kind.FLOAT, Kind.STRING
 LOG_LEVELS = ("debug", "info", "warning", "error")
+LOG_FORMATS = ("text", "json")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -290,7 +291,19 @@ class ServerOptions(OriginalFlags):
         _BOOL, True, "Serve metrics on /metrics of the REST port, unless --monitoring_config_file says where.", _OURS
     )
     log_level: str = row(
-        _STRING, "info", "Least important log lines to write: debug, info, warning or error.", _OURS, choices=LOG_LEVELS
+        _STRING,
+        "info",
+        "Least important log lines to write, TensorFlow's included: debug, info, warning or error. `tensorserve log` "
+        "changes it while the server runs.",
+        _OURS,
+        choices=LOG_LEVELS,
+    )
+    log_format: str = row(
+        _STRING,
+        "text",
+        "How the log is written: text, with colours on a terminal, or json, an object on each line.",
+        _OURS,
+        choices=LOG_FORMATS,
     )
 
     @property

@@ -18,10 +18,12 @@ from typing import Generic, TypeVar
 from tensorserve.errors import Code, ServingError
 from tensorserve.lifecycle.events import EventBus, LoadAttemptFailed, StateChange, VersionsAspired
 from tensorserve.lifecycle.harness import Harness
+from tensorserve.lifecycle.load_report import LoadReports
 from tensorserve.lifecycle.loader import Loader, ServableTable
 from tensorserve.lifecycle.retries import RetryLimits, RetryQueue
 from tensorserve.lifecycle.version_policy import Stage, Verb, VersionPolicyFunction, availability_preserving
 from tensorserve.lifecycle.workers import Job, WorkerPool
+from tensorserve.log import about
 from tensorserve.loops import Loop
 from tensorserve.types import ServableId, VersionState
 
@@ -70,10 +72,14 @@ class Manager(Generic[S]):
         table: Where loaded versions are published.
         bus: Is told everything that happens.
         options: How to work.
+        reports: Says what each load took.
     """
 
-    def __init__(self, table: ServableTable[S], bus: EventBus, options: ManagerOptions) -> None:
+    def __init__(
+        self, table: ServableTable[S], bus: EventBus, options: ManagerOptions, reports: LoadReports | None = None
+    ) -> None:
         self._table = table
+        self._reports = reports or LoadReports()
         self._bus = bus
         self._options = options
         self._models: dict[str, dict[int, Harness[S]]] = {}
@@ -208,16 +214,20 @@ class Manager(Generic[S]):
         try:
             servable = harness.loader.load()
         except BaseException as error:  # A panic in Rust is no Exception.
+            self._reports.ended(harness.id)
             self._inbox.put(partial(self._attempt_failed, harness, ServingError.wrap(error)))
         else:
-            self._inbox.put(partial(self._attempt_succeeded, harness, [servable]))
+            report = self._reports.ended(harness.id)
+            self._inbox.put(partial(self._attempt_succeeded, harness, [servable], report))
 
     def _attempt_begun(self, harness: Harness[S]) -> None:
         if harness.failures == 0:
-            logger.info("Loading servable version %s", harness.id)
+            logger.info("Loading servable version %s", harness.id, extra=_about(harness))
             self._bus.publish(StateChange(harness.id, VersionState.LOADING))
         else:
-            logger.info("Retrying of Loading servable: %s retry: %d", harness.id, harness.failures)
+            logger.info(
+                "Retrying of Loading servable: %s retry: %d", harness.id, harness.failures, extra=_about(harness)
+            )
 
     def _attempt_skipped(self, harness: Harness[S]) -> None:
         """It was not aspired when its turn came."""
@@ -228,10 +238,10 @@ class Manager(Generic[S]):
             self._end(harness, _cancelled())
         self._advance(harness.id.name)
 
-    def _attempt_succeeded(self, harness: Harness[S], loaded: list[S]) -> None:
+    def _attempt_succeeded(self, harness: Harness[S], loaded: list[S], report: str) -> None:
         """`loaded` holds the servable, so that whoever clears it decides in which thread it is freed."""
         if not harness.aspired:
-            logger.info("Unloading just-loaded servable version %s", harness.id)
+            logger.info("Unloading just-loaded servable version %s", harness.id, extra=_about(harness))
             self._submit(self._unload_pool, loaded.clear)
             self._end(harness, _cancelled())
         else:
@@ -243,30 +253,44 @@ class Manager(Generic[S]):
                 return
             loaded.clear()
             harness.enter(Stage.READY)
-            logger.info("Successfully loaded servable version %s", harness.id)
+            logger.info("Successfully loaded servable version %s%s", harness.id, report, extra=_about(harness))
             self._bus.publish(StateChange(harness.id, VersionState.AVAILABLE))
         self._advance(harness.id.name)
 
     def _attempt_failed(self, harness: Harness[S], error: ServingError) -> None:
         harness.fail(error)
-        logger.error("Loading servable: %s failed: %s", harness.id, error)
+        logger.error("Loading servable: %s failed: %s", harness.id, error, extra=_about(harness))
         if not harness.aspired:
             self._end(harness, error)
         elif harness.failures <= (limits := self._options.retries(harness.id.name)).most:
             harness.waiting = True
             self._retries.add(partial(self._retry, harness), limits.pause_seconds)
+            text = "Loading servable: %s is tried again in %g s. %s"
+            logger.warning(text, harness.id, limits.pause_seconds, self._served(harness), extra=_about(harness))
             self._bus.publish(LoadAttemptFailed(harness.id, harness.failures, error))
         else:
             self._give_up(harness, error)
         self._advance(harness.id.name)
 
+    def _served(self, failed: Harness[S]) -> str:
+        """What a client of the model gets now."""
+        harnesses = self._models.get(failed.id.name, {}).values()
+        served = [str(it.id.version) for it in harnesses if it.stage is Stage.READY]
+        if not served:
+            return f"No version of model {failed.id.name} is served."
+        return f"Still served of model {failed.id.name}: version {', '.join(served)}."
+
     def _give_up(self, harness: Harness[S], error: ServingError) -> None:
         """It stays in ERROR, and is not tried again, until it is un-aspired."""
         if harness.failures > 1:
             logger.error(
-                "Retrying of Loading servable: %s exhausted max_num_load_retries: %d", harness.id, harness.failures - 1
+                "Retrying of Loading servable: %s exhausted max_num_load_retries: %d",
+                harness.id,
+                harness.failures - 1,
+                extra=_about(harness),
             )
-        logger.error("Servable %s cannot be loaded: %s", harness.id, error)
+        text = "Servable %s cannot be loaded. %s"
+        logger.error(text, harness.id, self._served(harness), extra=_about(harness))
         harness.enter(Stage.ERROR)
         self._bus.publish(StateChange(harness.id, VersionState.END, error))
 
@@ -280,7 +304,7 @@ class Manager(Generic[S]):
 
     def _unload(self, harness: Harness[S]) -> None:
         harness.enter(Stage.UNLOADING)
-        logger.info("Quiescing servable version %s", harness.id)
+        logger.info("Quiescing servable version %s", harness.id, extra=_about(harness))
         self._bus.publish(StateChange(harness.id, VersionState.UNLOADING))
         self._submit(self._unload_pool, partial(self._retire, harness))
 
@@ -289,11 +313,11 @@ class Manager(Generic[S]):
         try:
             self._table.retire(harness.id.name, harness.id.version)
         except BaseException:
-            logger.exception("Unloading servable version %s failed", harness.id)
+            logger.exception("Unloading servable version %s failed", harness.id, extra=_about(harness))
         self._inbox.put(partial(self._unloaded, harness))
 
     def _unloaded(self, harness: Harness[S]) -> None:
-        logger.info("Done unloading servable version %s", harness.id)
+        logger.info("Done unloading servable version %s", harness.id, extra=_about(harness))
         self._end(harness, None)
         self._advance(harness.id.name)
 
@@ -308,6 +332,10 @@ class Manager(Generic[S]):
     def _forget(self, harness: Harness[S]) -> None:
         harness.enter(Stage.DISABLED)
         del self._models[harness.id.name][harness.id.version]
+
+
+def _about(harness: Harness[S]) -> Mapping[str, object]:
+    return about(harness.id.name, harness.id.version)
 
 
 def _cancelled() -> ServingError:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from tensorserve.errors import Code, ServingError
 from tensorserve.lifecycle.events import Event
+from tensorserve.log import set_log_level
 from tensorserve.types import ServableId
 
 QUARANTINED = "quarantined: "
@@ -57,6 +58,9 @@ class Supervision(Protocol):
     def release(self, model: str, version: int) -> None:
         """Nothing is held against a version any more."""
 
+    def set_log_level(self, level: str) -> None:
+        """From now on the log has lines of this level too, or has not; `debug`, `info`, `warning` or `error`."""
+
     def restart(self) -> None:
         """Has another process take the place of this one, and waits until it does.
 
@@ -79,6 +83,9 @@ class Unsupervised:
 
     def release(self, model: str, version: int) -> None:
         """Nothing is."""
+
+    def set_log_level(self, level: str) -> None:
+        set_log_level(level)
 
     def restart(self) -> None:
         """Nobody could start it."""

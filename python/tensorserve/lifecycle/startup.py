@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from tensorserve.errors import Code, ServingError
 from tensorserve.lifecycle.events import Event
 from tensorserve.lifecycle.model_start import ModelStart, ModelStarts, Progress
+from tensorserve.log import about
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ class Startup:
             if failed and not self._models.any_has(Progress.AVAILABLE):
                 raise _start_error(failed)
             for model in failed:
-                logger.error("Starting without model %s: %s", model.name, model.reason())
+                logger.error("Starting without model %s: %s", model.name, model.reason(), extra=about(model.name))
 
     def wait_until_available(self, timeout_seconds: float | None = None) -> bool:
         """Waits until every model has a version that answers. False if that took longer than the timeout."""

@@ -9,6 +9,9 @@ from typing import Any
 _LEVELS = {logging.DEBUG: "D", logging.INFO: "I", logging.WARNING: "W", logging.ERROR: "E", logging.CRITICAL: "F"}
 
 
+_TRACEBACKS = logging.Formatter()
+
+
 def printable(text: str, keep: str = "") -> str:
     r"""Writes characters that are no text as Python does, such as `\n`, `\x1b` or `\u202e`.
 
@@ -60,19 +63,24 @@ def _time(seconds: float) -> str:
         return f"{seconds:.6f}"
 
 
-class LineFormatter(logging.Formatter):
-    """Time with microseconds, first letter of the level, text.
+def text_of(record: logging.LogRecord) -> str:
+    """What a record of `logging` says, without its time and level.
 
     Line ends of the message itself are kept; those in its arguments, such as names and texts of errors, are escaped.
     """
+    text = str(record.msg)
+    if record.args:
+        text %= _printable_arguments(record.args)
+    if record.exc_info:
+        text = f"{text}\n{_TRACEBACKS.formatException(record.exc_info)}"
+    return text
+
+
+class LineFormatter(logging.Formatter):
+    """Time with microseconds, first letter of the level, text."""
 
     def format(self, record: logging.LogRecord) -> str:
-        text = str(record.msg)
-        if record.args:
-            text %= _printable_arguments(record.args)
-        if record.exc_info:
-            text = f"{text}\n{self.formatException(record.exc_info)}"
-        return log_line(record.levelno, text, record.created)
+        return log_line(record.levelno, text_of(record), record.created)
 
 
 def _printable_arguments(arguments: Any) -> Any:

@@ -8,7 +8,9 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Protocol
 
+from tensorserve.config.flags import LOG_LEVELS
 from tensorserve.errors import Code, ServingError
+from tensorserve.log import log_level
 from tensorserve.services.admin_json import (
     labels_from_json,
     model_from_json,
@@ -32,6 +34,9 @@ class Reloader(Protocol):
 
     def release(self, model: str, version: int) -> None:
         """Loads a version again that ended the server."""
+
+    def set_log_level(self, level: str) -> None:
+        """From now on the log has lines of this level too, or has not."""
 
     def restart(self) -> None:
         """Has another process take the place of this one. Raises ServingError."""
@@ -68,8 +73,9 @@ class AdminApi:
         match segments:
             case ("ready",):
                 return {"GET": self._ready}, ()
-            case ("restart" | "reload" as word,):
-                return {"POST": self._restart if word == "restart" else self._reload}, ()
+            case ("restart" | "reload" | "log" as word,):
+                log = {"GET": self._log, "PUT": self._set_log}
+                return {"restart": {"POST": self._restart}, "reload": {"POST": self._reload}, "log": log}[word], ()
             case ("models",):
                 return {"GET": self._list}, ()
             case ("models", name):
@@ -181,6 +187,16 @@ class AdminApi:
     def _restart(self, request: AdminRequest) -> AdminReply:
         self._reloader.restart()
         return AdminReply({"restarted": True})
+
+    def _log(self, request: AdminRequest) -> AdminReply:
+        return AdminReply({"level": log_level()})
+
+    def _set_log(self, request: AdminRequest) -> AdminReply:
+        level = request.json().get("level")
+        if level not in LOG_LEVELS:
+            raise ServingError(Code.INVALID_ARGUMENT, f"level must be one of {', '.join(LOG_LEVELS)}.")
+        self._reloader.set_log_level(level)
+        return self._log(request)
 
     def _release(self, request: AdminRequest, name: str, version: str) -> AdminReply:
         number = version_number(version)

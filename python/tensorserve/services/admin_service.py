@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 
 from tensorserve.errors import ServingError
+from tensorserve.log import about
 from tensorserve.services.admin_access import AdminAccess
 from tensorserve.services.admin_api import AdminApi, Reloader
 from tensorserve.services.admin_request import AdminReply, AdminRequest, HttpError, error_reply
@@ -47,5 +48,8 @@ class AdminService:
             logger.exception("The admin request %s %s failed", request.method, request.target)
             reply = error_reply(error)
         level = logging.INFO if request.is_write else logging.DEBUG
-        logger.log(level, "Admin request %s %s (%s): %d", request.method, request.target, request.peer, reply.status)
+        # Those that are refused may be many, each for another model.
+        kind = f"admin request {reply.status}" if reply.status >= 400 else ""
+        text = "Admin request %s %s (%s): %d"
+        logger.log(level, text, request.method, request.target, request.peer, reply.status, extra=about(kind=kind))
         return reply

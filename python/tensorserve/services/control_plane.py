@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from tensorserve.errors import Code, ServingError
 from tensorserve.lifecycle.workers import Job, WorkerPool
+from tensorserve.log import about
 from tensorserve.services.catalog import ModelCatalog
 from tensorserve.services.model_service import handle_reload_config
 
@@ -83,7 +84,12 @@ class ControlPlane:
         try:
             self._check_reload(headers, peer)
         except ServingError as error:
-            logger.warning("A request to reload the configuration (%s) is refused: %s", peer, error.message)
+            logger.warning(
+                "A request to reload the configuration (%s) is refused: %s",
+                peer,
+                error.message,
+                extra=about(kind="reload refused"),
+            )
             reply.fail(int(error.code), error.message)
             return
         try:

@@ -7,6 +7,7 @@ from typing import Any
 
 from tensorserve.config.model_config import from_message
 from tensorserve.errors import Code, ServingError
+from tensorserve.log import about
 from tensorserve.services.catalog import ModelCatalog, Origin, Wait
 
 logger = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ def handle_reload_config(request: bytes, catalog: ModelCatalog, is_awaited: Call
     try:
         _reload(message, catalog, Wait(is_awaited=is_awaited))
     except ServingError as error:
-        logger.error("ReloadConfig failed: %s", error.message)
+        logger.error("ReloadConfig failed: %s", error.message, extra=about(kind="reload failed"))
         raise
     attempts = catalog.states.load_attempts - attempts_before
     return _response(message.metric_names, attempts)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The server as its parent sees it: a process with a channel and a stream of log lines."""
+"""The server as its parent sees it: a process with a channel, records of its log, and a stream of native lines."""
 
 import json
 import os
@@ -7,13 +7,14 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
+from tensorserve.log import Journal, log_level
 from tensorserve.supervisor.channel import HELD_SIGNALS, VARIABLE, Channel
 from tensorserve.supervisor.inquest import Witness
-from tensorserve.supervisor.output import Relay
+from tensorserve.supervisor.output import Relay, ServerLog
 from tensorserve.supervisor.watchdog import Watchdog
 
 
@@ -45,7 +46,7 @@ class Child:
         sockets: The descriptors of its sockets, by name.
         witness: What is to be known of it.
         watchdog: Tells whether it hangs.
-        write: Takes the lines of its log.
+        journal: The log.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class Child:
         sockets: Mapping[str, int],
         witness: Witness,
         watchdog: Watchdog,
-        write: Callable[[str], None],
+        journal: Journal,
     ) -> None:
         self.witness = witness
         self.watchdog = watchdog
@@ -62,9 +63,18 @@ class Child:
         self.was_stopped = False
         ours, theirs = socket.socketpair()
         read_end, write_end = os.pipe()
-        facts = {"parent": os.getpid(), "channel": theirs.fileno(), "sockets": dict(sockets), **witness.facts()}
+        records, records_write_end = os.pipe()
+        os.set_blocking(records_write_end, False)
+        facts = {
+            "parent": os.getpid(),
+            "channel": theirs.fileno(),
+            "sockets": dict(sockets),
+            "log": records_write_end,
+            "log_level": log_level(),
+            **witness.facts(),
+        }
         told = _memory(facts)
-        passed = [told, theirs.fileno(), witness.page.descriptor, *sockets.values()]
+        passed = [told, theirs.fileno(), records_write_end, witness.page.descriptor, *sockets.values()]
         try:
             for number in passed:
                 os.set_inheritable(number, True)
@@ -83,11 +93,14 @@ class Child:
                 os.set_inheritable(number, False)
             theirs.close()
             os.close(write_end)
+            os.close(records_write_end)
             os.close(told)
         ours.setblocking(False)
         os.set_blocking(read_end, False)
+        os.set_blocking(records, False)
         self.channel = Channel(ours)
-        self.output = Relay(read_end, write)
+        self.log = ServerLog(journal)
+        self.relays = (Relay(records, self.log.take_records), Relay(read_end, self.log.take_native))
         self.started = time.monotonic()
         self.ready_since: float | None = None
         self.kill_at: float | None = None

@@ -1,33 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The server's standard error: passed on, and its last words kept for the report of a death."""
+"""What a server has to say: taken from its pipes to the log, and its last words kept for the report of a death."""
 
 import os
 from collections import deque
 from collections.abc import Callable
 
-from tensorserve.log import cleaned
+from tensorserve.log import Journal, NativeLines, Record, log_line
 
 _PIECE_BYTES = 65536
 
-# A line that is longer is passed on in pieces.
-_LONGEST_LINE_BYTES = 32 << 10
+# A line that is longer is taken in pieces.
+_LONGEST_LINE_BYTES = 256 << 10
 
-_LAST_LINES = 30
-_LAST_LINE_CHARACTERS = 2000
+_LAST_RECORDS = 30
+_LAST_CHARACTERS = 2000
 
 
 class Relay:
-    """Passes a stream on, and remembers its last lines.
+    """Takes lines from a stream.
 
     Args:
         source: The descriptor to read from, which does not block.
-        write: Takes each line, without its end.
+        take: Takes the lines that arrived together, without their ends.
     """
 
-    def __init__(self, source: int, write: Callable[[str], None]) -> None:
+    def __init__(self, source: int, take: Callable[[list[bytes]], None]) -> None:
         self._source = source
-        self._write = write
-        self._last: deque[str] = deque(maxlen=_LAST_LINES)
+        self._take = take
         self._line = b""
         self.is_open = True
 
@@ -48,26 +47,54 @@ class Relay:
         *lines, self._line = (self._line + piece).split(b"\n")
         if len(self._line) > _LONGEST_LINE_BYTES:
             lines, self._line = [*lines, self._line], b""
-        for line in lines:
-            self._take(line)
+        self._take(lines)
         return True
-
-    def last_words(self) -> list[str]:
-        """The last lines, oldest first."""
-        return list(self._last)
 
     def close(self) -> None:
         """Takes in all that is there, and gives the descriptor back."""
         while self.is_open and self.pump():
             pass
         if self._line:
-            self._take(self._line)
+            self._take([self._line])
             self._line = b""
         self.is_open = False
         os.close(self._source)
 
-    def _take(self, line: bytes) -> None:
-        text = cleaned(line)
-        if text:
-            self._last.append(text[:_LAST_LINE_CHARACTERS])
-        self._write(text)
+
+class ServerLog:
+    """Passes on to the log what one server says, and remembers the last of it, whatever its level.
+
+    Args:
+        journal: The log.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._native = NativeLines()
+        self._last: deque[Record] = deque(maxlen=_LAST_RECORDS)
+
+    def take_records(self, lines: list[bytes]) -> None:
+        """Takes records of the server's own log."""
+        for line in lines:
+            record = Record.decoded(line)
+            if record is not None:
+                self._take(record)
+
+    def take_native(self, lines: list[bytes]) -> None:
+        """Takes what the server's native code wrote to standard error."""
+        for record in self._native.records(lines):
+            self._take(record)
+
+    def last_words(self) -> list[str]:
+        """The last lines, oldest first."""
+        ordered = sorted(self._last, key=lambda record: record.seconds)
+        return [line for record in ordered for line in _shown(record).split("\n")][-_LAST_RECORDS:]
+
+    def _take(self, record: Record) -> None:
+        self._last.append(record)
+        self._journal.take(record)
+
+
+def _shown(record: Record) -> str:
+    text = record.text[:_LAST_CHARACTERS]
+    return text if record.is_plain else log_line(record.level, text, record.seconds)

@@ -15,6 +15,7 @@ from tensorserve.errors import Code, ServingError
 from tensorserve.lifecycle.events import Event, StateChange
 from tensorserve.lifecycle.quarantine import Quarantine, fingerprint
 from tensorserve.listeners import Endpoints, Listeners
+from tensorserve.log import set_log_level
 from tensorserve.supervisor.channel import HELD_SIGNALS, VARIABLE, Channel, Message
 from tensorserve.types import ServableId, VersionState
 
@@ -28,8 +29,8 @@ class Supervised:
     """The parent of this process, as its server sees it.
 
     Args:
-        facts: What the parent says: `parent` (its process id), `channel`, `sockets` and `page` (descriptors),
-            `quarantined` (model, version, path, fingerprint and reason of each) and `watched` (see
+        facts: What the parent says: `parent` (its process id), `channel`, `sockets`, `log` and `page` (descriptors),
+            `log_level`, `quarantined` (model, version, path, fingerprint and reason of each) and `watched` (see
             `_core.open_attribution_page`).
     """
 
@@ -49,7 +50,10 @@ class Supervised:
             "closed": lambda message: self._closed.set(),
             "restarted": self._take_in_restart,
         }
-        os.set_inheritable(self._channel.fileno(), False)
+        self.log = int(facts["log"])
+        self.log_level = str(facts["log_level"])
+        for number in (self._channel.fileno(), self.log):
+            os.set_inheritable(number, False)
         _end_with_parent(int(facts["parent"]))
 
     @classmethod
@@ -120,6 +124,10 @@ class Supervised:
             self.quarantine.release(path)
         if (local_path := self._local_paths.get(released)) is not None:
             _core.release_watched(local_path)
+
+    def set_log_level(self, level: str) -> None:
+        set_log_level(level)
+        self.tell("log_level", level=level)
 
     def restart(self) -> None:
         self._restarted.clear()

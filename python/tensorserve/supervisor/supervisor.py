@@ -21,11 +21,11 @@ from contextlib import suppress
 from functools import partial
 from typing import TextIO
 
-from tensorserve.config.flags import LOG_LEVELS, ServerOptions
+from tensorserve.config.flags import LOG_FORMATS, LOG_LEVELS, ServerOptions
 from tensorserve.errors import Code, ServingError
 from tensorserve.given_sockets import GivenSockets
 from tensorserve.listeners import Endpoints, Listeners
-from tensorserve.log import configure_logging, flush_log, printable
+from tensorserve.log import configure_logging, flush_log, printable, set_log_level
 from tensorserve.supervisor.backoff import Backoff
 from tensorserve.supervisor.channel import Message
 from tensorserve.supervisor.child import Child, command_line
@@ -87,7 +87,9 @@ class Supervisor:
         self._oom_kills = 0
         self._status: int | None = None
         self._wakeup, self._wakeup_write = socket.socketpair()
-        self._log = configure_logging(options.log_level if options.log_level in LOG_LEVELS else "info")
+        self._log = configure_logging(
+            _one_of(LOG_LEVELS, options.log_level, "info"), _one_of(LOG_FORMATS, options.log_format, "text")
+        )
         self._inquests = Inquests(StateStore(options.state_dir))
 
     def run(self) -> int:
@@ -129,8 +131,9 @@ class Supervisor:
         for child in self._children.values():
             if child.channel.is_open:
                 actions[child.channel.fileno()] = partial(self._take_in_messages, child)
-            if child.output.is_open:
-                actions[child.output.fileno()] = child.output.pump
+            for relay in child.relays:
+                if relay.is_open:
+                    actions[relay.fileno()] = relay.pump
         # The last: it may end a child.
         actions[self._wakeup.fileno()] = self._take_in_signals
         for number in actions:
@@ -197,7 +200,7 @@ class Supervisor:
     def _new_child(self) -> Child:
         witness = self._inquests.witness()
         watchdog = Watchdog(looks(self._options.watchdog_seconds))
-        child = Child(self._words, self._listeners.descriptors(), witness, watchdog, self._log.write)
+        child = Child(self._words, self._listeners.descriptors(), witness, watchdog, self._log)
         self._children[child.pid] = child
         return child
 
@@ -264,6 +267,8 @@ class Supervisor:
             child.witness.take_in(message)
         elif kind == "release":
             self._inquests.release(str(message["model"]), int(message["version"]))
+        elif kind == "log_level":
+            set_log_level(_one_of(LOG_LEVELS, str(message["level"]), "info"))
         elif kind == "restart":
             self._replace(child)
 
@@ -324,7 +329,8 @@ class Supervisor:
             out_of_memory=oom_kills() > self._oom_kills,
             sender=child.witness.sender(child.pid, os.WTERMSIG(wait_status) if os.WIFSIGNALED(wait_status) else None),
         )
-        child.output.close()
+        for relay in child.relays:
+            relay.close()
         if child is self._child:
             self._child = None
             self._died(child, death)
@@ -352,7 +358,7 @@ class Supervisor:
 
     def _inquest(self, child: Child, death: Death) -> None:
         age = time.monotonic() - child.started
-        self._inquests.hold(child.pid, death, child.witness, age, child.output.last_words())
+        self._inquests.hold(child.pid, death, child.witness, age, child.log.last_words())
 
     def _start_later(self, child: Child | None, *, unasked: bool = False) -> None:
         delay = self._backoff.died(child.seconds_of_service() if child else None)
@@ -367,6 +373,11 @@ class Supervisor:
         if delay:
             logger.warning("The server is started again in %.1f s.", delay)
         self._start_at = time.monotonic() + max(delay, _UNASKED_END_SECONDS if unasked else 0.0)
+
+
+def _one_of(choices: Sequence[str], word: str, default: str) -> str:
+    """The word if it is a choice; the server says what is wrong with others."""
+    return word if word in choices else default
 
 
 def _endpoints(options: ServerOptions) -> Endpoints:

@@ -124,7 +124,7 @@ def test_after_the_last_attempt_it_ends_and_is_not_tried_again(
     time.sleep(0.05)
     assert loader.calls == 3
     assert stage.states(1) == [START, LOADING, END]
-    assert "Servable {name: m version: 1} cannot be loaded: DATA_LOSS: 2" in caplog.messages
+    assert "Servable {name: m version: 1} cannot be loaded. No version of model m is served." in caplog.messages
     # Un-aspired and aspired again, it gets a new chance.
     stage.aspire("m")
     stage.aspire("m", v1=FakeLoader())
