@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The page of metrics: what is counted, under which names, and where it is found."""
 
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from tests.clients import GrpcClient, RestClient, model_spec, predict_request, r
 from tests.conftest import ServeModels, StartServer
 from tests.e2e.test_startup_errors import assert_one_clear_line, flags, run
 from tests.example_requests import example_input
+from tests.meta.repository import ROOT
 from tests.prometheus import Metrics
 from tests.server_process import ServerProcess
 from tests.warmup_files import log_of, with_warmup
@@ -28,13 +30,13 @@ BATCHES = """max_batch_size { value: 8 } batch_timeout_micros { value: 0 } num_b
 allowed_batch_sizes: 4 allowed_batch_sizes: 8 max_enqueued_batches { value: 10 }"""
 
 
-def page(server: ServerProcess, path: str = "/metrics") -> requests.Response:
+def page(server: ServerProcess, path: str = PATH) -> requests.Response:
     with requests.Session() as session:
         session.trust_env = False
         return session.get(server.rest_url + path, timeout=10)
 
 
-def metrics(server: ServerProcess, path: str = "/metrics") -> Metrics:
+def metrics(server: ServerProcess, path: str = PATH) -> Metrics:
     reply = page(server, path)
     assert reply.status_code == 200
     return Metrics(reply.text)
@@ -154,17 +156,66 @@ def test_buckets_are_cumulative(server: ServerProcess, grpc_client: GrpcClient) 
 
 
 def test_any_method_but_no_query(server: ServerProcess, rest_client: RestClient) -> None:
-    assert rest_client.post("/metrics", "").status_code == 200
-    reply = rest_client.get("/metrics?x=1")
-    assert (reply.status_code, reply.text) == (400, "Unexpected path: /metrics?x=1. Should be /metrics")
-    assert reply.headers["Content-Type"] == "text/plain"
+    for path in (PATH, "/metrics"):
+        assert rest_client.post(path, "").status_code == 200
+        reply = rest_client.get(f"{path}?x=1")
+        assert (reply.status_code, reply.text) == (400, f"Unexpected path: {path}?x=1. Should be {path}")
+        assert reply.headers["Content-Type"] == "text/plain"
     assert rest_client.get("/Metrics").status_code == 404
 
 
 def test_ours_say_what_runs(server: ServerProcess) -> None:
-    found = metrics(server)
+    found = metrics(server, "/metrics")
     assert found.samples("tensorserve_build_info")[0][0]["version"]
     assert found.sum("process_start_time_seconds") > 1_600_000_000
+    assert found.sum("process_resident_memory_bytes") > 50_000_000
+    assert found.sum("tensorserve_model_version_state", model_name="half_plus_two", state="available") >= 1
+    assert not [name for name in found.types if ":" in name]
+    assert not [name for name in metrics(server).types if not name.startswith(":tensorflow:")]
+
+
+def test_requests_are_counted_under_our_names_too(server: ServerProcess, grpc_client: GrpcClient) -> None:
+    def count(name: str, **labels: str) -> float:
+        return metrics(server, "/metrics").sum(f"tensorserve_{name}", model_name="half_plus_two", **labels)
+
+    names = ("requests_total", "request_duration_seconds_count", "model_run_duration_seconds_count")
+    before = [count(name) for name in names]
+    phases = count("request_phase_duration_seconds_count", phase="compute")
+    grpc_client.predict("half_plus_two", {"x": [1.0]})
+    assert [count(name) for name in names] == [number + 1 for number in before]
+    assert count("request_phase_duration_seconds_count", phase="compute") == phases + 1
+    assert count("requests_in_flight") == 0
+    failures = count("request_failures_total", reason="INVALID_ARGUMENT")
+    rpc_error(lambda: grpc_client.predict("half_plus_two", {"no_input": [1.0]}))
+    assert count("request_failures_total", reason="INVALID_ARGUMENT") == failures + 1
+
+
+def test_open_metrics_are_understood(server: ServerProcess) -> None:
+    from prometheus_client.openmetrics.parser import text_string_to_metric_families
+
+    accept = {"Accept": "application/openmetrics-text; version=1.0.0, text/plain; version=0.0.4; q=0.5"}
+    with requests.Session() as session:
+        session.trust_env = False
+        reply = session.get(f"{server.rest_url}/metrics", headers=accept, timeout=10)
+    assert reply.headers["Content-Type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    families = {family.name: family for family in text_string_to_metric_families(reply.text)}
+    assert all(family.documentation for family in families.values())
+    assert families["tensorserve_request_duration_seconds"].unit == "seconds"
+
+
+@pytest.mark.parametrize("file", ["grafana/tensorserve.json", "prometheus/alerts.yml"])
+def test_dashboards_and_alerts_use_names_that_there_are(server: ServerProcess, file: str) -> None:
+    text = (ROOT / "deploy" / file).read_text()
+    used = set(re.findall(r"\b(?:tensorserve|process)_[a-z_]+", text))
+    assert used
+    known = {
+        line.split()[2] + suffix
+        for line in page(server, "/metrics").text.splitlines()
+        if line.startswith("# TYPE ")
+        for suffix in (("_bucket", "_sum", "_count") if line.endswith(" histogram") else ("",))
+    }
+    # They are there under a supervisor only.
+    assert used - known <= {"tensorserve_server_deaths_total", "tensorserve_quarantined_versions"}
 
 
 @given(name=st.text(st.characters(exclude_categories=["Cs"]), max_size=20))
@@ -175,7 +226,9 @@ def test_no_name_that_a_client_makes_up_breaks_the_page(
     assert rpc_error(lambda: grpc_client.predict(name, {"x": [1.0]}))[0] in ("NOT_FOUND", "INVALID_ARGUMENT")
     text = page(server).content.decode()
     for line in text.removesuffix("\n").split("\n"):
-        assert line.startswith((":", "tensorserve_", "process_", "# TYPE ")), line
+        assert line.startswith((":", "# TYPE ")), line
+    for line in page(server, "/metrics").content.decode().removesuffix("\n").split("\n"):
+        assert line.startswith(("tensorserve_", "process_", "# TYPE ", "# HELP ")), line
     names = [labels["model_name"] for labels, _ in Metrics(text).samples(REQUESTS)]
     assert name in names or "__other__" in names or "\r" in name
 
@@ -234,7 +287,8 @@ def test_batches_are_counted(batching_server: ServerProcess, batching_client: Gr
     assert found.sum(f"{session}processed_batch_size_sum") == 20
     assert found.sum(f"{session}padding_size_sum", execution_batch_size="4") == 5
     ours = {"model_name": "m", "version": "1", "signature": "serving_default"}
-    waits = found.samples("tensorserve_batching_wait_microseconds_count")
+    found = metrics(batching_server, "/metrics")
+    waits = found.samples("tensorserve_batching_wait_seconds_count")
     # Those of the warm-up went through the same queue.
     assert [(labels, value) for labels, value in waits if labels == ours] == [(ours, 7.0)]
     assert found.sum("tensorserve_batching_waiting_requests", **ours) == 0
@@ -252,7 +306,7 @@ def test_warm_ups_are_counted_apart_from_requests(batching_server: ServerProcess
 
 def test_the_file_says_where(batching_server: ServerProcess) -> None:
     assert page(batching_server, PATH).status_code == 200
-    assert page(batching_server, "/metrics").status_code == 404
+    assert page(batching_server, "/metrics").status_code == 200
 
 
 def one_model(models: Path, *more: str) -> list[str]:
@@ -270,6 +324,7 @@ def test_a_path_of_ones_own(start_server: StartServer, models: Path, tmp_path: P
 def test_metrics_can_be_turned_off(start_server: StartServer, models: Path) -> None:
     server = start_server(*one_model(models, "--enable_metrics=false"))
     assert page(server).status_code == 404
+    assert page(server, "/metrics").status_code == 404
 
 
 @pytest.mark.parametrize(

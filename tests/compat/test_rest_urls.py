@@ -74,7 +74,7 @@ def test_version_that_fits_no_integer(rest_client: RestClient) -> None:
     assert (reply.status_code, reply.headers["Content-Type"]) == (400, "application/json")
 
 
-@pytest.mark.parametrize("path", ["/", "/v1", "/health", "/v2/models", "/monitoring/prometheus/metrics"])
+@pytest.mark.parametrize("path", ["/", "/v1", "/health", "/v2/models", "/monitoring/prometheus"])
 def test_other_paths_get_a_page(rest_client: RestClient, path: str) -> None:
     reply = rest_client.get(path)
     assert (reply.status_code, reply.text) == (404, NOT_FOUND_PAGE)

@@ -13,8 +13,10 @@ use tensorserve_runtimes::{InterOp, IntraOp, LoadRequest};
 use tensorserve_servables::commissioning::steps::Decisions;
 use tensorserve_servables::{AutoBatching, Batching, InFlightLimits, Parameters, Readiness};
 use tensorserve_tensors::proto::TensorEncoding;
+use tensorserve_transport::access::AccessLog;
 use tensorserve_transport::grpc_options::GrpcOptions;
 use tensorserve_transport::limits::Limits;
+use tensorserve_transport::serving::MetricsPaths;
 use tensorserve_transport::{BatchThreads, ServerOptions, ServingOptions};
 
 use crate::data_plane::duration;
@@ -36,6 +38,8 @@ pub(crate) struct DataPlaneOptions {
     enable_serialization_as_tensor_content: bool,
     readiness: String,
     metrics_path: Option<String>,
+    original_metrics_path: Option<String>,
+    access_log: String,
     max_request_bytes: usize,
     max_reply_bytes: usize,
     max_buffered_bytes: usize,
@@ -65,7 +69,7 @@ impl DataPlaneOptions {
         }
     }
 
-    /// How requests are answered. ValueError for a gRPC option or a time that there is not.
+    /// How requests are answered. ValueError for a gRPC option, an access log or a time that there is not.
     pub(crate) fn serving(self) -> PyResult<ServingOptions> {
         let limits = Limits {
             max_request_bytes: self.max_request_bytes,
@@ -81,6 +85,8 @@ impl DataPlaneOptions {
                 return Err(PyValueError::new_err(format!("there is no gRPC option {name}")));
             }
         }
+        let access_log = AccessLog::parse(&self.access_log)
+            .ok_or_else(|| PyValueError::new_err(format!("{} is no access log", self.access_log)))?;
         Ok(ServingOptions {
             rest_api_timeout_in_ms: self.rest_api_timeout_in_ms,
             rest_api_enable_cors_support: self.rest_api_enable_cors_support,
@@ -92,7 +98,8 @@ impl DataPlaneOptions {
                 false => TensorEncoding::TypedValues,
             },
             limits,
-            metrics_path: self.metrics_path,
+            metrics: MetricsPaths { own: self.metrics_path, original: self.original_metrics_path },
+            access_log,
             readiness: if self.readiness == "all" { Readiness::All } else { Readiness::Any },
             grpc,
         })

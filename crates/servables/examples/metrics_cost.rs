@@ -7,7 +7,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tensorserve_servables::metrics::{Api, Entry, Metrics};
+use tensorserve_servables::metrics::{Api, Entry, Metrics, RequestPhase};
 
 const REQUESTS: u32 = 5_000_000;
 
@@ -25,8 +25,14 @@ fn main() {
         for _ in 0..REQUESTS {
             let start = Instant::now();
             let model = Arc::clone(black_box(&model));
+            model.entered();
+            let (received, computed) = (Instant::now(), Instant::now());
             model.ran_alone(black_box(Some(Api::Predict)), black_box(run));
-            model.succeeded(black_box(Entry::GrpcPredict), start.elapsed());
+            let end = Instant::now();
+            model.succeeded(black_box(Entry::GrpcPredict), end - start);
+            let phases = [received - start, computed - received, end - computed];
+            RequestPhase::ALL.into_iter().zip(phases).for_each(|(phase, time)| model.passed(phase, time));
+            model.left();
         }
         println!("round {round}: {:.1} ns a request", begin.elapsed().as_nanos() as f64 / f64::from(REQUESTS));
     }

@@ -5,6 +5,7 @@
 //! sibling file names: `connection` (one client), a file for each verb, and one that renders errors; what both encode is in
 //! [`wire`]. Read [`server`] first.
 
+pub mod access;
 pub(crate) mod account;
 pub(crate) mod clerk;
 pub(crate) mod client;

@@ -7,12 +7,21 @@ use std::sync::atomic::AtomicU64;
 use tensorserve_servables::{Code, Executor, Phase, Readiness, Result, ServableTable, ServingError, StatusBoard};
 use tensorserve_tensors::proto::TensorEncoding;
 
+use crate::access::AccessLog;
 use crate::clerk::Clerk;
 use crate::control::{Answer, ControlSlot};
 use crate::grpc_options::GrpcOptions;
 use crate::limits::Limits;
 use crate::memory::Memory;
 use crate::request_log::RequestLog;
+
+/// Where REST answers with metrics; `None` for nowhere.
+#[derive(Clone, Debug, Default)]
+pub struct MetricsPaths {
+    pub own: Option<String>,
+    /// The page of the original's metrics.
+    pub original: Option<String>,
+}
 
 /// How requests are answered.
 #[derive(Clone, Debug)]
@@ -30,8 +39,10 @@ pub struct ServingOptions {
     /// How gRPC answers carry tensors.
     pub tensor_encoding: TensorEncoding,
     pub limits: Limits,
-    /// The path on which REST answers with the metrics; `None` for nowhere.
-    pub metrics_path: Option<String>,
+    /// The paths on which REST answers with the metrics.
+    pub metrics: MetricsPaths,
+    /// Which requests get a line in the log.
+    pub access_log: AccessLog,
     /// When probes are told that the server is ready.
     pub readiness: Readiness,
     pub grpc: GrpcOptions,

@@ -7,12 +7,13 @@ from contextlib import suppress
 
 from tensorserve.cli.exit_status import OK, REFUSED, USAGE
 from tensorserve.cli.serve import read_options
+from tensorserve.config.access_log import access_log
 from tensorserve.config.batching import Batching, model_weights
 from tensorserve.config.channel_arguments import grpc_options
 from tensorserve.config.flags import ServerOptions
 from tensorserve.config.model_config import checked, model_configs
 from tensorserve.config.model_settings import ModelSettings, read_model_settings
-from tensorserve.config.monitoring_config import metrics_path
+from tensorserve.config.monitoring_config import metrics_paths
 from tensorserve.config.session_config import session_config
 from tensorserve.config.ssl_config import read_ssl_config
 from tensorserve.config.validation import check_options
@@ -88,7 +89,8 @@ def _of_files(options: ServerOptions) -> Iterator[str]:
         ("model_weights", lambda: model_weights(options.model_weights)),
         ("grpc_channel_arguments", lambda: grpc_options(options.grpc_channel_arguments)),
         ("model_settings_file", lambda: _settings(options)),
-        ("monitoring_config_file", lambda: metrics_path(options)),
+        ("access_log", lambda: access_log(options)),
+        ("monitoring_config_file", lambda: metrics_paths(options)),
         ("tensorflow_session_config_file", lambda: session_config(options)),
     ]
     for flag in ("ssl_config_file", "rest_ssl_config_file"):

@@ -6,11 +6,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tensorserve.config.access_log import access_log
 from tensorserve.config.batching import Batching, BatchThreads, model_weights
 from tensorserve.config.channel_arguments import grpc_options
 from tensorserve.config.flags import ServerOptions
 from tensorserve.config.memory import usable_memory
-from tensorserve.config.monitoring_config import metrics_path
+from tensorserve.config.monitoring_config import metrics_paths
 
 # 0 of the flag: a quarter of the memory, at least this.
 _LEAST_BUFFERED_BYTES = 1 << 30
@@ -23,7 +24,8 @@ class DataPlaneOptions:
     Attributes:
         batch_threads: For batches alone; without them batches share the threads of other runs.
         model_weights: The models' shares of execution time under load, by name.
-        metrics_path: HTTP requests for it are answered with the metrics; None for nowhere.
+        metrics_path: HTTP requests for it are answered with our metrics; None for nowhere.
+        original_metrics_path: The same for the metrics of the original.
         max_buffered_bytes: As the flag, but above 0.
         grpc_channel_arguments: By our names: max_streams, max_header_bytes, max_receive_bytes, max_send_bytes,
             keepalive_time_ms, keepalive_timeout_ms, max_age_ms and max_age_grace_ms; a negative number means no limit.
@@ -43,6 +45,8 @@ class DataPlaneOptions:
     enable_serialization_as_tensor_content: bool = False
     readiness: str = "any"
     metrics_path: str | None = None
+    original_metrics_path: str | None = None
+    access_log: str = "off"
     max_request_bytes: int = 2**31 - 1
     max_reply_bytes: int = 2**31 - 1
     max_buffered_bytes: int = 4 << 30
@@ -54,6 +58,7 @@ class DataPlaneOptions:
     @classmethod
     def of(cls, options: ServerOptions, batching: Batching) -> DataPlaneOptions:
         """What the flags say. Raises ServingError: the value of one means nothing."""
+        own_metrics, original_metrics = metrics_paths(options)
         return cls(
             io_threads=options.io_threads,
             execution_threads=options.execution_threads,
@@ -68,7 +73,9 @@ class DataPlaneOptions:
             enable_session_service=options.enable_session_service,
             enable_serialization_as_tensor_content=options.enable_serialization_as_tensor_content,
             readiness=options.readiness,
-            metrics_path=metrics_path(options),
+            metrics_path=own_metrics,
+            original_metrics_path=original_metrics,
+            access_log=access_log(options),
             max_request_bytes=options.max_request_bytes,
             max_reply_bytes=options.max_reply_bytes,
             max_buffered_bytes=options.max_buffered_bytes or max(usable_memory() // 4, _LEAST_BUFFERED_BYTES),

@@ -288,7 +288,11 @@ class ServerOptions(OriginalFlags):
         _INT64, 64, "MiB of request log records that may wait to be written; more are dropped.", _OURS, least=1
     )
     enable_metrics: bool = row(
-        _BOOL, True, "Serve metrics on /metrics of the REST port, unless --monitoring_config_file says where.", _OURS
+        _BOOL,
+        True,
+        "Serve metrics on /metrics of the REST port, and the original's on /monitoring/prometheus/metrics or where "
+        "--monitoring_config_file says.",
+        _OURS,
     )
     log_level: str = row(
         _STRING,
@@ -297,6 +301,13 @@ class ServerOptions(OriginalFlags):
         "changes it while the server runs.",
         _OURS,
         choices=LOG_LEVELS,
+    )
+    access_log: str = row(
+        _STRING,
+        "off",
+        "Which requests get a line in the log, with their ids and times: off, all, errors, slow:MILLISECONDS (those "
+        "that take longer) or 1/N (one in N).",
+        _OURS,
     )
     log_format: str = row(
         _STRING,

@@ -35,9 +35,24 @@ def take_lines(wait_seconds: float = 0.0) -> None:
 
     lines, dropped = _core.take_log_lines(wait_seconds)
     for level, text, fields in lines:
-        logger.log(level, "%s", text, extra={"fields": fields})
+        _say(level, text, fields)
     if dropped:
         logger.warning("%d lines dropped: the data plane had too much to say.", dropped)
+
+
+def _say(level: int, text: str, fields: dict[str, str]) -> None:
+    """The field `logger` names another logger below `tensorserve` than that of the data plane."""
+    name = fields.get("logger")
+    about = {key: _typed(key, value) for key, value in fields.items() if key != "logger"}
+    chosen = logging.getLogger(f"tensorserve.{name}") if name else logger
+    chosen.log(level, "%s", text, extra={"fields": about})
+
+
+def _typed(key: str, value: str) -> object:
+    """Numbers as such."""
+    if key == "version":
+        return int(value)
+    return float(value) if key.endswith("_ms") else value
 
 
 def _step() -> bool:

@@ -18,6 +18,9 @@ _MOST_PLAIN = 30
 # Kinds that are told apart; texts may hold what clients make up.
 _MOST_KINDS = 1000
 
+# The logger of the access log, whose lines are asked for.
+ACCESS = "tensorserve.access"
+
 
 @dataclass(slots=True)
 class _Kind:
@@ -43,7 +46,7 @@ class Folding:
             record: What is said.
             now: Seconds of any clock that never goes back.
         """
-        if record.level <= logging.DEBUG:
+        if record.level <= logging.DEBUG or record.logger == ACCESS:
             return True
         kind = self._kind(record, now)
         kind.count += 1

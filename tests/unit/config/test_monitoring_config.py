@@ -4,18 +4,26 @@ from pathlib import Path
 import pytest
 
 from tensorserve.config.flags import ServerOptions
-from tensorserve.config.monitoring_config import metrics_path
+from tensorserve.config.monitoring_config import metrics_paths
 from tensorserve.errors import Code, ServingError
 
 
 def path_by(file: Path, text: str, **flags: bool) -> str | None:
     file.write_text(text)
-    return metrics_path(ServerOptions(monitoring_config_file=str(file), **flags))  # type: ignore[arg-type]
+    return metrics_paths(ServerOptions(monitoring_config_file=str(file), **flags))[1]  # type: ignore[arg-type]
 
 
 def test_without_a_file_the_flag_decides() -> None:
-    assert metrics_path(ServerOptions()) == "/metrics"
-    assert metrics_path(ServerOptions(enable_metrics=False)) is None
+    assert metrics_paths(ServerOptions()) == ("/metrics", "/monitoring/prometheus/metrics")
+    assert metrics_paths(ServerOptions(enable_metrics=False)) == (None, None)
+
+
+def test_a_file_may_take_our_path(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text('prometheus_config { enable: true path: "/metrics" }')
+    assert metrics_paths(ServerOptions(monitoring_config_file=str(file))) == (None, "/metrics")
+    file.write_text("prometheus_config { }")
+    assert metrics_paths(ServerOptions(monitoring_config_file=str(file))) == ("/metrics", None)
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What is counted of requests, runs, batches and loads, under the original's names.
+//! What is counted of requests, runs, batches and loads.
 //!
 //! Requests write to the [`ModelMetrics`] of the version that answers them, which they hold anyway: no name is looked up
-//! and no lock taken. [`report`] writes everything as text for Prometheus.
+//! and no lock taken. [`page`] writes everything under our names, [`report`] what the original has under its own.
 
 pub mod batching_metrics;
+pub mod exposition;
 pub mod histogram;
 pub mod load_metrics;
 pub mod model_metrics;
+pub mod page;
+mod process;
+mod queues;
 pub mod report;
 pub mod text;
 
@@ -19,7 +23,7 @@ use arc_swap::ArcSwap;
 
 pub use batching_metrics::BatchingMetrics;
 pub use load_metrics::LoadMetrics;
-pub use model_metrics::{Api, Entry, ModelMetrics};
+pub use model_metrics::{Api, Entry, ModelMetrics, RequestPhase};
 
 /// Names of models that were never served here, and are counted by their names; clients make them up.
 const MAX_UNKNOWN_NAMES: usize = 100;

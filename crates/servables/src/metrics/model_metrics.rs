@@ -77,12 +77,38 @@ impl Entry {
     }
 }
 
+/// What a request goes through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestPhase {
+    /// From its headers to its last byte.
+    Receive,
+    /// Until the model has answered: reading, waiting and running.
+    Compute,
+    /// Until the reply is written.
+    Reply,
+}
+
+impl RequestPhase {
+    pub const ALL: [RequestPhase; 3] = [RequestPhase::Receive, RequestPhase::Compute, RequestPhase::Reply];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            RequestPhase::Receive => "receive",
+            RequestPhase::Compute => "compute",
+            RequestPhase::Reply => "reply",
+        }
+    }
+}
+
 /// What happened to the requests of a model, whichever version answered them.
 #[derive(Debug)]
 pub struct ModelMetrics {
     /// Those that failed, by code; how many succeeded is what `request_latency` holds.
     failures: [AtomicU64; CODES],
     request_latency: [Latency; Entry::ALL.len()],
+    /// Requests that are worked on, or wait, now.
+    in_flight: AtomicU64,
+    phases: [Latency; RequestPhase::ALL.len()],
     /// Of requests that ran alone: each is a run of the session.
     alone_latency: [Latency; Api::ALL.len()],
     batched_latency: [Latency; Api::ALL.len()],
@@ -98,6 +124,8 @@ impl ModelMetrics {
         ModelMetrics {
             failures: [const { AtomicU64::new(0) }; CODES],
             request_latency: [const { Histogram::new(&LATENCY) }; Entry::ALL.len()],
+            in_flight: AtomicU64::new(0),
+            phases: [const { Histogram::new(&LATENCY) }; RequestPhase::ALL.len()],
             alone_latency: [const { Histogram::new(&LATENCY) }; Api::ALL.len()],
             batched_latency: [const { Histogram::new(&LATENCY) }; Api::ALL.len()],
             runs: AtomicU64::new(0),
@@ -116,6 +144,21 @@ impl ModelMetrics {
         if let Some(count) = self.failures.get(code as usize) {
             count.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// A request has come; it is [`ModelMetrics::left`] behind later.
+    pub fn entered(&self) {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A request is done.
+    pub fn left(&self) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Counts how long a phase of a request took that succeeded.
+    pub fn passed(&self, phase: RequestPhase, time: Duration) {
+        self.phases[phase as usize].record_time(time);
     }
 
     /// Counts a run of the session for one request alone.
@@ -149,6 +192,14 @@ impl ModelMetrics {
         let failures = self.failures.iter().zip(0..);
         let failures = failures.map(|(count, code)| (Code::from_i32(code), count.load(Ordering::Relaxed)));
         iter::once((Code::Ok, succeeded)).chain(failures).filter(|(_, count)| *count > 0)
+    }
+
+    pub(crate) fn in_flight(&self) -> u64 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn phase(&self, phase: RequestPhase) -> &Latency {
+        &self.phases[phase as usize]
     }
 
     pub(crate) fn request_latency(&self, entry: Entry) -> &Latency {

@@ -17,7 +17,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Kind::Counter => "counter",
             Kind::Gauge => "gauge",
@@ -60,10 +60,6 @@ impl Family {
         self.line("", labels, &number.to_string());
     }
 
-    pub(crate) fn fraction(&mut self, labels: Labels<'_>, number: f64) {
-        self.line("", labels, &number.to_string());
-    }
-
     pub(crate) fn histogram(&mut self, labels: Labels<'_>, counts: &Counts) {
         for (limit, count) in &counts.below {
             self.bucket(labels, &six_digits(*limit), *count);
@@ -96,7 +92,7 @@ fn metric_name(raw: &str) -> String {
 }
 
 /// The original leaves line ends as they are, with which a client's model name could add lines.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n").replace('\r', "\\r")
 }
 
@@ -148,11 +144,10 @@ mod tests {
     #[test]
     fn metrics_are_sorted_and_appear_without_samples() {
         let mut exposition = Exposition::default();
-        exposition.family("tensorserve_b", Kind::Gauge).fraction(&[], 1.5);
+        exposition.family("c", Kind::Gauge).whole(&[], 1);
         exposition.family("/b", Kind::Counter).whole(&[], 5);
         exposition.family("/a-1", Kind::Histogram);
-        let expected =
-            "# TYPE :a:1 histogram\n# TYPE :b counter\n:b{} 5\n# TYPE tensorserve_b gauge\ntensorserve_b{} 1.5\n";
+        let expected = "# TYPE :a:1 histogram\n# TYPE :b counter\n:b{} 5\n# TYPE c gauge\nc{} 1\n";
         assert_eq!(exposition.into_text(), expected);
     }
 

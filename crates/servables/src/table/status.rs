@@ -34,6 +34,15 @@ pub enum VersionState {
 }
 
 impl VersionState {
+    /// Those that a version may be in, as metrics name them.
+    pub(crate) const NAMED: [(&'static str, VersionState); 5] = [
+        ("start", VersionState::Start),
+        ("loading", VersionState::Loading),
+        ("available", VersionState::Available),
+        ("unloading", VersionState::Unloading),
+        ("end", VersionState::End),
+    ];
+
     pub fn from_i32(number: i32) -> Option<Self> {
         use VersionState::*;
         [Unknown, Start, Loading, Available, Unloading, End].into_iter().find(|s| *s as i32 == number)
@@ -80,6 +89,8 @@ pub struct StatusBoard {
     /// Those of them without which the server is not ready.
     required: RwLock<HashSet<String>>,
     loads: RwLock<HashMap<(String, i64), LoadProgress>>,
+    /// Of the versions that are loading or loaded.
+    file_bytes: RwLock<BTreeMap<(String, i64), u64>>,
     models: RwLock<HashMap<String, BTreeMap<i64, VersionStatus>>>,
     /// Models that are not wanted any more, however their versions ended.
     withdrawn: RwLock<HashSet<String>>,
@@ -125,8 +136,10 @@ impl StatusBoard {
     /// How large the files of a version are that loads.
     pub fn set_load_bytes(&self, model: &str, version: i64, bytes: u64) {
         let mut loads = self.loads.write().unwrap_or_else(PoisonError::into_inner);
+        let key = (model.to_owned(), version);
+        self.file_bytes.write().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), bytes);
         let new = LoadProgress { since: Instant::now(), bytes: None };
-        loads.entry((model.to_owned(), version)).or_insert(new).bytes = Some(bytes);
+        loads.entry(key).or_insert(new).bytes = Some(bytes);
     }
 
     /// The first attempts to load the models are over.
@@ -166,6 +179,31 @@ impl StatusBoard {
         found
     }
 
+    /// The state of each version that is on its way, served, or has failed, by model and number.
+    pub(crate) fn states(&self) -> Vec<(String, i64, VersionState)> {
+        let is_told = |status: &&VersionStatus| status.state != VersionState::End || status.error.is_some();
+        let mut found: Vec<_> = self.with_models(|models| {
+            let of_model = |(name, versions): (&String, &BTreeMap<i64, VersionStatus>)| {
+                let told = versions.values().filter(is_told);
+                told.map(|status| (name.clone(), status.version, status.state)).collect::<Vec<_>>()
+            };
+            models.iter().flat_map(of_model).collect()
+        });
+        found.sort_by(|(a, m, _), (b, n, _)| (a, m).cmp(&(b, n)));
+        found
+    }
+
+    /// The size of the files of each version that is loading or loaded.
+    pub(crate) fn file_bytes(&self) -> Vec<(String, i64, u64)> {
+        let sizes = self.file_bytes.read().unwrap_or_else(PoisonError::into_inner);
+        sizes.iter().map(|((model, version), bytes)| (model.clone(), *version, *bytes)).collect()
+    }
+
+    /// How many versions are loading.
+    pub(crate) fn loading(&self) -> usize {
+        self.loads.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// Where the server is in its life.
     pub fn phase(&self) -> Phase {
         *self.changes.borrow()
@@ -193,8 +231,11 @@ impl StatusBoard {
     }
 
     fn follow_load(&self, model: &str, version: i64, state: VersionState) {
-        let mut loads = self.loads.write().unwrap_or_else(PoisonError::into_inner);
         let key = (model.to_owned(), version);
+        if state == VersionState::End {
+            self.file_bytes.write().unwrap_or_else(PoisonError::into_inner).remove(&key);
+        }
+        let mut loads = self.loads.write().unwrap_or_else(PoisonError::into_inner);
         match state {
             VersionState::Loading => {
                 loads.entry(key).or_insert(LoadProgress { since: Instant::now(), bytes: None });

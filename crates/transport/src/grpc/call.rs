@@ -8,13 +8,14 @@ use bytes::Bytes;
 use h2::RecvStream;
 use http::request::Parts;
 use tensorserve_servables::metrics::Entry;
-use tensorserve_servables::{Code, Result, ServableTable, ServingError, Urgency};
+use tensorserve_servables::{Code, Result, ServingError, Urgency};
 
 use super::message::Bounds;
 use super::{classify, health, message, metadata, model_status, multi_inference, predict, regress, session_run};
 use crate::account::Account;
 use crate::lane::Lane;
 use crate::priority;
+use crate::serving::Serving;
 
 const PREDICT: &str = "/tensorflow.serving.PredictionService/Predict";
 const CLASSIFY: &str = "/tensorflow.serving.PredictionService/Classify";
@@ -24,14 +25,14 @@ const REGRESS: &str = "/tensorflow.serving.PredictionService/Regress";
 pub(super) const MAX_SMALL_MESSAGE: usize = 256 << 10;
 
 /// How a call is counted. As in the original, other methods than these are not.
-pub(super) fn account<'a>(head: &Parts, table: &'a ServableTable) -> Account<'a> {
+pub(super) fn account<'a>(head: &Parts, serving: &'a Serving) -> Account<'a> {
     let entry = match head.uri.path() {
         PREDICT => Some(Entry::GrpcPredict),
         CLASSIFY => Some(Entry::GrpcClassify),
         REGRESS => Some(Entry::GrpcRegress),
         _ => None,
     };
-    Account::open(table, entry, Cow::Borrowed(""))
+    Account::open(serving, entry, Cow::Borrowed(""))
 }
 
 /// How urgent a call is that came at `start`, by its headers.
@@ -71,14 +72,17 @@ async fn answer(
     match head.uri.path() {
         PREDICT => {
             let request = message::read(head, body, lane, bounds).await?;
+            account.received();
             predict::reply(&request.pieces, lane, urgency, account).await
         }
         CLASSIFY => {
             let request = message::read(head, body, lane, bounds).await?;
+            account.received();
             classify::reply(&request.pieces, lane, urgency, account).await
         }
         REGRESS => {
             let request = message::read(head, body, lane, bounds).await?;
+            account.received();
             regress::reply(&request.pieces, lane, urgency, account).await
         }
         "/tensorflow.serving.PredictionService/MultiInference" => {

@@ -21,6 +21,7 @@ use tokio::io::AsyncWriteExt;
 use super::replies::Replies;
 use super::stream::{self, Method};
 use super::{call as grpc_call, lifetime, message, reload_config, status};
+use crate::access::{self, ReplyHeaders, Wanted};
 use crate::client::{CallInFlight, Client, OpenCall};
 use crate::control::Peer;
 use crate::listener::Connection;
@@ -185,7 +186,8 @@ async fn answer(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, 
     if head.uri.path() == reload_config::PATH {
         return Box::pin(answer_reload(head, peer, body, respond, call.waits())).await;
     }
-    let mut account = grpc_call::account(&head, &call.lane().serving.table);
+    let mut account = grpc_call::account(&head, &call.lane().serving);
+    let wanted = Wanted::of(&head.headers);
     let urgency = grpc_call::urgency(&head, account.start());
     let reply = async {
         match &urgency {
@@ -193,31 +195,44 @@ async fn answer(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, 
             Err(error) => Err(error.clone()),
         }
     };
-    let Some(reply) = unless_given_up(guarded(reply), &mut respond).await else { return };
+    let log = call.lane().serving.options.access_log;
+    let Some(reply) = unless_given_up(guarded(reply), &mut respond).await else {
+        let (timing, answered) = account.close(Code::Cancelled);
+        let headers = wanted.headers(log, Code::Cancelled, &timing);
+        return access::note(log, &head, (Code::Cancelled, &timing), &headers, answered);
+    };
     let memory = &call.lane().serving.memory;
     let reply = reply.and_then(|message| match call.client().is_backed_up() {
         false => memory.keep(message),
         true => memory.keep_any(message),
     });
-    account.close(reply.as_ref().map_or_else(|error| error.code, |_| Code::Ok));
+    let code = reply.as_ref().map_or_else(|error| error.code, |_| Code::Ok);
+    let (timing, answered) = account.close(code);
+    let headers = wanted.headers(log, code, &timing);
+    access::note(log, &head, (code, &timing), &headers, answered);
     // A failure to send means that the client has left.
     let _ = match reply {
         Ok(message) if status::is_sent_at_once(&message, call.client()) => {
-            status::send_message(&mut respond, message, call.client())
+            status::send_message(&mut respond, message, call.client(), headers)
         }
         Ok(message) => {
             let deadline = urgency.map_or(None, |urgency| urgency.deadline);
-            return Box::pin(send_slowly(respond, message, call.waits(), deadline)).await;
+            return Box::pin(send_slowly(respond, (message, headers), call.waits(), deadline)).await;
         }
-        Err(error) => status::send_error(&mut respond, &error),
+        Err(error) => status::send_error(&mut respond, &error, headers),
     };
 }
 
 /// Sends a reply as fast as its client takes it, until its deadline.
-async fn send_slowly(mut respond: SendResponse<Bytes>, message: Bytes, call: OpenCall, deadline: Option<Instant>) {
+async fn send_slowly(
+    mut respond: SendResponse<Bytes>,
+    (message, headers): (Bytes, ReplyHeaders),
+    call: OpenCall,
+    deadline: Option<Instant>,
+) {
     let patience = call.client().lane.serving.options.limits.body_timeout;
     // A failure to begin means that the client has left.
-    let Ok(stream) = status::start_stream(&mut respond) else { return };
+    let Ok(stream) = status::start_stream(&mut respond, headers) else { return };
     let mut replies = Replies::new(stream, Arc::clone(call.client()));
     let pace = Pace::new(Instant::now(), patience, deadline);
     match replies.send_paced(message, pace).await {
@@ -255,7 +270,7 @@ async fn answer_stream(
     };
     if let Err(error) = guarded(work).await {
         // It fails if the stream had begun, which then ends with it.
-        let _ = status::send_error(&mut respond, &error);
+        let _ = status::send_error(&mut respond, &error, ReplyHeaders::default());
     }
 }
 
@@ -264,8 +279,8 @@ async fn answer_reload(head: Parts, peer: Peer, body: RecvStream, mut respond: S
     let reply = guarded(reload_config::reply(&head, peer, body, &mut respond, &call.client().lane)).await;
     // A failure to send means that the client has left.
     let _ = match reply {
-        Ok(message) => status::send_message(&mut respond, message, call.client()),
-        Err(error) => status::send_error(&mut respond, &error),
+        Ok(message) => status::send_message(&mut respond, message, call.client(), ReplyHeaders::default()),
+        Err(error) => status::send_error(&mut respond, &error, ReplyHeaders::default()),
     };
 }
 

@@ -45,7 +45,9 @@ pub(super) async fn answer<H: Head + Send + 'static>(
             prepared?
         }
     };
-    prepared.run(&serving.executor, lane.load(), urgency).await
+    let answer = prepared.run(&serving.executor, lane.load(), urgency).await?;
+    account.computed();
+    Ok(answer)
 }
 
 fn read<'a>(pieces: &'a [Bytes], name: &str) -> Result<Request<'a>> {

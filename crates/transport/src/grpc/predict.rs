@@ -24,6 +24,7 @@ pub(super) async fn reply(pieces: &Pieces, lane: &Lane, urgency: Urgency, accoun
         None => read_elsewhere(pieces, lane, urgency, account).await?,
     };
     let answer = prepared.run(&serving.executor, lane.load(), urgency).await?;
+    account.computed();
     if wire::predict::is_long(&answer, serving.options.tensor_encoding) {
         let (serving, pieces) = (Arc::clone(serving), pieces.clone());
         return heavy::work(lane, &heavy::COPY, 0, urgency.deadline, move || encode(&answer, &pieces, &serving)).await;

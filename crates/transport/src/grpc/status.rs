@@ -9,6 +9,7 @@ use http::{Response, StatusCode};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use tensorserve_servables::ServingError;
 
+use crate::access::ReplyHeaders;
 use crate::client::Client;
 use crate::memory::COUNTED;
 
@@ -32,17 +33,22 @@ pub(super) fn send_message(
     respond: &mut SendResponse<Bytes>,
     message: Bytes,
     client: &Client,
+    told: ReplyHeaders,
 ) -> Result<(), h2::Error> {
     client.queue(message.len());
-    let mut stream = start_stream(respond)?;
+    let mut stream = start_stream(respond, told)?;
     stream.send_data(message, false)?;
     end_stream(stream, Ok(()))
 }
 
 /// Sends the headers of a reply whose messages follow.
-pub(super) fn start_stream(respond: &mut SendResponse<Bytes>) -> Result<SendStream<Bytes>, h2::Error> {
+pub(super) fn start_stream(
+    respond: &mut SendResponse<Bytes>,
+    told: ReplyHeaders,
+) -> Result<SendStream<Bytes>, h2::Error> {
     let mut head = Response::new(());
     head.headers_mut().insert(CONTENT_TYPE, CONTENT_TYPE_GRPC);
+    told.insert_into(head.headers_mut());
     respond.send_response(head, false)
 }
 
@@ -57,10 +63,15 @@ pub(super) fn end_stream(mut stream: SendStream<Bytes>, outcome: Result<(), Serv
 }
 
 /// Sends an error: headers alone.
-pub(super) fn send_error(respond: &mut SendResponse<Bytes>, error: &ServingError) -> Result<(), h2::Error> {
+pub(super) fn send_error(
+    respond: &mut SendResponse<Bytes>,
+    error: &ServingError,
+    told: ReplyHeaders,
+) -> Result<(), h2::Error> {
     let mut head = Response::new(());
     let headers = head.headers_mut();
     headers.insert(CONTENT_TYPE, CONTENT_TYPE_GRPC);
+    told.insert_into(headers);
     insert_error(headers, error);
     respond.send_response(head, true).map(drop)
 }

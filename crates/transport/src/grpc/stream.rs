@@ -14,6 +14,7 @@ use super::call::MAX_SMALL_MESSAGE;
 use super::message::Messages;
 use super::replies::Replies;
 use super::{health, reflection, status};
+use crate::access::ReplyHeaders;
 use crate::client::Client;
 
 /// The methods whose replies are streams.
@@ -45,7 +46,7 @@ pub(super) async fn answer(
     deadline: Option<Instant>,
 ) {
     // A failure to send means that the client has left.
-    let Ok(stream) = status::start_stream(respond) else { return };
+    let Ok(stream) = status::start_stream(respond, ReplyHeaders::default()) else { return };
     let mut replies = Replies::new(stream, Arc::clone(client));
     let serving = &*client.lane.serving;
     let requests = Messages::new(body, serving.options.grpc.max_receive_bytes.min(MAX_SMALL_MESSAGE));

@@ -21,6 +21,7 @@ use super::routes::{Route, route};
 use super::{
     admin, body, classify, compress, metadata, metrics, model_status, openapi, predict, probes, regress, reply,
 };
+use crate::access::{self, Wanted};
 use crate::account::Account;
 use crate::client::{CallInFlight, Client};
 use crate::control::Peer;
@@ -106,8 +107,8 @@ async fn answer(head: &Parts, body: &mut Incoming, peer: Peer, call: CallInFligh
     if let Some(refusal) = refusal(head) {
         return refusal;
     }
-    if metrics::is_asked_for(head, call.lane()) {
-        let reply = Box::pin(metrics::reply(head, call.lane())).await;
+    if let Some(asked) = metrics::asked(head, call.lane()) {
+        let reply = Box::pin(metrics::reply(asked, head, call.lane())).await;
         return reply.unwrap_or_else(|error| reply::error(&error));
     }
     let path = head.uri.path_and_query().map_or("", |path| path.as_str());
@@ -127,11 +128,13 @@ async fn answer(head: &Parts, body: &mut Incoming, peer: Peer, call: CallInFligh
     };
     let lane = &**call.lane();
     let mut account = account(&route, lane);
+    let wanted = Wanted::of(&head.headers);
     let is_page = !matches!(route, Ok(Route::Predict(_) | Route::Classify(_) | Route::Regress(_)));
     let body = match is_page {
         false => body::read(head, body, lane, account.start()).await,
         true => Ok(body::RequestBody::default()),
     };
+    account.received();
     let outcome = match body {
         Ok(body) => handle(route, head, &body.bytes, (lane, &mut account)).await,
         Err(error) => Err(error),
@@ -145,8 +148,12 @@ async fn answer(head: &Parts, body: &mut Incoming, peer: Peer, call: CallInFligh
         reply::allow_any_origin(&mut reply);
     }
     let reply = compressed(reply, head, lane, is_page).await;
-    let reply = reply::counted(reply, head, call.client()).await;
-    account.close(code);
+    let mut reply = reply::counted(reply, head, call.client()).await;
+    let (timing, answered) = account.close(code);
+    let log = lane.serving.options.access_log;
+    let told = wanted.headers(log, code, &timing);
+    access::note(log, head, (code, &timing), &told, answered);
+    told.insert_into(reply.headers_mut());
     reply
 }
 
@@ -191,7 +198,7 @@ fn account<'a>(route: &Result<Route<'a>>, lane: &'a Lane) -> Account<'a> {
         Ok(Route::Status(spec) | Route::Metadata(spec)) => (Entry::RestOther, spec.name.clone()),
         _ => (Entry::RestOther, Cow::Borrowed("")),
     };
-    Account::open(&lane.serving.table, Some(entry), name)
+    Account::open(&lane.serving, Some(entry), name)
 }
 
 async fn handle(

@@ -45,5 +45,7 @@ pub(super) async fn answer<H: Head + Send + 'static>(
     } else {
         prepare::<H>(handle, spec.resolved_signature(), examples, check_method)?
     };
-    Ok((prepared.run(&serving.executor, lane.load(), urgency).await?, logged))
+    let answer = prepared.run(&serving.executor, lane.load(), urgency).await?;
+    account.computed();
+    Ok((answer, logged))
 }

@@ -55,6 +55,7 @@ pub(super) async fn reply(
     let reply_format = reply_format(given, wanted, &prepared)?;
     account.answered_by(prepared.handle());
     let answer = prepared.run(&serving.executor, lane.load(), urgency).await?;
+    account.computed();
     let logged = logged.map(|logged| logged.answered(&answer));
     let bytes = answer.outputs().map(|(_, tensor)| written_bytes(tensor)).fold(0, usize::saturating_add);
     let reply = if heavy::is_large(bytes) {
