@@ -88,8 +88,10 @@ const DISTRIBUTIONS: [Distribution; 3] = [
     }),
 ];
 
-/// What the tuner has decided.
-const DECISIONS: [(&str, fn(&Stats) -> &AtomicU64); 4] = [
+/// A kind of decision of the tuner, and how often it came to it.
+type Decision = (&'static str, fn(&Stats) -> &AtomicU64);
+
+const DECISIONS: [Decision; 4] = [
     ("better", |stats| &stats.better),
     ("worse", |stats| &stats.worse),
     ("unclear", |stats| &stats.unclear),
