@@ -43,6 +43,7 @@ NOT_SHIPPED = {
     SERVABLES + "saved_model_config.proto",
     SERVABLES + "session_bundle_config.proto",
     SERVABLES + "thread_pool_factory_config.proto",
+    "tensorserve/config/model_settings.proto",
 }
 
 # Field numbers of messages in files that the packages do not ship, with the type where it is not a plain scalar.
