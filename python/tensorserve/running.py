@@ -112,6 +112,12 @@ class Running:
         self._follower.start()
         self._repository_follower.start()
 
+    def be_replaced(self) -> None:
+        """Another process serves from now on: changes are refused, and no file is taken in any more."""
+        self._follower.stop()
+        self._repository_follower.stop()
+        self.catalog.be_replaced()
+
     def stop(self, drain_seconds: float, idle_seconds: float = 0.0) -> bool:
         self._follower.stop()
         self._repository_follower.stop()

@@ -208,6 +208,11 @@ class ModelServer:
         if self._running is not None:
             self._running.data_plane.leave()
 
+    def be_replaced(self) -> None:
+        """Another process serves on the same sockets: changes are refused here; requests are answered until `stop`."""
+        if self._running is not None:
+            self._running.be_replaced()
+
     def stop(self, drain_seconds: float | None = None, idle_seconds: float = 0.0) -> bool:
         """Refuses new connections, lets the requests in flight finish, and unloads everything.
 

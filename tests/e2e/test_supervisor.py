@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The server dies in every way there is, and its clients hardly notice."""
 
+import json
 import os
 import shutil
 import signal
@@ -276,6 +277,18 @@ def test_another_process_takes_over_without_a_failure(start_server: StartServer,
     assert "died after" not in server.log
     server.signal(signal.SIGTERM)
     assert server.exit_status() == 0
+
+
+def test_no_change_is_lost_to_the_process_that_leaves(start_server: StartServer, models: Path) -> None:
+    server = start(start_server, models)
+    where = f"--server={server.rest_url}"
+    subprocess.run([program(), "restart", where], check=True, capture_output=True, timeout=60)
+    names = [f"m{number}" for number in range(6)]
+    for name in names:
+        add = [program(), "models", "add", name, str(models / "half_plus_two"), where]
+        subprocess.run(add, check=True, capture_output=True, timeout=60)
+    listed = subprocess.run([program(), "models", "list", where, "--json"], check=True, capture_output=True, timeout=60)
+    assert {model["name"] for model in json.loads(listed.stdout)["models"]} == {"half_plus_two", *names}
 
 
 def test_a_program_that_does_not_get_ready_takes_nothing_over(

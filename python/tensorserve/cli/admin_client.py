@@ -4,11 +4,16 @@
 import json
 import socket
 import ssl
+import time
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any
 from urllib.parse import urlsplit
 
 _CONNECT_SECONDS = 10.0
+
+# How long another process may take to be the only one that answers, after a restart; and how often it is asked.
+_REPLACED_SECONDS = 10.0
+_REPLACED_PAUSE_SECONDS = 0.1
 
 
 class ServerUnreachableError(Exception):
@@ -17,6 +22,10 @@ class ServerUnreachableError(Exception):
 
 class ServerRefusedError(Exception):
     """The server answered with an error; its text is the server's."""
+
+
+class _ReplacedError(ServerRefusedError):
+    """A process answered whose place another one has taken."""
 
 
 class AdminClient:
@@ -47,6 +56,16 @@ class AdminClient:
             ServerRefusedError: It answered with an error.
         """
         content = None if body is None else json.dumps(body)
+        end = time.monotonic() + _REPLACED_SECONDS
+        while True:
+            try:
+                return self._ask(method, path, content)
+            except _ReplacedError:
+                if time.monotonic() >= end:
+                    raise
+                time.sleep(_REPLACED_PAUSE_SECONDS)
+
+    def _ask(self, method: str, path: str, content: str | None) -> Any:
         try:
             self._connection.connect()
             # From here on it may take as long as models take to load.
@@ -68,8 +87,9 @@ def _value(status: int, text: str) -> Any:
     except ValueError as error:
         raise ServerRefusedError(f"the server answers {status} and no JSON; has it an admin API?") from error
     if status >= 400:
-        message = value.get("error") if isinstance(value, dict) else None
-        raise ServerRefusedError(str(message or text))
+        fields = value if isinstance(value, dict) else {}
+        kind = _ReplacedError if fields.get("ask_again") else ServerRefusedError
+        raise kind(str(fields.get("error") or text))
     return value
 
 

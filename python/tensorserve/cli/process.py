@@ -117,10 +117,10 @@ def run_server(
     stop = _Stop()
     if parent is not None:
         parent.take_signals()
-        parent.on("stop", partial(stop.ask, signals))
+        server = make_server(options, listeners=parent.listeners, supervision=parent)
+        parent.on("stop", partial(stop.ask, signals, server))
         parent.start()
         parent.open_page()
-        server = make_server(options, listeners=parent.listeners, supervision=parent)
     else:
         server = make_server(options, listeners=_with_given_sockets)
     try:
@@ -164,9 +164,10 @@ class _Stop:
     def __init__(self) -> None:
         self.is_replaced = False
 
-    def ask(self, signals: _Signals, message: Message) -> None:
+    def ask(self, signals: _Signals, server: ModelServer, message: Message) -> None:
         """The supervisor says that another process has taken its place."""
         self.is_replaced = True
+        server.be_replaced()
         signals.stop()
 
     def delay_seconds(self, options: ServerOptions) -> float:

@@ -60,9 +60,10 @@ class AdminApi:
         """Does what a request asks for.
 
         Raises:
-            ServingError: Why not.
+            ServingError: Why not; ReplacedError if another process serves.
             HttpError: There is no such URL, or it knows another method.
         """
+        self._catalog.check_serves()
         methods, arguments = self._route(request.segments)
         handler = methods.get(request.method)
         if handler is None:

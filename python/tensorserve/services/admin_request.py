@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from tensorserve.errors import Code, ServingError
+from tensorserve.services.catalog import ReplacedError
 
 HTTP_STATUS = {
     Code.OK: HTTPStatus.OK,
@@ -131,4 +132,6 @@ def error_reply(error: BaseException) -> AdminReply:
         return AdminReply({"error": error.message}, error.status)
     wrapped = ServingError.wrap(error)
     status = HTTP_STATUS.get(wrapped.code, HTTPStatus.INTERNAL_SERVER_ERROR)
-    return AdminReply({"error": wrapped.message}, int(status))
+    # The client's next connection may reach the process that serves.
+    again = {"ask_again": True} if isinstance(error, ReplacedError) else {}
+    return AdminReply({"error": wrapped.message, **again}, int(status))

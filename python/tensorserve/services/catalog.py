@@ -26,6 +26,15 @@ _REMOVAL_SECONDS = 10.0
 _LOOK_SECONDS = 1.0
 
 
+class ReplacedError(ServingError):
+    """Another process has taken the place of this one, so whoever asks is to ask again."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            Code.UNAVAILABLE, "Another process serves now, and this one only finishes its requests: ask again."
+        )
+
+
 class Origin(enum.Enum):
     """Which way a model's configuration came."""
 
@@ -138,7 +147,18 @@ class ModelCatalog:
         self._user = user
         self._bus, self._labels, self.states = books.bus, books.labels, books.states
         self._allow_unavailable = allow_unavailable
+        self._is_replaced = False
         self._lock = threading.Lock()
+
+    def be_replaced(self) -> None:
+        """From here on each change is refused, since it would be lost: another process serves."""
+        with self._lock:
+            self._is_replaced = True
+
+    def check_serves(self) -> None:
+        """Raises ReplacedError: another process serves."""
+        if self._is_replaced:
+            raise ReplacedError
 
     @property
     def models(self) -> Mapping[str, ModelConfig]:
@@ -184,6 +204,7 @@ class ModelCatalog:
         """
         with ExitStack() as following:
             with self._lock:
+                self.check_serves()
                 plan = self._plan(self._user.check(decide(self._models)), defer_labels=origin is Origin.ADMIN)
                 arrivals = following.enter_context(Arrivals(self._bus, plan.added))
                 self._apply(plan, origin)

@@ -282,8 +282,9 @@ class Supervisor:
             before, self._child, self._successor = self._child, child, None
             logger.info("Process %d serves from now on.", child.pid)
             if before is not None:
-                before.tell("restarted", error="")
+                # In this order: whoever has asked for the restart can rely on it that this process takes no change.
                 before.tell("stop")
+                before.tell("restarted", error="")
                 before.stop_within(self._patience)
 
     def _replace(self, asked: Child | None) -> None:

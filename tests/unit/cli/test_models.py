@@ -18,8 +18,9 @@ from tests.unit.log.test_lines import TRICKS
 def server(answer: object, status: int = 200) -> Iterator[str]:
     class Answer(http.server.BaseHTTPRequestHandler):
         def do(self) -> None:
-            body = json.dumps(answer, ensure_ascii=False).encode(errors="surrogatepass")
-            self.send_response(status)
+            code, value = answer() if callable(answer) else (status, answer)
+            body = json.dumps(value, ensure_ascii=False).encode(errors="surrogatepass")
+            self.send_response(code)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -87,3 +88,14 @@ def test_lost_labels_are_told(capsys: pytest.CaptureFixture[str]) -> None:
         "label stable of m: version 1 before, now gone, since the configuration does not have it\n"
         "label canary of m: version 2 before, now version 3\n"
     )
+
+
+def test_who_is_replaced_is_asked_again(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([(503, {"error": "replaced", "ask_again": True}), (200, {"ready": True})])
+    with server(lambda: next(answers)) as where:
+        assert main.run(["models", "ready", where]) == OK
+    assert capsys.readouterr().out == "Every model answers.\n"
+    monkeypatch.setattr("tensorserve.cli.admin_client._REPLACED_SECONDS", 0.0)
+    with server({"error": "replaced", "ask_again": True}, 503) as where:
+        assert main.run(["models", "ready", where]) == REFUSED
+    assert "replaced" in capsys.readouterr().err

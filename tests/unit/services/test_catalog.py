@@ -222,3 +222,16 @@ def test_wait_until_available_follows_the_list(server: ModelServer, tmp_path: Pa
 def test_waiting_is_optional() -> None:
     assert Wait().timeout_seconds is None
     assert Wait().is_awaited()
+
+
+def test_who_is_replaced_takes_no_change(server: ModelServer, plane: FakeDataPlane) -> None:
+    before = configured(server)
+    server.be_replaced()
+    for method, path in (("PUT", "models/m/labels"), ("POST", "models/m/versions/1:unload"), ("GET", "models")):
+        reply = ask(plane, method, path, {} if method != "GET" else None)
+        assert reply.done.wait(PATIENCE_SECONDS)
+        assert (reply.status, json.loads(reply.body)["ask_again"]) == (503, True)
+    with pytest.raises(ServingError, match="Another process serves now") as caught:
+        server.reload([])
+    assert caught.value.code is Code.UNAVAILABLE
+    assert configured(server) == before
