@@ -10,13 +10,16 @@ ModelCatalog <- config file, reload requests, admin API, `reload`
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING
 
 from tensorserve.config.flags import ServerOptions
 from tensorserve.data_plane import DataPlane
+from tensorserve.errors import ServingError
 from tensorserve.lifecycle.quarantine import Supervision
+from tensorserve.loops import start_thread
 from tensorserve.model_path import ModelPath
 from tensorserve.request_log.request_logs import RequestLogs
 from tensorserve.runtimes.registry import RuntimeRegistry
@@ -26,6 +29,7 @@ from tensorserve.services.config_file import FileFollower, Followed, ModelConfig
 from tensorserve.services.control_plane import ControlPlane
 from tensorserve.services.reload_plan import ReloadPlan
 from tensorserve.services.repository_follower import FollowedRepository
+from tensorserve.services.unsaved import unsaved
 from tensorserve.sources.places import ModelPlaces
 from tensorserve.types import ModelConfig
 
@@ -71,7 +75,8 @@ class Running:
         files += [OptionsFile(path, registry.refresh) for flag in _OPTION_FILES if (path := getattr(options, flag))]
         followed = [*files, self._config_file] if self._config_file else files
         self._follower = FileFollower(followed, options.model_config_file_poll_wait_seconds)
-        repository = places.repository
+        self._given_models = self.catalog.models
+        self._repository = repository = places.repository
         folders = [FollowedRepository(repository.models, self.catalog)] if repository else []
         self._repository_follower = FileFollower(folders, places.repository_poll_wait_seconds)
         self._control: ControlPlane | None = None
@@ -117,6 +122,9 @@ class Running:
         self._follower.stop()
         self._repository_follower.stop()
         self.catalog.be_replaced()
+        # In a thread of its own, since files are read for it.
+        with suppress(ServingError):
+            start_thread("unsaved", self._warn_of_loss)
 
     def stop(self, drain_seconds: float, idle_seconds: float = 0.0) -> bool:
         self._follower.stop()
@@ -147,6 +155,26 @@ class Running:
         """From now on the log has lines of this level too, or has not."""
         self._supervision.set_log_level(level)
 
-    def restart(self) -> None:
-        """Has another process take the place of this one. Raises ServingError."""
+    def restart(self) -> Sequence[str]:
+        """Has another process take the place of this one. Gives what that does not know. Raises ServingError."""
         self._supervision.restart()
+        return self._unsaved()
+
+    def _unsaved(self) -> Sequence[str]:
+        """What was changed and neither a flag nor a file says."""
+        try:
+            return unsaved(self.catalog.models, self._written())
+        except ServingError as error:
+            logger.warning("What is lost by the restart is not known: %s", error.message)
+            return ()
+
+    def _written(self) -> Mapping[str, ModelConfig]:
+        if self._config_file is not None:
+            return self._config_file.models()
+        if self._repository is not None:
+            return {model.name: model for model in self._path.check(self._repository.models())}
+        return self._given_models
+
+    def _warn_of_loss(self) -> None:
+        for lost in self._unsaved():
+            logger.warning("The process that serves from now on does not know %s.", lost)

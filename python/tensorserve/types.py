@@ -44,10 +44,16 @@ class Latest:
 
     num_versions: int = 1
 
+    def __str__(self) -> str:
+        return f"latest:{self.num_versions}"
+
 
 @dataclass(frozen=True, slots=True)
 class All:
     """Serve every version."""
+
+    def __str__(self) -> str:
+        return "all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,9 @@ class Specific:
     """Serve exactly these versions, as far as they exist."""
 
     versions: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"specific:{','.join(map(str, self.versions))}"
 
 
 VersionPolicy = Latest | All | Specific

@@ -289,6 +289,12 @@ def test_no_change_is_lost_to_the_process_that_leaves(start_server: StartServer,
         subprocess.run(add, check=True, capture_output=True, timeout=60)
     listed = subprocess.run([program(), "models", "list", where, "--json"], check=True, capture_output=True, timeout=60)
     assert {model["name"] for model in json.loads(listed.stdout)["models"]} == {"half_plus_two", *names}
+    again = subprocess.run([program(), "restart", where], check=True, capture_output=True, text=True, timeout=60)
+    assert again.stdout.splitlines()[1:] == [
+        "Lost, since neither its flags nor its files say it:",
+        *(f"  model {name}, which was added" for name in names),
+    ]
+    assert server.says("does not know model m5, which was added"), server.log
 
 
 def test_a_program_that_does_not_get_ready_takes_nothing_over(

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """`tensorserve restart`: has a running server start anew on the same ports, without losing a request."""
 
-import sys
 from collections.abc import Sequence
 
 from tensorserve.cli.admin_client import AdminClient, ServerRefusedError, ServerUnreachableError
 from tensorserve.cli.arguments import Parser, UsageError
 from tensorserve.cli.exit_status import OK, REFUSED, UNREACHABLE, USAGE
+from tensorserve.cli.terminal import complain, say
 
 
 def parser() -> Parser:
@@ -29,17 +29,21 @@ def run(words: Sequence[str]) -> int:
     except UsageError as error:
         return error.status
     try:
-        AdminClient(arguments.server, arguments.token_file, arguments.ca_file).ask("POST", "restart", {})
+        answer = AdminClient(arguments.server, arguments.token_file, arguments.ca_file).ask("POST", "restart", {})
     except (OSError, ValueError) as error:
         return _failed(str(error), USAGE)
     except ServerUnreachableError as error:
         return _failed(f"{error}\nIs the server running with --rest_api_port? Name it with --server.", UNREACHABLE)
     except ServerRefusedError as error:
         return _failed(str(error), REFUSED)
-    print("The server has been restarted.")
+    say("The server has been restarted.")
+    if lost := answer.get("lost"):
+        say("Lost, since neither its flags nor its files say it:")
+        for text in lost:
+            say(f"  {text}")
     return OK
 
 
 def _failed(text: str, status: int) -> int:
-    print(f"tensorserve restart: {text}", file=sys.stderr)
+    complain(f"tensorserve restart: {text}")
     return status

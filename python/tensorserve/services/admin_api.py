@@ -3,7 +3,7 @@
 
 import json
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -38,8 +38,8 @@ class Reloader(Protocol):
     def set_log_level(self, level: str) -> None:
         """From now on the log has lines of this level too, or has not."""
 
-    def restart(self) -> None:
-        """Has another process take the place of this one. Raises ServingError."""
+    def restart(self) -> Sequence[str]:
+        """Has another process take the place of this one. Gives what that does not know. Raises ServingError."""
 
 
 class AdminApi:
@@ -186,8 +186,8 @@ class AdminApi:
         return self._report(name)
 
     def _restart(self, request: AdminRequest) -> AdminReply:
-        self._reloader.restart()
-        return AdminReply({"restarted": True})
+        lost = self._reloader.restart()
+        return AdminReply({"restarted": True, "lost": list(lost)})
 
     def _log(self, request: AdminRequest) -> AdminReply:
         return AdminReply({"level": log_level()})

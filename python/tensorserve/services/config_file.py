@@ -61,6 +61,10 @@ class ModelConfigFile:
         """
         return self._apply(partial(read_model_config, self._path), everything=True, wait=wait)
 
+    def models(self) -> Mapping[str, ModelConfig]:
+        """The models that the file names now. Raises ServingError."""
+        return {model.name: model for model in self._check(read_model_config(self._path) or ())}
+
     def _poll(self) -> None:
         content = None
         try:
