@@ -17,7 +17,14 @@ from tensorserve.config.flags import ServerOptions
 from tensorserve.config.model_config import checked
 from tensorserve.data_plane import DataPlane
 from tensorserve.errors import Code, ServingError
-from tensorserve.lifecycle.events import Event, EventBus, SourceProblem, StateChange, VersionsIncomplete
+from tensorserve.lifecycle.events import (
+    Event,
+    EventBus,
+    SourceProblem,
+    StateChange,
+    VersionsIncomplete,
+    VersionsLeftOut,
+)
 from tensorserve.lifecycle.labels import LabelKeeper
 from tensorserve.lifecycle.load_report import LoadReports
 from tensorserve.lifecycle.manager import Manager
@@ -173,6 +180,9 @@ class ModelPath:
             if reason.startswith(QUARANTINED):
                 code = int(Code.FAILED_PRECONDITION)
                 self._data_plane.set_version_state(model, version, int(VersionState.END), code, reason)
+
+    def report_left_out(self, model: str, versions: frozenset[int]) -> None:
+        self._bus.publish(VersionsLeftOut(model, versions))
 
     def _report_state(self, event: Event) -> None:
         if isinstance(event, StateChange):

@@ -226,7 +226,9 @@ def test_the_command_line(process: ServerProcess, rest: RestClient, models: Path
     assert (added.returncode, added.stderr) == (0, "")
     listed = cli(process, "list").stdout.splitlines()
     assert listed[0].split() == ["MODEL", "VERSION", "STATE", "LABELS", "SINCE", "REMARK"]
-    assert [line.split()[:4] for line in listed if line.startswith("cli")][-1] == ["cli", "1", "AVAILABLE", "stable"]
+    rows = [line.split()[:4] for line in listed if line.startswith("cli")]
+    assert [row for row in rows if row[2] == "AVAILABLE"][-1] == ["cli", "1", "AVAILABLE", "stable"]
+    assert "version 3 is not in the policy specific:1,2" in "\n".join(listed)
     assert cli(process, "label", "cli", "stable=2", "old=1").returncode == 0
     assert cli(process, "label", "cli", "old=").returncode == 0
     shown = json.loads(cli(process, "show", "cli", "--json").stdout)

@@ -54,7 +54,15 @@ class VersionsIncomplete:
     reasons: Mapping[int, str]
 
 
-Event = StateChange | LoadAttemptFailed | VersionsAspired | SourceProblem | VersionsIncomplete
+@dataclass(frozen=True, slots=True)
+class VersionsLeftOut:
+    """Newer versions of a model than those that its policy names: the complete list, empty when there are none."""
+
+    model: str
+    versions: frozenset[int]
+
+
+Event = StateChange | LoadAttemptFailed | VersionsAspired | SourceProblem | VersionsIncomplete | VersionsLeftOut
 Subscriber = Callable[[Event], None]
 
 

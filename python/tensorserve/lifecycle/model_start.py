@@ -55,7 +55,7 @@ class ModelStart:
             self.incomplete = event.reasons
         elif isinstance(event, LoadAttemptFailed):
             self._outcomes[event.id.version] = event.error
-        else:
+        elif isinstance(event, StateChange):
             self._take_in_state(event)
 
     def progress(self) -> Progress:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Models as the admin API's JSON, in both directions. The names are those of `tensorflow.serving.ModelConfig`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
 from types import MappingProxyType
@@ -32,10 +32,16 @@ def report_json(report: ModelReport) -> dict[str, Any]:
         "ready": state.is_ready,
         "problem": state.problem and str(state.problem),
         "versions": [_version_json(version, state.aspired or frozenset()) for version in state.versions],
-        "not_loaded": [
-            {"version": v, "reason": reason} for v, reason in sorted(state.incomplete.items(), reverse=True)
-        ],
+        "not_loaded": [{"version": v, "reason": reason} for v, reason in sorted(_not_loaded(report), reverse=True)],
     }
+
+
+def _not_loaded(report: ModelReport) -> Iterator[tuple[int, str]]:
+    yield from report.state.incomplete.items()
+    policy = report.config.policy
+    if isinstance(policy, Specific):
+        for version in report.state.left_out - set(policy.versions):
+            yield version, f"version {version} is not in the policy {policy}"
 
 
 def plan_json(plan: ReloadPlan | None) -> dict[str, Any]:

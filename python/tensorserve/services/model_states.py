@@ -14,6 +14,7 @@ from tensorserve.lifecycle.events import (
     StateChange,
     VersionsAspired,
     VersionsIncomplete,
+    VersionsLeftOut,
 )
 from tensorserve.types import VersionState
 
@@ -52,12 +53,14 @@ class ModelState:
         aspired: The versions that it should serve; None while that is not known.
         incomplete: Why versions that lie in its base path are not loaded.
         problem: Why its base path cannot be read.
+        left_out: Versions that are newer than those that its policy names.
     """
 
     versions: tuple[VersionReport, ...] = ()
     aspired: frozenset[int] | None = None
     incomplete: Mapping[int, str] = field(default_factory=dict)
     problem: ServingError | None = None
+    left_out: frozenset[int] = frozenset()
 
     @property
     def is_ready(self) -> bool:
@@ -101,10 +104,11 @@ class _Model:
         self.aspired: frozenset[int] | None = None
         self.incomplete: Mapping[int, str] = {}
         self.problem: ServingError | None = None
+        self.left_out: frozenset[int] = frozenset()
 
     def snapshot(self) -> ModelState:
         versions = tuple(self.versions[number] for number in sorted(self.versions, reverse=True))
-        return ModelState(versions, self.aspired, dict(self.incomplete), self.problem)
+        return ModelState(versions, self.aspired, dict(self.incomplete), self.problem, self.left_out)
 
     def attempts(self, number: int) -> int:
         version = self.versions.get(number)
@@ -163,6 +167,8 @@ class ModelStates:
                 model.problem = event.error
             elif isinstance(event, VersionsIncomplete):
                 model.incomplete = event.reasons
+            elif isinstance(event, VersionsLeftOut):
+                model.left_out = event.versions
             self._changed.notify_all()
 
     @property

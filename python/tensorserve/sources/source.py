@@ -26,6 +26,9 @@ class SourceListener(Protocol):
         Told when it changes, and before `aspire`.
         """
 
+    def report_left_out(self, model: str, versions: frozenset[int]) -> None:
+        """The complete list of versions that are newer than those that the policy names; told when it changes."""
+
 
 class Source(Protocol):
     """Finds versions and tells a listener."""

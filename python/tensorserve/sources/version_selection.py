@@ -5,6 +5,9 @@ from collections.abc import Collection
 
 from tensorserve.types import All, Latest, VersionPolicy
 
+# More need not be named to show that new versions are ignored.
+_MOST_LEFT_OUT = 10
+
 
 def select_versions(policy: VersionPolicy, present: Collection[int]) -> frozenset[int]:
     """The versions to serve of those that are present."""
@@ -13,6 +16,14 @@ def select_versions(policy: VersionPolicy, present: Collection[int]) -> frozense
     if isinstance(policy, All):
         return frozenset(present)
     return frozenset(policy.versions) & frozenset(present)
+
+
+def left_out(policy: VersionPolicy, present: Collection[int]) -> frozenset[int]:
+    """The newest of the versions that are present and newer than those that a `specific` policy names."""
+    if isinstance(policy, (Latest, All)):
+        return frozenset()
+    newer = {version for version in present if not policy.versions or version > max(policy.versions)}
+    return frozenset(sorted(newer, reverse=True)[:_MOST_LEFT_OUT])
 
 
 def selection_warnings(model: str, policy: VersionPolicy, present: Collection[int]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from tensorserve.sources.acceptance import Acceptance
 from tensorserve.sources.source import SourceListener
 from tensorserve.sources.storage import VersionListing
 from tensorserve.sources.storages import Storages
-from tensorserve.sources.version_selection import selection_warnings
+from tensorserve.sources.version_selection import left_out, selection_warnings
 from tensorserve.types import AspiredVersion, ModelConfig, ServableId
 
 logger = logging.getLogger(__name__)
@@ -46,6 +46,7 @@ class Watch:
         self._seen: frozenset[int] = frozenset()
         self._told: _Finding | None = None
         self._incomplete: dict[int, str] = {}
+        self._left_out: frozenset[int] = frozenset()
         self._warned: tuple[str, ...] = ()
         self._warn_again = math.inf
         self._lock = threading.Lock()
@@ -126,6 +127,7 @@ class Watch:
             if self._config is config:
                 self._warn(warnings)
                 self._tell_incomplete(config.name, paths, selection.reasons)
+                self._tell_left_out(config.name, left_out(config.policy, paths.keys()))
                 self._tell(config.name, versions)
                 self._settled = listing if selection.is_final else None
         return bool(selection.reasons)
@@ -145,6 +147,11 @@ class Watch:
         if reasons != self._incomplete:
             self._incomplete = dict(reasons)
             self._listener.report_incomplete(model, reasons)
+
+    def _tell_left_out(self, model: str, versions: frozenset[int]) -> None:
+        if versions != self._left_out:
+            self._left_out = versions
+            self._listener.report_left_out(model, versions)
 
     def _tell(self, model: str, versions: tuple[AspiredVersion, ...]) -> None:
         if self._told != versions:

@@ -5,7 +5,7 @@ import pytest
 
 from tensorserve.errors import Code, ServingError
 from tensorserve.lifecycle.arrivals import Arrivals
-from tensorserve.lifecycle.events import Event, EventBus, VersionsIncomplete
+from tensorserve.lifecycle.events import Event, EventBus, VersionsIncomplete, VersionsLeftOut
 from tests.unit.fakes import PATIENCE_SECONDS
 from tests.unit.lifecycle.test_startup import aspired, available, ended, failed, missing
 
@@ -49,7 +49,7 @@ def outcome(models: str, *events: Event) -> str:
         ("a", [aspired("a", 1), aspired("a"), ended("a", 1)], EMPTY),
         (
             "a",
-            [VersionsIncomplete("a", {3: "half"}), aspired("a")],
+            [VersionsIncomplete("a", {3: "half"}), VersionsLeftOut("a", frozenset({4})), aspired("a")],
             "UNKNOWN: 1 model(s) did not become available: "
             "{{name: a version: 3} due to error: FAILED_PRECONDITION: half}, }",
         ),

@@ -235,3 +235,11 @@ def test_who_is_replaced_takes_no_change(server: ModelServer, plane: FakeDataPla
         server.reload([])
     assert caught.value.code is Code.UNAVAILABLE
     assert configured(server) == before
+
+
+def test_versions_that_a_policy_leaves_out_are_named(server: ModelServer, plane: FakeDataPlane) -> None:
+    answer(plane, "POST", "models/m/versions/2:unload", {})
+    expected = [{"version": 2, "reason": "version 2 is not in the policy specific:1"}]
+    assert eventually(lambda: answer(plane, "GET", "models/m")["not_loaded"] == expected)
+    answer(plane, "PUT", "models/m", {"model_version_policy": {"latest": {}}})
+    assert eventually(lambda: answer(plane, "GET", "models/m")["not_loaded"] == [])

@@ -22,6 +22,7 @@ class Listener:
         self.aspired: list[tuple[str, list[int]]] = []
         self.problems: list[tuple[str, str]] = []
         self.incomplete: list[tuple[str, dict[int, str]]] = []
+        self.left_out: list[tuple[str, frozenset[int]]] = []
         self.failures = 0
         self.told = threading.Event()
 
@@ -37,6 +38,9 @@ class Listener:
 
     def report_incomplete(self, model: str, reasons: Mapping[int, str]) -> None:
         self.incomplete.append((model, dict(reasons)))
+
+    def report_left_out(self, model: str, versions: frozenset[int]) -> None:
+        self.left_out.append((model, versions))
 
 
 def make(base: Path, *versions: int) -> Path:
@@ -60,6 +64,20 @@ def test_tells_what_changed_and_only_that(tmp_path: Path) -> None:
     (base / "3").rmdir()
     source.poll()
     assert listener.aspired == [("m", [2]), ("m", [3]), ("m", [2])]
+
+
+def test_versions_that_the_policy_leaves_out_are_told_once(tmp_path: Path) -> None:
+    listener = Listener()
+    base = make(tmp_path / "m", 1, 2)
+    source = source_of(listener, ModelConfig("m", str(base), policy=Specific((1, 2))))
+    source.poll()
+    make(base, 3)
+    source.poll()
+    source.poll()
+    assert listener.left_out == [("m", frozenset({3}))]
+    source.update([ModelConfig("m", str(base), policy=Latest(2))])
+    source.poll()
+    assert listener.left_out[1:] == [("m", frozenset())]
 
 
 def test_a_bad_base_path_holds_up_no_other_model(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
-from tensorserve.sources.version_selection import select_versions, selection_warnings
+from tensorserve.sources.version_selection import left_out, select_versions, selection_warnings
 from tensorserve.types import All, Latest, Specific, VersionPolicy
 
 
@@ -20,6 +20,13 @@ from tensorserve.types import All, Latest, Specific, VersionPolicy
 )
 def test_selection(policy: VersionPolicy, present: set[int], chosen: set[int]) -> None:
     assert select_versions(policy, present) == chosen
+
+
+def test_newer_versions_are_left_out_by_a_specific_policy() -> None:
+    assert left_out(Specific((2, 4)), {1, 2, 3, 4, 5, 6}) == {5, 6}
+    assert left_out(Specific(()), {1}) == {1}
+    assert left_out(Specific((1,)), range(100)) == set(range(90, 100))
+    assert left_out(Latest(), {1, 2}) == left_out(All(), {1, 2}) == set()
 
 
 def test_missing_specific_versions_are_named() -> None:
