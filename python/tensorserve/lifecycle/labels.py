@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Gives names to versions, once they may have them."""
 
+import logging
 import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from tensorserve.errors import Code, ServingError
-from tensorserve.lifecycle.events import Event, StateChange
+from tensorserve.lifecycle.events import Event, StateChange, VersionsAspired
 from tensorserve.types import ModelConfig, VersionState
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,8 @@ class LabelKeeper:
 
     def __call__(self, event: Event) -> None:
         """Takes in one event of the bus."""
+        if isinstance(event, VersionsAspired):
+            self._warn_of_labels_without_version(event.model, event.versions)
         if not isinstance(event, StateChange):
             return
         name, version = event.id.name, event.id.version
@@ -135,6 +140,14 @@ class LabelKeeper:
                 if label not in self._given.get(name, {})
             ]
         return [reason for reason in reasons if reason is not None]
+
+    def _warn_of_labels_without_version(self, name: str, aspired: frozenset[int]) -> None:
+        with self._lock:
+            leaving = self._available.get(name, set()) - aspired
+            labels = [item for item in self._given.get(name, {}).items() if item[1] in leaving]
+        for label, version in labels:
+            text = "Label %s of model %s means version %d, which is not served any more: requests for the label fail."
+            logger.warning(text, label, name, version)
 
     def _give(self, name: str) -> None:
         wanted = self._wanted.get(name, {}).items()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
-from tensorserve.lifecycle.events import StateChange
+from tensorserve.lifecycle.events import StateChange, VersionsAspired
 from tensorserve.lifecycle.labels import LabelKeeper, check_label
 from tensorserve.types import ModelConfig, ServableId, VersionState
 
@@ -63,6 +63,20 @@ def test_a_label_stays_when_its_version_goes() -> None:
     keeper(state(1, VersionState.UNLOADING))
     keeper(state(2, VersionState.AVAILABLE))
     assert table.calls[-1] == ("m", {"stable": 1, "canary": 2})
+
+
+def test_a_label_whose_version_leaves_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    keeper = LabelKeeper([MODEL], Table().set_labels, allow_unavailable=False)
+    for version in (1, 2):
+        keeper(state(version, VersionState.AVAILABLE))
+    keeper(VersionsAspired("m", frozenset({1, 2})))
+    assert caplog.messages == []
+    keeper(VersionsAspired("m", frozenset({2, 3})))
+    keeper(state(1, VersionState.UNLOADING))
+    keeper(VersionsAspired("m", frozenset({3, 2})))
+    assert caplog.messages == [
+        "Label stable of model m means version 1, which is not served any more: requests for the label fail."
+    ]
 
 
 def test_labels_of_unavailable_versions_where_they_are_allowed() -> None:
