@@ -170,10 +170,12 @@ def _query(arguments: argparse.Namespace) -> str:
 
 def _policy(text: str) -> dict[str, Any]:
     kind, _, details = text.partition(":")
-    if kind == "latest":
+    numbers = details.split(",") if details else []
+    are_numbers = all(number.removeprefix("-").isdecimal() for number in numbers)
+    if kind == "latest" and are_numbers and len(numbers) <= 1:
         return {"latest": {"num_versions": int(details or 1)}}
-    if kind == "specific":
-        return {"specific": {"versions": [int(version) for version in details.split(",") if version]}}
+    if kind == "specific" and are_numbers:
+        return {"specific": {"versions": [int(version) for version in numbers]}}
     if text == "all":
         return {"all": {}}
     raise ValueError(f"{text} is no policy; there are latest, latest:N, all and specific:N,N,...")
@@ -193,7 +195,7 @@ def _as_text(answer: Any) -> str:
     if "models" in answer:
         return _table(answer["models"])
     if "versions" in answer:
-        return _table([answer])
+        return f"{_details(answer)}{_table([answer])}"
     if "ready" in answer:
         return "Every model answers."
     changes = [f"{change}: {', '.join(map(printable, answer[change]))}" for change in _CHANGES if answer.get(change)]
@@ -203,6 +205,27 @@ def _as_text(answer: Any) -> str:
         for label, lost in labels.items()
     ]
     return "\n".join(changes) or "Nothing has changed."
+
+
+def _details(model: Any) -> str:
+    """What a model is configured with, if the answer says so."""
+    if "origin" not in model:
+        return ""
+    labels = {**model["version_labels"], **model.get("pending_version_labels", {})}
+    facts = {
+        "base path": model["base_path"],
+        "policy": _policy_text(model["model_version_policy"]),
+        "labels": ", ".join(f"{label}={version}" for label, version in sorted(labels.items())) or "none",
+        # Where its configuration comes from.
+        "origin": model["origin"],
+    }
+    return "".join(f"{printable(f'{name}: {fact}')}\n" for name, fact in facts.items())
+
+
+def _policy_text(policy: Any) -> str:
+    [(kind, details)] = policy.items()
+    values = details.get("versions", []) if kind == "specific" else list(details.values())
+    return f"{kind}:{','.join(map(str, values))}" if kind != "all" else kind
 
 
 def _lost(label: Any) -> str:
@@ -231,6 +254,16 @@ def _rows(model: Any) -> list[tuple[str, ...]]:
             remark = f"attempt {version['attempts']} failed: {remark}"
         rows.append((name, str(version["version"]), version["state"], named, version["since"][:19], remark))
     rows += [(name, str(it["version"]), "-", "", "", it["reason"]) for it in model["not_loaded"]]
+    shown = {row[1] for row in rows if row[2] != "-"}
+    rows += [
+        (name, str(version), "-", label, "", f"label {label} -> {version} (not served)")
+        for label, version in sorted(labels.items())
+        if str(version) not in shown
+    ]
+    rows += [
+        (name, str(version), "-", "", "", f"label {label} -> {version} (set once that is available)")
+        for label, version in sorted(model.get("pending_version_labels", {}).items())
+    ]
     if model["problem"] or not rows:
         rows.append((name, "-", "-", "", "", model["problem"] or f"no version in {model['base_path']}"))
     return rows

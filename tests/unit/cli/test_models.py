@@ -31,7 +31,7 @@ def server(answer: object, status: int = 200) -> Iterator[str]:
             pass
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer) as serving:
-        threading.Thread(target=serving.serve_forever, daemon=True).start()
+        threading.Thread(target=serving.serve_forever, args=(0.01,), daemon=True).start()
         yield f"--server=http://127.0.0.1:{serving.server_port}"
         serving.shutdown()
 
@@ -88,6 +88,41 @@ def test_lost_labels_are_told(capsys: pytest.CaptureFixture[str]) -> None:
         "label stable of m: version 1 before, now gone, since the configuration does not have it\n"
         "label canary of m: version 2 before, now version 3\n"
     )
+
+
+def test_labels_of_versions_that_are_not_served_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    version = {"version": 3, "state": "AVAILABLE", "attempts": 1, "since": "2026", "error": None}
+    shown = {
+        "name": "m",
+        "base_path": "/m",
+        "model_version_policy": {"specific": {"versions": [3]}},
+        "version_labels": {"stable": 2, "now": 3},
+        "pending_version_labels": {"canary": 4},
+        "origin": "admin",
+        "versions": [version],
+        "not_loaded": [{"version": 5, "reason": "version 5 is not in the policy specific:3"}],
+        "problem": None,
+    }
+    with server(shown) as where:
+        assert main.run(["models", "show", "m", where]) == OK
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [" ".join(line) for line in lines] == [
+        "base path: /m",
+        "policy: specific:3",
+        "labels: canary=4, now=3, stable=2",
+        "origin: admin",
+        "MODEL VERSION STATE LABELS SINCE REMARK",
+        "m 3 AVAILABLE now 2026",
+        "m 5 - version 5 is not in the policy specific:3",
+        "m 2 - stable label stable -> 2 (not served)",
+        "m 4 - label canary -> 4 (set once that is available)",
+    ]
+
+
+@pytest.mark.parametrize("policy", ["latest:x", "latest:1,2", "specific:a", "all:1", "newest"])
+def test_a_policy_that_is_none(policy: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["models", "add", "m", f"--policy={policy}"]) == USAGE
+    assert f"{policy} is no policy; there are latest, latest:N, all and specific:N,N,..." in capsys.readouterr().err
 
 
 def test_who_is_replaced_is_asked_again(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
