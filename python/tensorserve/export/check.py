@@ -13,6 +13,8 @@ from tensorserve.export.signatures import Built
 
 TOLERANCE = 1e-5
 """How far an answer may be off, as a part of the largest value of its output."""
+_PLACES = ("Graph execution error:", "Detected at node", "<stack traces unavailable>", "[[{{", "File ")
+_REASON_CHARACTERS = 500
 _ROUNDS = 10
 _SECONDS = 3.0
 
@@ -46,8 +48,16 @@ def answers(built: Built, inputs: Mapping[str, Any]) -> dict[str, Any]:
     except ServingError:
         raise
     except Exception as error:
-        text = str(error).strip().partition("\n")[0]
-        raise RefusedInputsError(f"the model does not take the inputs it was tried with ({text})") from error
+        text = f"the model does not take the inputs it was tried with ({_reason(str(error))})"
+        raise RefusedInputsError(text) from error
+
+
+def _reason(text: str) -> str:
+    """What went wrong, on one line: TensorFlow puts lines before and behind it that say where."""
+    lines = (line.strip() for line in text.splitlines())
+    reason = " ".join(line for line in lines if line and not line.startswith(_PLACES))
+    reason = reason.partition(" [[{{")[0]
+    return reason[:_REASON_CHARACTERS] or text.strip()[:_REASON_CHARACTERS]
 
 
 def answers_of(folder: str, asked: Mapping[str, tuple[Built, Mapping[str, Any]]]) -> dict[str, Mapping[str, Any]]:

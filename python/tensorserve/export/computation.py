@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +65,14 @@ class Model:
         if function not in self._computations:
             self._computations[function] = self._make(function)
         return self._computations[function]
+
+    def left_out(self, functions: Collection[str]) -> tuple[str, ...]:
+        """The signatures of a SavedModel that none of these functions is; the default one is an empty name."""
+        from tensorserve.export.functions import default_signature
+
+        names = () if self._specs else tuple(sorted(getattr(self._given, "signatures", None) or ()))
+        used = {function or default_signature(names) for function in functions} if names else set()
+        return tuple(name for name in names if name not in used)
 
     def replace(self, function: str, computation: Computation) -> None:
         """Puts another computation in the place of one, such as its quantized form."""

@@ -115,6 +115,7 @@ class _Plan:
             "open_length": _open_length(built, inputs),
             "pruned": _pruned(original),
             "unchecked": unchecked,
+            "left_out": self.model.left_out([signature.function for signature in self.signatures.values()]),
             "quantization": quantization,
         }
         if self.tolerance is not None and wanted:

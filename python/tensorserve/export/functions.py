@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tensorserve.errors import Code, ServingError
@@ -103,9 +103,14 @@ def computation(given: Any, specs: Mapping[str, Any], samples: Mapping[str, Any]
     return Computation(inputs, (), _caller(found, tuple(inputs)), owners)
 
 
+def default_signature(names: Sequence[str]) -> str:
+    """The signature of a SavedModel that is meant where none is named; `names` are sorted."""
+    return _DEFAULT if _DEFAULT in names else names[0]
+
+
 def _of_signature(loaded: Any, signatures: Any, function: str) -> Computation:
     names = sorted(signatures)
-    name = function or (_DEFAULT if _DEFAULT in names else names[0])
+    name = function or default_signature(names)
     if name not in names:
         text = f"there is no signature {name}; the model has: {', '.join(names)}"
         raise ServingError(Code.NOT_FOUND, text)

@@ -27,6 +27,7 @@ class ExportedVersion:
         checked: Signatures whose answers were compared with the model's.
         difference: The largest difference found, as a part of the largest value of that output.
         unchecked: Why a signature was not compared, by its name.
+        left_out: Signatures of the SavedModel that this version has not.
         warmup_requests: How many requests a server runs before it serves the version.
         quantization: What storing weights in fewer bits did; None if they are as they were.
         pruned: The part of zeros in each weight that training has pruned, by its name.
@@ -39,6 +40,7 @@ class ExportedVersion:
     checked: tuple[str, ...] = ()
     difference: float = 0.0
     unchecked: Mapping[str, str] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
     warmup_requests: int = 0
     quantization: Quantization | None = None
     pruned: Mapping[str, float] = field(default_factory=dict)
@@ -65,6 +67,9 @@ class ExportedVersion:
             yield f"checked: the answers of {names} equal the model's (largest difference {self.difference:.1e})"
         for name, reason in self.unchecked.items():
             yield f"NOT checked: {name}: {reason}"
+        if self.left_out:
+            names = ", ".join(self.left_out)
+            yield f"left out: {names}, which the SavedModel has as well; signatures={{...}} adds them"
         if self.warmup_requests:
             yield f"warm-up: {self.warmup_requests} request(s) are run before the version is served"
         yield from self._about_weights()

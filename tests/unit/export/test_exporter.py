@@ -164,8 +164,17 @@ def test_saved_models_are_signed_again(models: Path, tmp_path: Path) -> None:
         signatures={"serving_default": Predict(["t"], ["u"], function="binary")},
     )
     assert ask(named, t=["hi"])["u"].tolist() == [b"HI"]
+    assert named.left_out == ("serving_default",)
+    assert "left out: serving_default, which the SavedModel has as well" in str(named)
+    assert "left out" not in str(done)
     with pytest.raises(ServingError, match="there is no signature none; the model has: binary, serving_default"):
         export(models / "strings", tmp_path / "m", signatures={"serving_default": Predict(function="none")})
+
+
+def test_a_signature_that_refuses_made_up_inputs_says_why(models: Path, tmp_path: Path) -> None:
+    asked = {"serving_default": Predict(function="classify")}
+    done = export(models / "heads_tf2", tmp_path / "m", signatures=asked)
+    assert "Feature: x (data type: float) is required but could not be found." in done.unchecked["serving_default"]
 
 
 def test_classify_and_regress(functional: Any, tmp_path: Path) -> None:
