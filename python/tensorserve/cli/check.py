@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """`tensorserve check`: says what a server with these flags would find wrong, without serving. For pipelines."""
 
-import sys
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from tensorserve.cli.exit_status import OK, REFUSED, USAGE
 from tensorserve.cli.serve import read_options
+from tensorserve.cli.terminal import complain
 from tensorserve.config.access_log import access_log
 from tensorserve.config.batching import Batching, model_weights
 from tensorserve.config.channel_arguments import grpc_options
@@ -17,10 +18,11 @@ from tensorserve.config.monitoring_config import metrics_paths
 from tensorserve.config.session_config import session_config
 from tensorserve.config.ssl_config import read_ssl_config
 from tensorserve.config.validation import check_options
-from tensorserve.errors import FlagError, ServingError
-from tensorserve.listeners import Endpoints, check_endpoints
+from tensorserve.errors import Code, FlagError, ServingError
+from tensorserve.listeners import Endpoints, Listeners, check_endpoints
 from tensorserve.runtimes.registry import RuntimeRegistry
 from tensorserve.sources.places import ModelPlaces
+from tensorserve.sources.version_directory import version_number
 from tensorserve.sources.version_selection import select_versions, selection_warnings
 from tensorserve.types import TENSORFLOW_PLATFORM, ModelConfig
 
@@ -29,7 +31,8 @@ usage: tensorserve check [--flag=value ...]
 
 Takes the flags of `tensorserve serve` and says what is wrong with them, with the files that they name, with the base
 paths and with the models in them, one line a finding. Nothing is loaded and no port is opened. The exit status is 0 if
-nothing is wrong, 1 if something is, and 2 if the flags cannot be understood.
+nothing is wrong, which prints nothing, 1 if something is, and 2 if the flags cannot be understood. A port that is in
+use now is noted on standard error, and is no finding: it may be the server's that is to be replaced.
 """
 
 
@@ -41,13 +44,25 @@ def run(words: Sequence[str]) -> int:
     try:
         options = read_options(words)
     except FlagError as error:
-        print(f"tensorserve check: {error}", file=sys.stderr)
+        complain(f"tensorserve check: {error}")
         return USAGE
+    for port in _taken(options):
+        complain(f"note: port {port} is in use on this machine now; a server could not start before it is free")
     findings = 0
     for finding in _findings(options):
         print(finding)
         findings += 1
     return REFUSED if findings else OK
+
+
+def _taken(options: ServerOptions) -> Iterator[int]:
+    """The ports that somebody listens on: it may be the server that shall be replaced, so this is no finding."""
+    for port in (options.port, options.rest_api_port, options.health_port):
+        if 0 < port < 1 << 16:
+            try:
+                Listeners.bind(Endpoints(port, None, host=options.host)).close()
+            except ServingError:
+                yield port
 
 
 def _findings(options: ServerOptions) -> Iterator[str]:
@@ -59,6 +74,12 @@ def _findings(options: ServerOptions) -> Iterator[str]:
     yield from _of_files(options)
     registry = RuntimeRegistry(options, Batching())
     places = ModelPlaces.open(options, frozenset({TENSORFLOW_PLATFORM}))
+    if not (options.model_repository or options.model_config_file or options.model_base_path):
+        ways = "--model_base_path with --model_name, --model_config_file or --model_repository"
+        yield f"models: none is named; give {ways}"
+        return
+    if options.model_config_file and options.model_base_path:
+        yield "model_base_path: it does not count beside --model_config_file; give only one"
     try:
         if places.repository is not None:
             models = checked(places.repository.models(), registry.knows)
@@ -80,8 +101,12 @@ def _of_files(options: ServerOptions) -> Iterator[str]:
     """What is wrong with the files and values that flags give."""
 
     def endpoints() -> None:
-        ports = Endpoints(options.port or None, options.rest_api_port or None, options.grpc_socket_path)
-        check_endpoints(ports)
+        given = [options.port or None, options.rest_api_port or None, options.health_port or None]
+        check_endpoints(Endpoints(given[0], given[1], options.grpc_socket_path, health_port=given[2]))
+        ports = [port for port in given if port is not None]
+        if shared := {port for port in ports if ports.count(port) > 1}:
+            text = f"--port, --rest_api_port and --health_port must differ; {min(shared)} is given twice"
+            raise ServingError(Code.INVALID_ARGUMENT, text)
 
     checks: list[tuple[str, Callable[[], object]]] = [
         ("ports", endpoints),
@@ -122,10 +147,25 @@ def _of_model(model: ModelConfig, places: ModelPlaces, options: ServerOptions) -
     for label, version in model.version_labels.items():
         if version not in chosen:
             yield f"{where}: label {label} points to version {version}, which is not served"
+    if not listing.paths and (name := _model_below(model.base_path)):
+        yield (
+            f"{where}: sub-folders of {model.base_path} hold versions: use --model_repository={model.base_path}, or "
+            f"--model_base_path={os.path.join(model.base_path, name)}"
+        )
     if model.platform == TENSORFLOW_PLATFORM:
         for version in chosen:
             for problem in _of_version(listing.paths[version], options):
                 yield f"{where} version {version}: {problem}"
+
+
+def _model_below(path: str) -> str:
+    """The first of a folder's sub-folders that holds versions; empty if none does."""
+    with suppress(OSError):
+        for name in sorted(os.listdir(path)):
+            with suppress(OSError):
+                if any(version_number(each) is not None for each in os.listdir(os.path.join(path, name))):
+                    return name
+    return ""
 
 
 def _of_version(path: str, options: ServerOptions) -> Iterator[str]:
