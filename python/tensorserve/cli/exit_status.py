@@ -17,6 +17,8 @@ USAGE = 2
 """The command line cannot be understood."""
 UNREACHABLE = 3
 """There is no server at the address."""
+NOBODY_READS = 141
+"""Whoever read the output has gone; what a shell says of a program that SIGPIPE ended."""
 FAILURE = 255
 """The server cannot start; TensorFlow Serving's status for every error."""
 

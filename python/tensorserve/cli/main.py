@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command `tensorserve`."""
 
+import select
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
-from tensorserve.cli.exit_status import OK, USAGE, end_process
+from tensorserve.cli.exit_status import NOBODY_READS, OK, USAGE, end_process
 from tensorserve.cli.terminal import complain
 from tensorserve.log import open_standard_descriptors
 
@@ -29,7 +30,20 @@ COMMANDS = {
 def main(words: Sequence[str] | None = None) -> None:
     """Runs the command and ends the process with its exit status."""
     open_standard_descriptors()
-    end_process(run(sys.argv[1:] if words is None else words))
+    try:
+        status = run(sys.argv[1:] if words is None else words)
+    except BrokenPipeError:
+        if not _nobody_reads():
+            raise
+        status = NOBODY_READS
+    end_process(status)
+
+
+def _nobody_reads() -> bool:
+    """Whether the standard output is a pipe whose reader has gone, such as `head`."""
+    poll = select.poll()
+    poll.register(1, 0)
+    return any(event & select.POLLERR for _descriptor, event in poll.poll(0))
 
 
 def run(words: Sequence[str]) -> int:

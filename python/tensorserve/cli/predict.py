@@ -52,6 +52,8 @@ def run(words: Sequence[str]) -> int:
         return _failed(str(error), UNREACHABLE if unreachable else REFUSED)
     except errors.ServingError as error:
         return _failed(str(error), FAILURE if error.code == errors.Code.FAILED_PRECONDITION else REFUSED)
+    except BrokenPipeError:  # It is `main`'s.
+        raise
     except OSError as error:
         return _failed(str(error), USAGE)
     return OK

@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
+import os
+import subprocess
+import sys
+
 import pytest
 
 from tensorserve.cli import main, serve, tensorflow_model_server
-from tensorserve.cli.exit_status import FAILURE, OK, USAGE
+from tensorserve.cli.exit_status import FAILURE, NOBODY_READS, OK, USAGE
 from tensorserve.config.reference import usage
 
 
@@ -54,3 +58,12 @@ def test_the_alias_treats_bad_values_like_the_original(capsys: pytest.CaptureFix
 def test_the_alias_ends_with_255_after_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert tensorflow_model_server.run(["--help"]) == FAILURE
     assert capsys.readouterr().out == usage("tensorflow_model_server")
+
+
+def test_a_reader_that_leaves_is_no_error() -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    words = [sys.executable, "-m", "tensorserve.cli", "serve", "--help"]
+    with os.fdopen(write_end, "wb") as output:
+        done = subprocess.run(words, stdout=output, stderr=subprocess.PIPE, timeout=60)
+    assert (done.returncode, done.stderr) == (NOBODY_READS, b"")
