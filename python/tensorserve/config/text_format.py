@@ -10,6 +10,18 @@ from tensorserve.files import read_file
 logger = logging.getLogger(__name__)
 
 
+class TextFormatError(ServingError):
+    """A file is no such message.
+
+    Attributes:
+        reason: Line, column and what is wrong there, which TensorFlow Serving only logs.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(Code.INVALID_ARGUMENT, f"Invalid protobuf file: '{path}'")
+        self.reason = reason
+
+
 def read_text_message(path: str, message_name: str) -> Any:
     """Reads a file into a message of our private descriptor pool.
 
@@ -35,8 +47,9 @@ def parse_text_message(path: str, text: bytes, message_name: str) -> Any:
     try:
         return text_format.Parse(text, message, descriptor_pool=message.DESCRIPTOR.file.pool)
     except (text_format.ParseError, UnicodeDecodeError) as error:
-        logger.error("Error parsing text-format %s: %s", message_name, _position_and_reason(error))
-        raise ServingError(Code.INVALID_ARGUMENT, f"Invalid protobuf file: '{path}'") from error
+        reason = _position_and_reason(error)
+        logger.error("Error parsing text-format %s: %s", message_name, reason)
+        raise TextFormatError(path, reason) from error
 
 
 def read_text(path: str) -> bytes:

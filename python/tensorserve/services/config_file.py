@@ -9,7 +9,7 @@ from functools import partial
 from typing import Protocol
 
 from tensorserve.config.model_config import parse_model_config, read_model_config
-from tensorserve.config.text_format import read_text
+from tensorserve.config.text_format import TextFormatError, read_text
 from tensorserve.errors import ServingError
 from tensorserve.files import read_file
 from tensorserve.loops import Loop
@@ -59,7 +59,10 @@ class ModelConfigFile:
         Raises:
             ServingError: The file cannot be read, or what it says is refused.
         """
-        return self._apply(partial(read_model_config, self._path), everything=True, wait=wait)
+        try:
+            return self._apply(partial(read_model_config, self._path), everything=True, wait=wait)
+        except TextFormatError as error:
+            raise ServingError(error.code, f"{error.message}: {error.reason}") from error
 
     def models(self) -> Mapping[str, ModelConfig]:
         """The models that the file names now. Raises ServingError."""
