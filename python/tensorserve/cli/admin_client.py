@@ -9,7 +9,14 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any
 from urllib.parse import urlsplit
 
+NO_SERVER = (
+    "Is the server running with --rest_api_port? Name it with --server. Its ports open with the first version that "
+    "answers: until then its log says what it waits for, and GET /readyz?verbose on its --health_port."
+)
+"""What to do about a server that cannot be reached."""
+
 _CONNECT_SECONDS = 10.0
+_SHOWN_CHARACTERS = 200
 
 # How long another process may take to be the only one that answers, after a restart; and how often it is asked.
 _REPLACED_SECONDS = 10.0
@@ -85,7 +92,9 @@ def _value(status: int, text: str) -> Any:
     try:
         value = json.loads(text)
     except ValueError as error:
-        raise ServerRefusedError(f"the server answers {status} and no JSON; has it an admin API?") from error
+        said = " ".join(text.split())[:_SHOWN_CHARACTERS]
+        reason = f"the server answers {status} and no JSON" + (f": {said}" if said else "; has it an admin API?")
+        raise ServerRefusedError(reason) from error
     if status >= 400:
         fields = value if isinstance(value, dict) else {}
         kind = _ReplacedError if fields.get("ask_again") else ServerRefusedError
@@ -109,7 +118,9 @@ def _connection(server: str, ca_file: str | None) -> HTTPConnection:
         return _UnixConnection(server.removeprefix("unix:"))
     parts = urlsplit(server)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/"):
-        raise ValueError(f"{server} is no address of a server; there are http://HOST:PORT, https:// and unix:PATH")
+        there_are = "there are http://HOST:PORT, https:// and unix:PATH"
+        meant = there_are if "://" in server else f"did you mean http://{server}?"
+        raise ValueError(f"{server} is no address of a server; {meant}")
     if parts.scheme == "http":
         return HTTPConnection(parts.hostname, parts.port or 80, timeout=_CONNECT_SECONDS)
     context = ssl.create_default_context(cafile=ca_file)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from tensorserve.cli.admin_client import AdminClient, ServerRefusedError, ServerUnreachableError
+from tensorserve.cli.admin_client import NO_SERVER, AdminClient, ServerRefusedError, ServerUnreachableError
 from tensorserve.cli.arguments import Parser, UsageError
 from tensorserve.cli.exit_status import OK, REFUSED, UNREACHABLE, USAGE
 from tensorserve.cli.terminal import as_json, complain, say
@@ -35,7 +35,7 @@ def run(words: Sequence[str]) -> int:
     except (OSError, ValueError) as error:
         return _failed(str(error), USAGE)
     except ServerUnreachableError as error:
-        return _failed(f"{error}\nIs the server running with --rest_api_port? Name it with --server.", UNREACHABLE)
+        return _failed(f"{error}\n{NO_SERVER}", UNREACHABLE)
     except ServerRefusedError as error:
         return _failed(str(error), REFUSED)
     say(as_json(answer) if arguments.json else _as_text(answer))
@@ -118,7 +118,30 @@ def _add(client: AdminClient, arguments: argparse.Namespace) -> Any:
         model["model_version_policy"] = _policy(arguments.policy)
     if arguments.label:
         model["version_labels"] = _labels(arguments.label)
-    return client.ask("PUT", _path(arguments, arguments.name), model)
+    try:
+        return client.ask("PUT", _path(arguments, arguments.name), model)
+    except ServerRefusedError as error:
+        raise ServerRefusedError(f"{_tidy(str(error))}{_what_stays(client, arguments)}") from error
+
+
+def _tidy(text: str) -> str:
+    """The same without the braces that TensorFlow Serving's text has left over."""
+    return text.removesuffix("}, }").replace(": {{name: ", ": {name: ") if text.endswith("}, }") else text
+
+
+def _what_stays(client: AdminClient, arguments: argparse.Namespace) -> str:
+    """What to do about a model that was added and does not answer; empty if it was not added."""
+    if not _query(arguments):
+        return ""
+    try:
+        model = client.ask("GET", f"models/{quote(arguments.name)}")
+    except (ServerRefusedError, ServerUnreachableError):
+        return ""
+    if model["ready"] or model["origin"] != "admin":
+        return ""
+    return (
+        f"\nIt stays configured, and loading is tried again: `tensorserve models remove {arguments.name}` removes it."
+    )
 
 
 def _remove(client: AdminClient, arguments: argparse.Namespace) -> Any:

@@ -3,7 +3,7 @@
 
 from collections.abc import Sequence
 
-from tensorserve.cli.admin_client import AdminClient, ServerRefusedError, ServerUnreachableError
+from tensorserve.cli.admin_client import NO_SERVER, AdminClient, ServerRefusedError, ServerUnreachableError
 from tensorserve.cli.arguments import Parser, UsageError
 from tensorserve.cli.exit_status import OK, REFUSED, UNREACHABLE, USAGE
 from tensorserve.cli.terminal import complain, say
@@ -33,7 +33,7 @@ def run(words: Sequence[str]) -> int:
     except (OSError, ValueError) as error:
         return _failed(str(error), USAGE)
     except ServerUnreachableError as error:
-        return _failed(f"{error}\nIs the server running with --rest_api_port? Name it with --server.", UNREACHABLE)
+        return _failed(f"{error}\n{NO_SERVER}", UNREACHABLE)
     except ServerRefusedError as error:
         return _failed(str(error), REFUSED)
     say("The server has been restarted.")

@@ -125,6 +125,18 @@ def test_a_policy_that_is_none(policy: str, capsys: pytest.CaptureFixture[str]) 
     assert f"{policy} is no policy; there are latest, latest:N, all and specific:N,N,..." in capsys.readouterr().err
 
 
+def test_errors_say_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["models", "list", "--server=localhost:8501"]) == USAGE
+    assert "did you mean http://localhost:8501?" in capsys.readouterr().err
+    left_over = "1 model(s) did not become available: {{name: m} due to error: NOT_FOUND: nothing}, }"
+    answers = iter([(500, {"error": left_over}), (200, {**model("m"), "ready": False, "origin": "admin"})])
+    with server(lambda: next(answers)) as where:
+        assert main.run(["models", "add", "m", "/m", "--wait", where]) == REFUSED
+    printed = capsys.readouterr().err
+    assert "did not become available: {name: m} due to error: NOT_FOUND: nothing\n" in printed
+    assert "It stays configured, and loading is tried again: `tensorserve models remove m` removes it." in printed
+
+
 def test_who_is_replaced_is_asked_again(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     answers = iter([(503, {"error": "replaced", "ask_again": True}), (200, {"ready": True})])
     with server(lambda: next(answers)) as where:
