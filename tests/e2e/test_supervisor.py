@@ -308,6 +308,7 @@ def test_a_program_that_does_not_get_ready_takes_nothing_over(
     shutil.rmtree(tmp_path / "m")
     done = subprocess.run([program(), "restart", f"--server={server.rest_url}"], capture_output=True, text=True)
     assert done.returncode == 1
-    assert "Nothing was restarted: the new process did not get ready (it ended with status 255)" in done.stderr
+    assert "Nothing was restarted: the new process did not get ready (it ended with status 255): " in done.stderr
+    assert "Failed to start server. Error: " in done.stderr
     assert server.serving_pid == before
     answers(server)

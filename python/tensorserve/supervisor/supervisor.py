@@ -39,6 +39,9 @@ logger = logging.getLogger(__name__)
 
 FAILURE = 255
 
+# How a server begins to say why it cannot start.
+_WHY_NOT = "Failed to start server. Error: "
+
 _USAGE = 2
 _CRASH_LOOP_DEATHS = 10
 
@@ -115,7 +118,7 @@ class Supervisor:
         """The last line, behind what the log has to say."""
         flush_log(_FLUSH_SECONDS)
         with suppress(OSError):
-            print(printable(f"Failed to start server. Error: {error}"), file=self._errors, flush=True)
+            print(printable(f"{_WHY_NOT}{error}"), file=self._errors, flush=True)
 
     def _take_signals(self) -> None:
         for end in (self._wakeup, self._wakeup_write):
@@ -339,7 +342,8 @@ class Supervisor:
             self._successor = None
             if self._stopping is None:
                 self._inquest(child, death)
-            self._answer_restart(self._child, f"the new process did not get ready ({death})")
+            why = _why_not(child.output.last_words())
+            self._answer_restart(self._child, f"the new process did not get ready ({death}){why}")
         elif death.signal is not None:
             self._inquest(child, death)
         child.close()
@@ -379,6 +383,11 @@ class Supervisor:
 def _one_of(choices: Sequence[str], word: str, default: str) -> str:
     """The word if it is a choice; the server says what is wrong with others."""
     return word if word in choices else default
+
+
+def _why_not(last_words: Sequence[str]) -> str:
+    """Why a server did not start, if it has said so."""
+    return next((f": {line}" for line in reversed(last_words) if line.startswith(_WHY_NOT)), "")
 
 
 def _endpoints(options: ServerOptions) -> Endpoints:
