@@ -105,6 +105,7 @@ class Servable:
         self,
         path: str,
         *,
+        model_name: str = "warmup",
         iterations: int = 1,
         max_records: int = 1000,
         enable_signature_method_name_check: bool = False,

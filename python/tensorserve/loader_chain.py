@@ -98,4 +98,6 @@ class LoaderChain:
             return runtime.loader_with(path, settings) if isinstance(runtime, Tunable) else runtime.loader(path)
 
         loading = metered(load, self._data_plane)
-        return warming(loading, self._options, self._data_plane, lambda: self._settings.of(model.name).warmup)
+        return warming(
+            loading, self._options, self._data_plane, lambda: self._settings.of(model.name).warmup, model.name
+        )

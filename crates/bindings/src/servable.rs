@@ -43,17 +43,21 @@ impl Servable {
         self.servable.signature_defs().get(signature).map(|def| def.method_name.clone())
     }
 
-    #[pyo3(signature = (path, *, iterations = 1, max_records = 1000, enable_signature_method_name_check = false))]
+    #[pyo3(signature = (
+        path, *, model_name = "warmup", iterations = 1, max_records = 1000, enable_signature_method_name_check = false
+    ))]
     fn replay(
         &self,
         py: Python<'_>,
         path: PathBuf,
+        model_name: &str,
         iterations: u32,
         max_records: usize,
         enable_signature_method_name_check: bool,
     ) -> PyResult<Vec<(u32, Vec<f64>)>> {
         let options = ReplayOptions { iterations, max_records, enable_signature_method_name_check };
-        let replayed = py.detach(|| replay_file(&path, Arc::clone(&self.servable), &options)).map_err(to_python)?;
+        let servable = Arc::clone(&self.servable);
+        let replayed = py.detach(|| replay_file(&path, model_name, servable, &options)).map_err(to_python)?;
         let seconds = |times: &[Duration]| times.iter().map(Duration::as_secs_f64).collect();
         let row = |Replayed { log_type, times }: &Replayed| (log_type.map_or(0, |kind| kind as u32), seconds(times));
         Ok(replayed.iter().map(row).collect())

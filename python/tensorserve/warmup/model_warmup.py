@@ -35,6 +35,7 @@ class Warmable(Protocol):
         self,
         path: str,
         *,
+        model_name: str = "warmup",
         iterations: int = 1,
         max_records: int = 1000,
         enable_signature_method_name_check: bool = False,
@@ -50,12 +51,14 @@ class WarmupOptions:
     """How versions are warmed up.
 
     Attributes:
+        model_name: The model, as the log and the report of batching call it.
         enabled: Whether they are at all.
         iterations: How often each recorded request is run.
         synthesize: Whether a version without a file runs made-up requests.
         enable_signature_method_name_check: Whether recorded requests must suit the `method_name` of their signature.
     """
 
+    model_name: str = "warmup"
     enabled: bool = True
     iterations: int = 1
     synthesize: bool = True
@@ -110,12 +113,13 @@ def warming(
     options: ServerOptions,
     meter: object = None,
     settings: Callable[[], WarmupSettings] = WarmupSettings,
+    model_name: str = "warmup",
 ) -> Callable[[str], Loader[S]]:
     """Makes loaders that load as those of `make_loader` do, and warm up what they have loaded.
 
     Warm-ups with recorded requests are counted if `meter` can. `settings` gives those of the model, when it loads.
     """
-    warmup = WarmupOptions.of(options)
+    warmup = replace(WarmupOptions.of(options), model_name=model_name)
     counting = meter if isinstance(meter, LoadMeter) else None
     return lambda path: WarmingLoader(make_loader(path), path, warmup.of_model(settings()), counting)
 
@@ -146,6 +150,7 @@ def _replay(servable: Warmable, directory: str, options: WarmupOptions, meter: L
     try:
         replayed = servable.replay(
             path,
+            model_name=options.model_name,
             iterations=options.iterations,
             max_records=MAX_RECORDS,
             enable_signature_method_name_check=options.enable_signature_method_name_check,

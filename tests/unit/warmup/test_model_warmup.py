@@ -40,7 +40,8 @@ class ServableLoader:
 
 
 def load(servable: FakeServable, directory: Path, **flags: Any) -> FakeServable:
-    return warming(lambda path: ServableLoader(servable), ServerOptions(**flags))(str(directory)).load()
+    make_loader = warming(lambda path: ServableLoader(servable), ServerOptions(**flags), model_name="m")
+    return make_loader(str(directory)).load()
 
 
 @pytest.fixture
@@ -69,7 +70,7 @@ def test_recorded_requests_are_replayed(recorded: Path, caplog: pytest.LogCaptur
     flags = {"num_request_iterations_for_warmup": 3, "enable_signature_method_name_check": True}
     servable = load(FakeServable(), recorded, **flags)
     path = str(recorded / WARMUP_FILE)
-    options = {"iterations": 3, "max_records": 1000, "enable_signature_method_name_check": True}
+    options = {"model_name": "m", "iterations": 3, "max_records": 1000, "enable_signature_method_name_check": True}
     assert servable.calls == [(path, options)]
     assert caplog.messages[0].startswith(f"Starting to read warmup data for model at {path} with model-warmup-options ")
     finished = f"Finished reading warmup data for model at {path}. Number of warmup records read: 2. "

@@ -51,14 +51,19 @@ pub struct Replayed {
 }
 
 /// Runs the records of a TFRecord file of PredictionLogs one after the other. The texts are those of the original's
-/// warm-up.
+/// warm-up. Queues of batches that begin here keep the name of the model, and say it in the log.
 ///
 /// # Errors
 /// NOT_FOUND if there is no file, DATA_LOSS if it is damaged, INVALID_ARGUMENT for a record that is no PredictionLog and
 /// for too many, UNIMPLEMENTED for a streamed one; else the error of the first request that fails.
-pub fn replay_file(path: &Path, servable: Arc<Servable>, options: &ReplayOptions) -> Result<Vec<Replayed>> {
+pub fn replay_file(
+    path: &Path,
+    model: &str,
+    servable: Arc<Servable>,
+    options: &ReplayOptions,
+) -> Result<Vec<Replayed>> {
     let file = File::open(path).map_err(|error| unopened(path, &error))?;
-    let replayer = Replayer::new(servable, options.enable_signature_method_name_check)?;
+    let replayer = Replayer::new(model, servable, options.enable_signature_method_name_check)?;
     let mut replayed = Vec::new();
     for record in RecordReader::new(BufReader::new(file)) {
         let record = record.map_err(not_records)?;
@@ -81,12 +86,12 @@ struct Replayer {
 }
 
 impl Replayer {
-    fn new(servable: Arc<Servable>, check_method: bool) -> Result<Self> {
+    fn new(model: &str, servable: Arc<Servable>, check_method: bool) -> Result<Self> {
         let runtime = Builder::new_current_thread().enable_time().build();
         let runtime = runtime.map_err(|error| ServingError::internal(format!("cannot start a thread: {error}")))?;
         let threads = Pool::new("tensorserve-warmup", 1, HashMap::new());
         let executor = Executor::new(threads.clone(), threads);
-        Ok(Replayer { servable: SoleServable::new("warmup", servable), executor, runtime, check_method })
+        Ok(Replayer { servable: SoleServable::new(model, servable), executor, runtime, check_method })
     }
 
     fn run(&self, record: &Bytes, path: &Path, iterations: u32) -> Result<Replayed> {
