@@ -256,11 +256,12 @@ class Guarded:
 
     def __init__(self, folder: Path) -> None:
         from tensorserve import _core
+        from tensorserve.config.batching import Batching
         from tensorserve.config.flags import ServerOptions
         from tensorserve.runtimes.tensorflow import TensorFlow
 
         self._core = _core
-        self._tensorflow = TensorFlow.open(ServerOptions())
+        self._tensorflow = TensorFlow.open(options := ServerOptions(), Batching.of(options))
         self._folder = folder
         self._number = 0
 

@@ -21,7 +21,7 @@ def test_nothing_ends_the_process() -> None:
     findings = abort_hunt.hunt(seconds, seed)
     print(f"\nseed {seed}: {findings.summary()}")
     deaths = [death for death in findings.deaths if death.signal != ENDLESS]
-    assert deaths == [], "\n".join(map(str, deaths))
+    assert not deaths, "\n".join(map(str, deaths[:20]))
     assert findings.requests > seconds, findings.unusable
     if seconds >= 900:
         assert len(findings.families) >= FAMILIES, findings.families
@@ -32,5 +32,5 @@ def test_what_tensorflow_answers_is_answered() -> None:
     seed = int(os.environ.get("SOAK_SEED", str(random.randrange(1 << 31))))
     findings = abort_agreement.compare(seconds, seed, abort_agreement.guarded_recipes())
     print(f"\nseed {seed}: {findings.requests} requests to {len(findings.ops)} ops, {findings.answered} answered")
-    assert findings.disagreements == [], "\n".join(map(str, findings.disagreements))
+    assert not findings.disagreements, "\n".join(map(str, findings.disagreements[:20]))
     assert findings.answered > seconds
