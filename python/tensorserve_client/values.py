@@ -169,7 +169,7 @@ def _shape_at(value: Any, what: str, place: str) -> tuple[int, ...]:
         if shape != shapes[0]:
             raise InputError(
                 f"{what} is ragged: the value at {place}[0] has shape {shapes[0]}, that at {place}[{index}] {shape}; "
-                "a tensor has rows of one length (tensorserve_client.pad fills them up)"
+                "a tensor has rows of one length (`pad`, which is imported from where `Client` is, fills them up)"
             )
     return (len(value), *(shapes[0] if shapes else ()))
 

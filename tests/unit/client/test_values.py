@@ -79,7 +79,7 @@ def test_whatever_numpy_takes_as_an_array() -> None:
     [
         ([[1, 2], [3]], r"input 'x' is ragged: the value at \[0\] has shape \(2,\), that at \[1\] \(1,\)"),
         ([[[1], [2]], [[3], [4, 5]]], r"ragged: the value at \[1\]\[0\] has shape \(1,\), that at \[1\]\[1\] \(2,\)"),
-        ([["a"], ["b", "c"]], "ragged"),
+        ([["a"], ["b", "c"]], "`pad`, which is imported from where `Client` is, fills them up"),
         (["a", 1], "holds a int among texts"),
         ([1, "a"], "it must hold either numbers, or texts"),
         ([1, None], "holds NoneType, int"),
