@@ -37,6 +37,7 @@ from tensorserve_client.errors import (
     UnimplementedError,
     UnknownError,
 )
+from tensorserve_client.examples import serialize_example
 from tensorserve_client.options import CallOptions, ClientSettings, PredictOptions, Retries, Tls
 from tensorserve_client.results import Metadata, Prediction, Scored, Signature, TensorSpec, VersionStatus
 from tensorserve_client.values import pad
@@ -80,6 +81,7 @@ __all__ = [
     "UnknownError",
     "VersionStatus",
     "pad",
+    "serialize_example",
 ]
 
 

@@ -32,6 +32,21 @@ def convert(example: Mapping[str, Any], number: int = 0) -> Example:
     return {name: _feature(value, f"feature {name!r} of Example {number}") for name, value in example.items()}
 
 
+def serialize_example(features: Mapping[str, Any]) -> bytes:
+    """A serialized `tf.Example`, for an input of texts that a signature reads as such messages.
+
+    Args:
+        features: Numbers, texts, bytes, or flat lists of them. Whole numbers become int64: a feature of floats is
+            written `5.0`.
+
+    Raises:
+        InputError: A feature is none of these.
+    """
+    from tensorserve_client.grpc_codec import example_bytes
+
+    return example_bytes(convert(features))
+
+
 def _feature(value: Any, what: str) -> list[int] | list[float] | list[bytes]:
     if isinstance(value, str | bytes) or np.ndim(value) == 0:
         values = [value.item() if isinstance(value, np.ndarray | np.generic) else value]

@@ -17,7 +17,7 @@ import pytest
 import tensorserve
 from tensorserve.engine import Model
 from tensorserve.errors import Code, ServingError
-from tensorserve_client import InputError
+from tensorserve_client import InputError, serialize_example
 from tests.models import cache
 from tests.models.graph_models import ECHO_DTYPES
 
@@ -111,9 +111,26 @@ def test_what_is_no_model(tmp_path: Path, echo: Model) -> None:
         echo(x=1)
 
 
+def test_a_model_says_what_it_takes_and_gives(half_plus_two: Model) -> None:
+    text = "serving_default(x: float [-1]) -> (y: float [-1])"
+    assert repr(half_plus_two) == f"<model {half_plus_two.path}: {text}>"
+    assert repr(half_plus_two.signatures) == f"<signatures {text}>"
+    assert repr(half_plus_two.signatures["serving_default"]) == f"<signature {text}>"
+
+
+def test_examples(models: Path, load_model: Load) -> None:
+    regress = load_model(models / "heads").signatures["regress_flat"]
+    assert regress.method == "tensorflow/serving/regress"
+    found = regress(inputs=[serialize_example({"x": 2.0}), serialize_example({"x": [4.0]})])["outputs"]
+    assert found.ravel().tolist() == [4.0, 5.0]
+    with pytest.raises(InputError, match="it must be a dict of features"):
+        serialize_example(2.0)  # type: ignore[arg-type]
+
+
 def test_a_closed_model(models: Path) -> None:
     with tensorserve.load(models / "half_plus_two") as model:
         run = model.signatures["serving_default"]
+    assert repr(model) == f"<model {model.path}: closed>"
     with pytest.raises(ServingError, match="it was closed"):
         model(x=[1.0])
     assert run(x=[1.0])["y"].shape == (1,)  # Whoever still holds a signature can call it.

@@ -15,7 +15,7 @@ from tensorserve import _core
 from tensorserve.errors import Code, ServingError
 from tensorserve_client import signatures
 from tensorserve_client.protos import message
-from tensorserve_client.results import Array, TensorSpec
+from tensorserve_client.results import Array, Signature, TensorSpec
 from tensorserve_client.signatures import DEFAULT
 from tensorserve_client.values import convert
 
@@ -34,13 +34,15 @@ class Function:
 
     Attributes:
         name: The signature's.
+        method: Its method name, such as `tensorflow/serving/predict`.
         inputs: What it takes, by alias.
         outputs: What it gives, by alias.
     """
 
     def __init__(self, name: str, engine: Engine, definition: bytes) -> None:
-        signature = signatures.of_message(message("tensorflow.SignatureDef").FromString(definition))
+        signature = _read(definition)
         self.name = name
+        self.method = signature.method
         self.inputs: Mapping[str, TensorSpec] = signature.inputs
         self.outputs: Mapping[str, TensorSpec] = signature.outputs
         self._run = engine.run
@@ -78,7 +80,25 @@ class Function:
             raise ServingError.wrap(error) from error
 
     def __repr__(self) -> str:
-        return f"<signature {self.name} ({', '.join(self.inputs)}) -> ({', '.join(self.outputs)})>"
+        return f"<signature {_text(self.name, self)}>"
+
+
+def _read(definition: bytes) -> Signature:
+    return signatures.of_message(message("tensorflow.SignatureDef").FromString(definition))
+
+
+def _text(name: str, signature: Signature | Function) -> str:
+    """`regress(inputs: string [-1]) -> (outputs: float [-1, 1])`."""
+    return f"{name}({_tensors(signature.inputs)}) -> ({_tensors(signature.outputs)})"
+
+
+def _tensors(specs: Mapping[str, TensorSpec]) -> str:
+    return ", ".join(f"{alias}: {_type(spec)}" for alias, spec in sorted(specs.items()))
+
+
+def _type(spec: TensorSpec) -> str:
+    shape = "of any shape" if spec.shape is None else list(spec.shape)
+    return f"{spec.dtype_name.removeprefix('DT_').lower()} {shape}"
 
 
 def _settle(
@@ -119,6 +139,14 @@ class Signatures(Mapping[str, Function]):
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
+    def __repr__(self) -> str:
+        return f"<signatures {self.text()}>"
+
+    def text(self) -> str:
+        """Names, inputs and outputs; makes no function."""
+        definitions = ((name, self._servable.signature_def(name)) for name in self)
+        return "; ".join(_text(name, _read(definition)) for name, definition in definitions if definition is not None)
+
 
 class Model:
     """A loaded model; calling it calls its signature `serving_default`.
@@ -130,7 +158,8 @@ class Model:
 
     def __init__(self, path: str, servable: Servable, *, batched: bool) -> None:
         self.path = path
-        self.signatures: Mapping[str, Function] = Signatures(servable, batched=batched)
+        self._signatures: Signatures | None = Signatures(servable, batched=batched)
+        self.signatures: Mapping[str, Function] = self._signatures
         self._default: Function | None = self.signatures.get(DEFAULT)
 
     def __call__(self, /, **inputs: Any) -> dict[str, Array]:
@@ -144,6 +173,7 @@ class Model:
     def close(self) -> None:
         """Frees the model, once the calls under way are done."""
         self.signatures = {}
+        self._signatures = None
         self._default = None
 
     def __enter__(self) -> Self:
@@ -151,6 +181,9 @@ class Model:
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
         self.close()
+
+    def __repr__(self) -> str:
+        return f"<model {self.path}: {self._signatures.text() if self._signatures is not None else 'closed'}>"
 
     def _function(self) -> Function:
         if self._default is None:
