@@ -8,9 +8,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from tensorserve.cli.arguments import Parser, UsageError
-from tensorserve.cli.exit_status import FAILURE, OK, REFUSED
+from tensorserve.cli.exit_status import OK, REFUSED, UNREACHABLE, USAGE
 from tensorserve.cli.terminal import as_json, complain, say
-from tensorserve.errors import ServingError
+from tensorserve.errors import Code, ServingError
 
 if TYPE_CHECKING:
     from tensorserve.inspect.description import Model
@@ -21,7 +21,10 @@ def parser() -> Parser:
     made = Parser(
         "tensorserve inspect",
         description="Shows what a model takes and gives, what is in it, and how to ask it. Loads nothing.",
-        epilog="With --diff the exit status is 1 if a change breaks clients, else 0.",
+        epilog=(
+            "The exit status is 0, 1 if --diff finds a change that breaks clients, 2 if there is no model that can be "
+            "read,\n3 if there is no server."
+        ),
     )
     made.add_argument(
         "path",
@@ -50,7 +53,7 @@ def run(words: Sequence[str]) -> int:
             return _print_difference(model, inspect_model(arguments.diff, tags), in_json=arguments.json)
     except ServingError as error:
         complain(f"tensorserve inspect: {error.message}")
-        return FAILURE
+        return UNREACHABLE if error.code is Code.UNAVAILABLE else USAGE
     from tensorserve.inspect import text
 
     if arguments.json:

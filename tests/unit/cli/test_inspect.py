@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tensorserve.cli import inspect
-from tensorserve.cli.exit_status import FAILURE, OK, REFUSED, USAGE
+from tensorserve.cli.exit_status import OK, REFUSED, UNREACHABLE, USAGE
 from tests.unit.inspect.saved_models import half_plus_two, write
 
 
@@ -48,12 +48,12 @@ def test_a_wrong_flag_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_a_model_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert inspect.run([str(tmp_path)]) == FAILURE
+    assert inspect.run([str(tmp_path)]) == USAGE
     assert "holds neither saved_model.pb nor numbered versions" in capsys.readouterr().err
     (tmp_path / "model.keras").touch()
-    assert inspect.run([str(tmp_path / "model.keras")]) == FAILURE
+    assert inspect.run([str(tmp_path / "model.keras")]) == USAGE
     assert f"tensorserve export {tmp_path / 'model.keras'} BASE_PATH" in capsys.readouterr().err
     graph = write(tmp_path / "1", half_plus_two()) / "saved_model.pb"
     assert inspect.run([str(graph)]) == OK
-    assert inspect.run(["http://127.0.0.1:9"]) == FAILURE
+    assert inspect.run(["http://127.0.0.1:9"]) == UNREACHABLE
     assert "Is a server running there" in capsys.readouterr().err
