@@ -32,7 +32,9 @@ def next_version(base_path: str) -> int:
 
 
 class Publication:
-    """A version that is being written. As a context manager it gives a folder; leaving it without `publish` removes it.
+    """A version that is being written. As a context manager it gives a folder.
+
+    Leaving it without `publish` removes the folder, and those above it that were made for it.
 
     Args:
         base_path: Where versions lie; made if it is not there.
@@ -56,6 +58,7 @@ class Publication:
             self._refuse_taken(version)
 
     def __enter__(self) -> Publication:
+        self._made = _missing_folders(self._base_path)
         os.makedirs(self._base_path, exist_ok=True)
         _remove_abandoned(self._base_path)
         self.folder = os.path.join(self._base_path, f"{_STAGING}{os.getpid()}-{os.urandom(4).hex()}")
@@ -68,6 +71,11 @@ class Publication:
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)  # It is not there any more if it was published.
         os.close(self._lock)
+        for path in self._made:
+            try:
+                os.rmdir(path)
+            except OSError:
+                break  # A version is in it, or somebody else's file.
 
     def publish(self) -> tuple[int, str]:
         """Makes the version appear, whole. Gives its number and its folder.
@@ -98,6 +106,15 @@ class Publication:
         if os.path.exists(path):
             text = f"{path} is there already. Servers may be using it; export as another version, or as the next one."
             raise ServingError(Code.ALREADY_EXISTS, text)
+
+
+def _missing_folders(path: str) -> list[str]:
+    """The folders that are to be made for a path, the innermost first."""
+    missing = []
+    while not os.path.exists(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    return missing
 
 
 def _remove_abandoned(base_path: str) -> None:

@@ -49,9 +49,10 @@ def test_no_server_looks_at_what_is_not_published(tmp_path: Path) -> None:
         assert Path(publication.folder).parent == tmp_path, "a rename must stay on one file system"
 
 
-def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("base", [".", "mine", "models/mine"])
+def test_a_failure_leaves_nothing(tmp_path: Path, base: str) -> None:
     def fail() -> None:
-        with Publication(str(tmp_path)) as publication:
+        with Publication(str(tmp_path / base)) as publication:
             (Path(publication.folder) / "saved_model.pb").write_bytes(b"half")
             raise OSError(errno.ENOSPC, "No space left on device")
 
