@@ -85,7 +85,9 @@ class Parser(argparse.ArgumentParser):
             return ""
         import difflib
 
-        name = word.partition("=")[0].replace("_", "-")
-        known = {flag.replace("_", "-"): flag for flag in self.flags()}
-        nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        def letters(flag: str) -> str:
+            return flag.lstrip("-").replace("_", "-")
+
+        known = {letters(flag): flag for flag in self.flags()}
+        nearest = difflib.get_close_matches(letters(word.partition("=")[0]), known, n=1, cutoff=0.6)
         return f"; did you mean {known[nearest[0]]}?" if nearest else ""

@@ -45,6 +45,8 @@ def test_the_exit_status_says_whether_a_change_breaks_clients(
 def test_a_wrong_flag_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     assert inspect.run(["path", "--josn"]) == USAGE
     assert "unknown argument: --josn; did you mean --json?" in capsys.readouterr().err
+    assert inspect.run(["path", "--duration=2"]) == USAGE
+    assert "unknown argument: --duration=2\n" in capsys.readouterr().err, "--version is not near"
 
 
 def test_a_model_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
