@@ -66,16 +66,27 @@ def made_up(signature: Signature, rows: int, shapes: Mapping[str, Sequence[int]]
         InputError: It is not known what an input holds.
     """
     random = np.random.default_rng(seed)
-    return {alias: _made_up(alias, spec, rows, shapes.get(alias), random) for alias, spec in signature.inputs.items()}
+    by_examples = signature.method.endswith(("/classify", "/regress"))
+    return {
+        alias: _made_up(alias, spec, rows, shapes.get(alias), random, by_examples=by_examples)
+        for alias, spec in signature.inputs.items()
+    }
 
 
 def _made_up(
-    alias: str, spec: TensorSpec, rows: int, given: Sequence[int] | None, random: np.random.Generator
+    alias: str,
+    spec: TensorSpec,
+    rows: int,
+    given: Sequence[int] | None,
+    random: np.random.Generator,
+    *,
+    by_examples: bool,
 ) -> np.ndarray[Any, Any]:
     if spec.dtype is None:
         raise InputError(f"input {alias}: NumPy has no type {spec.dtype_name}; give the input a value")
     if spec.dtype.hasobject:
-        raise InputError(f"input {alias} takes texts, and any will not do; give it a value: --input {alias}=@FILE")
+        flag = "--example JSON" if by_examples else f"--input {alias}=@FILE"
+        raise InputError(f"input {alias} takes texts, and any will not do; give it a value: {flag}")
     shape = _shape(alias, spec, rows) if given is None else tuple(given)
     kind = spec.dtype.kind
     if kind == "b":

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,12 @@ def test_made_up_values_suit_the_signature() -> None:
 def test_what_cannot_be_made_up(kind: str, shape: tuple[int, ...] | None, text: str) -> None:
     with pytest.raises(InputError, match=text):
         made_up(signature(x=(kind, shape)), 2, {}, 0)
+
+
+def test_examples_are_given_as_such() -> None:
+    classify = replace(signature(inputs=("O", (-1,))), method="tensorflow/serving/classify")
+    with pytest.raises(InputError, match="give it a value: --example JSON"):
+        made_up(classify, 2, {}, 0)
 
 
 def test_rows_are_repeated() -> None:
