@@ -41,10 +41,11 @@ def run(capfdbinary: "pytest.CaptureFixture[bytes]") -> Run:
     return run_here
 
 
-def test_a_process(server: ServerProcess) -> None:
-    words = [f"{server.rest_url}/v1/models/{MODEL}", "--input", "[2]"]
-    done = subprocess.run([program(), "predict", *words], capture_output=True, timeout=60, check=True)
-    assert done.stdout.startswith(b"y  float32 [1]\n[")
+def test_a_process(server: ServerProcess, models: Path) -> None:
+    for place in (f"{server.rest_url}/v1/models/{MODEL}", str(models / MODEL)):
+        words = [place, "--input", "[2]"]
+        done = subprocess.run([program(), "predict", *words], capture_output=True, timeout=60, check=True)
+        assert done.stdout.startswith(b"y  float32 [1]\n[")
 
 
 @pytest.fixture(params=["grpc", "rest", "path"])
@@ -82,10 +83,21 @@ def test_an_example(run: Run, server: ServerProcess, models: Path) -> None:
         (["MODEL", "--signature", "z"], 2, "the model has no signature z; there are: serving_default"),
         (["MODEL", "--input", "x=[1]", "--outputs", "z"], 2, "has no output z; there are: y"),
         (["MODEL"], 1, "input size does not match signature"),
+        (["localhost:1/v1/models/m"], 2, "did you mean http://localhost:1/v1/models/m?"),
+        (["localhost:8501", "--model_name", "m"], 2, "did you mean http://localhost:8501?"),
+        (["localhost:8500", "--model_name", "m"], 2, "did you mean grpc://localhost:8500?"),
+        (["MODEL", "--example", "{}"], 2, "serving_default takes no tf.Example messages; none of the model does"),
+        (
+            ["HEADS", "--signature", "float_input", "--example", "{}"],
+            2,
+            "messages; `--signature classes_batch` or `--signature ",
+        ),
+        (["HEADS", "--example", '{"x": 5}'], 1, "Write the numbers of a feature of floats as 5.0: 5 is an int64."),
     ],
 )
 def test_errors_say_what_to_do(run: Run, models: Path, words: list[str], status: int, text: str) -> None:
-    words = [str(models / MODEL) if word == "MODEL" else word for word in words]
+    places = {"MODEL": str(models / MODEL), "HEADS": str(models / "heads")}
+    words = [places.get(word, word) for word in words]
     done = run("predict", *words, "--timeout", "2")
     assert (done.returncode, done.stderr.decode().count("Traceback")) == (status, 0)
     assert text in done.stderr.decode()

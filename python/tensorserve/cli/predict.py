@@ -7,6 +7,7 @@ import base64
 import io
 import json
 import os
+import re
 import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
@@ -23,12 +24,17 @@ if TYPE_CHECKING:
     Arrays = dict[str, Any]
 
 _SCHEMES = ("grpc://", "grpcs://", "http://", "https://", "unix:", "http+unix:")
+_HOST_AND_PORT = re.compile(r"(?:[\w.-]+|\[[0-9a-fA-F:]+\]):(\d+)(?:/.*)?")
+_REST_PORT = "8501"
+_EXAMPLE_METHODS = ("/classify", "/regress")
+_MOST_NAMES = 3
+_INTEGERS_FOR_FLOATS = "Data type: int64 but expected type: float"
 _EXAMPLES = """\
 examples:
   tensorserve predict models/half_plus_two --input x='[1, 2]'
   tensorserve predict grpc://localhost:8500 --model_name half_plus_two --input x=@values.npy --format json
   tensorserve predict http://localhost:8501/v1/models/cats --input image=@cat.png
-  tensorserve predict models/income --signature classify --example '{"age": 38, "job": "baker"}'
+  tensorserve predict models/income --signature classify --example '{"age": 38.0, "job": "baker"}'
 """
 
 
@@ -61,6 +67,8 @@ def run(words: Sequence[str]) -> int:
 
 def _failed(text: str, status: int) -> int:
     complain(f"tensorserve predict: {text}")
+    if _INTEGERS_FOR_FLOATS in text:
+        complain("Write the numbers of a feature of floats as 5.0: 5 is an int64.")
     return status
 
 
@@ -100,9 +108,13 @@ def _ask(arguments: Namespace) -> Arrays:
     wanted = [alias.strip() for alias in arguments.outputs.split(",") if alias.strip()]
     if arguments.place.startswith(_SCHEMES):
         return _ask_server(arguments, wanted)
-    if arguments.label:
-        from tensorserve_client import InputError
+    from tensorserve_client import InputError
 
+    address = _HOST_AND_PORT.fullmatch(arguments.place)
+    if address and not os.path.exists(arguments.place):
+        scheme = "http" if address[1] == _REST_PORT or "/" in arguments.place else "grpc"
+        raise InputError(f"there is no file {arguments.place}; did you mean {scheme}://{arguments.place}?")
+    if arguments.label:
         raise InputError("--label is for servers; a model on disk has versions only")
     return _ask_model(arguments, wanted)
 
@@ -144,7 +156,30 @@ def _inputs(arguments: Namespace, signatures: Mapping[str, Signature] | Mapping[
     if arguments.signature not in signatures:
         names = ", ".join(name for name in signatures if not name.startswith("__"))
         raise InputError(f"the model has no signature {arguments.signature}; there are: {names}")
+    if arguments.example:
+        _refuse_examples_for_others(arguments.signature, signatures)
     return read_inputs(arguments.input, arguments.example, signatures[arguments.signature].inputs)
+
+
+def _refuse_examples_for_others(name: str, signatures: Mapping[str, Signature] | Mapping[str, Any]) -> None:
+    from tensorserve_client import InputError
+
+    if _has_one_text(signatures[name]):
+        return
+    others = [
+        f"`--signature {other}`"
+        for other in signatures
+        if not other.startswith("__")
+        and signatures[other].method.endswith(_EXAMPLE_METHODS)
+        and _has_one_text(signatures[other])
+    ]
+    consequence = f"{' or '.join(others[:_MOST_NAMES])} does" if others else "none of the model does; use --input"
+    raise InputError(f"signature {name} takes no tf.Example messages; {consequence}")
+
+
+def _has_one_text(signature: Signature | Any) -> bool:
+    specs = list(signature.inputs.values())
+    return len(specs) == 1 and specs[0].dtype is not None and specs[0].dtype.hasobject
 
 
 def _first_line(path: str) -> str:
