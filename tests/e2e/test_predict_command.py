@@ -46,6 +46,7 @@ def test_a_process(server: ServerProcess, models: Path) -> None:
         words = [place, "--input", "[2]"]
         done = subprocess.run([program(), "predict", *words], capture_output=True, timeout=60, check=True)
         assert done.stdout.startswith(b"y  float32 [1]\n[")
+        assert done.stderr == b""
 
 
 @pytest.fixture(params=["grpc", "rest", "path"])

@@ -3,17 +3,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import sys
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tensorserve.cli.arguments import Parser, UsageError
 from tensorserve.cli.exit_status import FAILURE, OK, USAGE
-from tensorserve.cli.terminal import as_json, complain, say
+from tensorserve.cli.terminal import as_json, complain, say, without_native_output
 from tensorserve.errors import Code, ServingError
 
 if TYPE_CHECKING:
@@ -75,7 +73,7 @@ def run(words: Sequence[str]) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
     try:
-        with _without_native_output():
+        with without_native_output():
             done = _export(arguments)
     except ServingError as error:
         complain(f"tensorserve export: {error.message}")
@@ -100,20 +98,6 @@ def _export(arguments: Namespace) -> ExportedVersion:
         compare=not arguments.no_check,
         warmup=not arguments.no_warmup,
     )
-
-
-@contextlib.contextmanager
-def _without_native_output() -> Iterator[None]:
-    """TensorFlow's native code greets on standard error; what goes wrong comes as an exception."""
-    sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
 
 
 def _signatures(arguments: Namespace) -> dict[str, Any]:

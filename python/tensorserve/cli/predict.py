@@ -4,18 +4,19 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import json
 import os
 import re
 import sys
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tensorserve.cli.arguments import Parser, UsageError
 from tensorserve.cli.exit_status import FAILURE, OK, REFUSED, UNREACHABLE, USAGE
-from tensorserve.cli.terminal import complain
+from tensorserve.cli.terminal import complain, without_native_output
 from tensorserve.log import printable
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ _HOST_AND_PORT = re.compile(r"(?:[\w.-]+|\[[0-9a-fA-F:]+\]):(\d+)(?:/.*)?")
 _REST_PORT = "8501"
 _EXAMPLE_METHODS = ("/classify", "/regress")
 _MOST_NAMES = 3
+_LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 _INTEGERS_FOR_FLOATS = "Data type: int64 but expected type: float"
 _EXAMPLES = """\
 examples:
@@ -140,13 +142,27 @@ def _ask_model(arguments: Namespace, wanted: list[str]) -> Arrays:
     from tensorserve.engine.loading import load
     from tensorserve_client import InputError
 
-    with load(arguments.place, version=arguments.version) as model:
+    with _quiet_tensorflow(), load(arguments.place, version=arguments.version) as model:
         inputs = _inputs(arguments, model.signatures)
         outputs = model.signatures[arguments.signature](**inputs)
     for alias in wanted:
         if alias not in outputs:
             raise InputError(f"the signature has no output {alias}; there are: {', '.join(sorted(outputs))}")
     return {alias: outputs[alias] for alias in wanted or outputs}
+
+
+@contextlib.contextmanager
+def _quiet_tensorflow() -> Iterator[None]:
+    """TensorFlow writes lines of its own beside an answer or an error of one line; who sets its level wants them."""
+    if _LOG_LEVEL in os.environ:
+        yield
+        return
+    os.environ[_LOG_LEVEL] = "3"
+    try:
+        with without_native_output():
+            yield
+    finally:
+        del os.environ[_LOG_LEVEL]
 
 
 def _inputs(arguments: Namespace, signatures: Mapping[str, Signature] | Mapping[str, Any]) -> Arrays:
