@@ -25,6 +25,8 @@ fn serve(wait: impl Fn(u64) -> Duration + Send + Sync + 'static) -> String {
             let (wait, number) = (Arc::new(wait), Arc::new(AtomicU64::new(0)));
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
+                // Else an answer waits until the client acknowledges the last one, with its next request.
+                stream.set_nodelay(true).unwrap();
                 let (wait, number) = (Arc::clone(&wait), Arc::clone(&number));
                 tokio::spawn(async move {
                     let Ok(mut connection) = h2::server::handshake(stream).await else { return };
