@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+NOT_STARTED = "Failed to start server. Error: "
+"""How a server begins to say why it cannot start."""
+
 _GROUPS = "/proc/self/cgroup"
 _MOUNT = "/sys/fs/cgroup"
 
@@ -73,6 +76,11 @@ def signal_name(number: int) -> str:
     with suppress(ValueError):
         return signal.Signals(number).name
     return f"signal {number}"
+
+
+def why_not_started(last_words: Sequence[str]) -> str:
+    """What a server has said of why it cannot start, behind a colon; empty if it has said nothing."""
+    return next((f": {line}" for line in reversed(last_words) if line.startswith(NOT_STARTED)), "")
 
 
 def report(pid: int, death: Death, seconds: float, suspects: Sequence[str], last_words: Sequence[str]) -> str:

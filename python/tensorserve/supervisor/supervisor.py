@@ -29,7 +29,7 @@ from tensorserve.log import configure_logging, flush_log, printable, set_log_lev
 from tensorserve.supervisor.backoff import Backoff
 from tensorserve.supervisor.channel import Message
 from tensorserve.supervisor.child import Child, command_line
-from tensorserve.supervisor.deaths import Death, oom_kills
+from tensorserve.supervisor.deaths import NOT_STARTED, Death, oom_kills, why_not_started
 from tensorserve.supervisor.inquest import Inquests
 from tensorserve.supervisor.service_manager import ServiceManager
 from tensorserve.supervisor.state_store import StateStore
@@ -38,9 +38,6 @@ from tensorserve.supervisor.watchdog import Watchdog, look_seconds, looks, read_
 logger = logging.getLogger(__name__)
 
 FAILURE = 255
-
-# How a server begins to say why it cannot start.
-_WHY_NOT = "Failed to start server. Error: "
 
 _USAGE = 2
 _CRASH_LOOP_DEATHS = 10
@@ -118,7 +115,7 @@ class Supervisor:
         """The last line, behind what the log has to say."""
         flush_log(_FLUSH_SECONDS)
         with suppress(OSError):
-            print(printable(f"{_WHY_NOT}{error}"), file=self._errors, flush=True)
+            print(printable(f"{NOT_STARTED}{error}"), file=self._errors, flush=True)
 
     def _take_signals(self) -> None:
         for end in (self._wakeup, self._wakeup_write):
@@ -342,7 +339,7 @@ class Supervisor:
             self._successor = None
             if self._stopping is None:
                 self._inquest(child, death)
-            why = _why_not(child.output.last_words())
+            why = why_not_started(child.log.last_words())
             self._answer_restart(self._child, f"the new process did not get ready ({death}){why}")
         elif death.signal is not None:
             self._inquest(child, death)
@@ -383,11 +380,6 @@ class Supervisor:
 def _one_of(choices: Sequence[str], word: str, default: str) -> str:
     """The word if it is a choice; the server says what is wrong with others."""
     return word if word in choices else default
-
-
-def _why_not(last_words: Sequence[str]) -> str:
-    """Why a server did not start, if it has said so."""
-    return next((f": {line}" for line in reversed(last_words) if line.startswith(_WHY_NOT)), "")
 
 
 def _endpoints(options: ServerOptions) -> Endpoints:

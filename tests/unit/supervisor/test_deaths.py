@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tensorserve.supervisor.deaths import Death, oom_kills, report
+from tensorserve.supervisor.deaths import Death, oom_kills, report, why_not_started
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,9 @@ def test_kills_for_memory_are_counted(tmp_path: Path) -> None:
     old.mkdir(parents=True)
     (old / "memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 5\n")
     assert oom_kills(str(tmp_path / "cgroup"), str(tmp_path / "fs")) == 5
+
+
+def test_why_a_server_did_not_start() -> None:
+    words = ["2026 I Loading", "Failed to start server. Error: NOT_FOUND: nothing", "2026 I Stopped."]
+    assert why_not_started(words) == ": Failed to start server. Error: NOT_FOUND: nothing"
+    assert why_not_started(words[:1]) == ""
