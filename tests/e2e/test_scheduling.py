@@ -351,6 +351,7 @@ def test_the_report_explains_the_decision(entries: dict[str, Path], serve_models
     places = {name: report(name)["computes_in"] for name in served}
     alone, pool = "the thread of the run", "the pool that all models share"
     assert places == {"wide_mlp": pool, "share": alone, "total": alone}
+    assert list(report("share")["signatures"]) == ["serving_default"], "TensorFlow's own signatures are none to ask"
     share, total = (report(name)["signatures"]["serving_default"] for name in ("share", "total"))
     assert not share["batched"]
     assert not total["batched"]

@@ -11,6 +11,7 @@ use tensorserve_runtimes::{InterOp, IntraOp};
 use crate::batching::auto::{Auto, Finding};
 use crate::batching::batcher::Batcher;
 use crate::batching::run_queue::RunQueue;
+use crate::table::servable::is_internal;
 use crate::table::servable_table::ServedModel;
 use crate::{Result, ServableHandle, ServableTable, ServingError};
 
@@ -32,7 +33,7 @@ fn version(handle: &ServableHandle) -> Value {
             "inter_op_threading": inter_op_threading(handle),
         });
     };
-    let findings = batcher.findings().iter();
+    let findings = batcher.findings().iter().filter(|(name, _)| !is_internal(name));
     let signatures: serde_json::Map<String, Value> = findings
         .map(|(name, found)| (name.clone(), json!({ "batched": found.may_batch(), "reason": found.to_string() })))
         .collect();

@@ -14,8 +14,13 @@ use crate::table::signature::Signature;
 use crate::table::signature_text::list_signatures;
 use crate::{Result, ServingError};
 
-/// What TensorFlow notes the initialization of a model by; its output is an op that gives no tensor.
-const INIT_SIGNATURE: &str = "__saved_model_init_op";
+/// What TensorFlow notes the initialization and the training of a model by; their outputs are ops that give no tensor.
+const INTERNAL_SIGNATURES: [&str; 2] = ["__saved_model_init_op", "__saved_model_train_op"];
+
+/// Whether a signature is TensorFlow's own, which no request can use.
+pub(crate) fn is_internal(name: &str) -> bool {
+    INTERNAL_SIGNATURES.contains(&name)
+}
 
 /// A loaded model: its session, and its signatures resolved for requests.
 pub struct Servable {
@@ -56,7 +61,7 @@ impl Servable {
     /// What is wrong with the model though it could be loaded, each in one line for the log.
     pub fn warnings(&self) -> Vec<String> {
         let defs = self.session.signature_defs();
-        let public = self.signatures.values().filter(|signature| signature.name != INIT_SIGNATURE);
+        let public = self.signatures.values().filter(|signature| !is_internal(&signature.name));
         let of = |signature: &Arc<Signature>| defs.get(&signature.name).map(|def| signature.warnings(def));
         public.filter_map(of).flatten().chain(self.session.warnings().iter().cloned()).collect()
     }
