@@ -66,7 +66,8 @@ def made_up(signature: Signature, rows: int, shapes: Mapping[str, Sequence[int]]
         InputError: It is not known what an input holds.
     """
     random = np.random.default_rng(seed)
-    by_examples = signature.method.endswith(("/classify", "/regress"))
+    # TensorFlow 2 saves every signature as one for Predict; what is left is the name of the input.
+    by_examples = signature.method.endswith(("/classify", "/regress")) or signature.inputs.keys() == {"inputs"}
     return {
         alias: _made_up(alias, spec, rows, shapes.get(alias), random, by_examples=by_examples)
         for alias, spec in signature.inputs.items()

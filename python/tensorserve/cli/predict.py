@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _SCHEMES = ("grpc://", "grpcs://", "http://", "https://", "unix:", "http+unix:")
 _HOST_AND_PORT = re.compile(r"(?:[\w.-]+|\[[0-9a-fA-F:]+\]):(\d+)(?:/.*)?")
 _REST_PORT = "8501"
+# TensorFlow 2 saves every signature as one for Predict; what is left is the name of the input.
+_EXAMPLES_INPUT = "inputs"
 _EXAMPLE_METHODS = ("/classify", "/regress")
 _MOST_NAMES = 3
 _LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
@@ -186,8 +188,8 @@ def _refuse_examples_for_others(name: str, signatures: Mapping[str, Signature] |
         f"`--signature {other}`"
         for other in signatures
         if not other.startswith("__")
-        and signatures[other].method.endswith(_EXAMPLE_METHODS)
         and _has_one_text(signatures[other])
+        and (_EXAMPLES_INPUT in signatures[other].inputs or signatures[other].method.endswith(_EXAMPLE_METHODS))
     ]
     consequence = f"{' or '.join(others[:_MOST_NAMES])} does" if others else "none of the model does; use --input"
     raise InputError(f"signature {name} takes no tf.Example messages; {consequence}")

@@ -36,9 +36,11 @@ def test_what_cannot_be_made_up(kind: str, shape: tuple[int, ...] | None, text: 
 
 
 def test_examples_are_given_as_such() -> None:
-    classify = replace(signature(inputs=("O", (-1,))), method="tensorflow/serving/classify")
-    with pytest.raises(InputError, match="give it a value: --example JSON"):
-        made_up(classify, 2, {}, 0)
+    takes = ("O", (-1,))
+    by_method = replace(signature(examples=takes), method="tensorflow/serving/classify")
+    for examples in (by_method, signature(inputs=takes)):
+        with pytest.raises(InputError, match="give it a value: --example JSON"):
+            made_up(examples, 2, {}, 0)
 
 
 def test_rows_are_repeated() -> None:
