@@ -165,6 +165,20 @@ def test_values_of_the_wrong_form(grpc_client: GrpcClient, rest_client: RestClie
     assert rest_refusal(rest_client, {"signature_name": signature, "examples": TWO}) == (400, message)
 
 
+def test_a_signature_without_a_classifier_names_those_with_one(
+    grpc_client: GrpcClient, rest_client: RestClient
+) -> None:
+    """In both servers the text begins with the definition; ours says behind it what to ask instead."""
+    code, text = rpc_error(lambda: classify(grpc_client, example_input(ONE), "half_plus_two"))
+    assert (code, text.endswith('"tensorflow/serving/predict"\n(signatures that classify: none)')) == (
+        "INVALID_ARGUMENT",
+        True,
+    ), text
+    # TensorFlow 2 saves all signatures as ones for Predict.
+    _, text = rest_refusal(rest_client, {"signature_name": "regress", "examples": ONE}, model="heads_tf2")
+    assert text.endswith("(signatures that classify: classify)"), text
+
+
 def test_signatures_are_checked_before_the_input(grpc_client: GrpcClient) -> None:
     code, text = rpc_error(lambda: classify(grpc_client, example_input([]), signature="no_inputs"))
     assert (code, text) == ("INVALID_ARGUMENT", "Expected one input Tensor. Found: none")

@@ -113,6 +113,13 @@ def test_signatures_without_a_regressor(grpc_client: GrpcClient, rest_client: Re
     assert (status, answer["error"][: len(message)]) == (400, message)
 
 
+def test_a_signature_without_a_regressor_names_those_with_one(grpc_client: GrpcClient, rest_client: RestClient) -> None:
+    code, text = rpc_error(lambda: regress(grpc_client, example_input(ONE), "half_plus_two"))
+    assert (code, text.endswith("\n(signatures that regress: none)")) == ("INVALID_ARGUMENT", True), text
+    _, answer = rest_answer(rest_client, {"signature_name": "regress_input_key", "examples": ONE})
+    assert "(signatures that regress: " in answer["error"], answer
+
+
 def test_no_default_signature(grpc_client: GrpcClient, rest_client: RestClient) -> None:
     message = "No signature was found with the name: serving_default (the model has: classify, regress)"
     error = rpc_error(lambda: regress(grpc_client, example_input(ONE), "heads_tf2"))

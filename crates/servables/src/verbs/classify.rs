@@ -7,9 +7,9 @@ use tensorserve_tensors::{DataType, Tensor, TensorData};
 
 use crate::execution::computation::Fetched;
 use crate::metrics::Api;
-use crate::table::signature::Endpoint;
-use crate::table::signature_text::{debug_text, list_tensors};
-use crate::verbs::head::{Declared, Head, INPUTS, check_count, missing_output};
+use crate::table::signature::{Endpoint, Signature};
+use crate::table::signature_text::list_tensors;
+use crate::verbs::head::{Declared, Head, INPUTS, check_count, missing_output, takes_examples};
 use crate::{Result, ServingError};
 
 const CLASSES: &str = "classes";
@@ -38,7 +38,7 @@ impl Head for Classifier {
     }
 
     fn find(declared: &Declared<'_>, check_method: bool) -> Result<Self> {
-        let Declared { signature, def } = declared;
+        let Declared { signature, def, .. } = declared;
         if check_method && signature.method_name != Self::METHOD {
             return Err(ServingError::invalid_argument(format!(
                 "Expected classification signature method_name to be {}. Was: {}",
@@ -58,7 +58,7 @@ impl Head for Classifier {
             )));
         }
         let input = signature.input(INPUTS).ok_or_else(|| {
-            let text = debug_text(def);
+            let text = declared.text_without_head::<Self>();
             ServingError::invalid_argument(format!("No classification inputs found in SignatureDef: {text}"))
         })?;
         let output = |alias| signature.output(alias).map(Endpoint::handle);
@@ -67,10 +67,17 @@ impl Head for Classifier {
             return Err(ServingError::invalid_argument(format!(
                 "Expected classification signature outputs to contain at least one of \"{CLASSES}\" or \"{SCORES}\". \
                  Signature was: {}",
-                debug_text(def)
+                declared.text_without_head::<Self>()
             )));
         }
         Ok(Classifier { input: input.handle()?, classes: classes.transpose()?, scores: scores.transpose()? })
+    }
+
+    fn suits(signature: &Signature) -> bool {
+        let is_output = |output: &Endpoint| output.alias == CLASSES || output.alias == SCORES;
+        takes_examples(signature)
+            && (1..=2).contains(&signature.outputs.len())
+            && signature.outputs.iter().any(is_output)
     }
 
     fn read(&self, fetched: &Fetched, examples: usize) -> Result<Classification> {

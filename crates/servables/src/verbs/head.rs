@@ -6,14 +6,19 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 use tensorserve_protos::tensorflow::SignatureDef;
 use tensorserve_runtimes::TensorHandle;
+use tensorserve_tensors::DataType;
 
 use crate::execution::computation::{Computation, Fetched};
 use crate::execution::executor::{LaneLoad, Urgency};
 use crate::metrics::Api;
+use crate::table::servable::Servable;
 use crate::table::signature::Signature;
-use crate::table::signature_text::list_signatures;
+use crate::table::signature_text::{debug_text, list_signatures};
 use crate::verbs::examples::Examples;
 use crate::{Executor, Result, ServableHandle, ServingError};
+
+/// How many names a text lists of the signatures that suit a verb.
+const MOST_SIGNATURES: usize = 20;
 
 /// The key of the one input that a head has.
 pub(crate) const INPUTS: &str = "inputs";
@@ -22,6 +27,15 @@ pub(crate) const INPUTS: &str = "inputs";
 pub struct Declared<'a> {
     pub(crate) signature: &'a Arc<Signature>,
     pub(crate) def: &'a SignatureDef,
+    servable: &'a Servable,
+}
+
+impl Declared<'_> {
+    /// The definition for an error, and behind it the signatures that have the head which this one lacks.
+    pub(crate) fn text_without_head<H: Head>(&self) -> String {
+        let verb = H::METHOD.rsplit('/').next().unwrap_or(H::METHOD);
+        format!("{}{}", debug_text(self.def), list_signatures_for(self.servable, verb, H::suits))
+    }
 }
 
 /// The tensors of one kind of head: a classifier's or a regressor's.
@@ -43,6 +57,9 @@ pub trait Head: Sized {
 
     /// Checks the structure of a signature and finds its head. `check_method` is `--enable_signature_method_name_check`.
     fn find(declared: &Declared<'_>, check_method: bool) -> Result<Self>;
+
+    /// Whether a signature has this head, whatever its method is: TensorFlow 2 saves all as ones for Predict.
+    fn suits(signature: &Signature) -> bool;
 
     /// Checks what was fetched and makes the result for this number of examples.
     fn read(&self, fetched: &Fetched, examples: usize) -> Result<Self::Output>;
@@ -92,10 +109,22 @@ impl<H: Head> Prepared<H> {
     }
 }
 
+/// Whether a signature takes examples and nothing else.
+pub(crate) fn takes_examples(signature: &Signature) -> bool {
+    matches!(&signature.inputs[..], [input] if input.alias == INPUTS && input.dtype == Some(DataType::String))
+}
+
 /// The signature of this name, if requests can use it.
 pub(crate) fn declared<'a>(handle: &'a ServableHandle, name: &str) -> Option<Declared<'a>> {
     let servable = handle.servable();
-    Some(Declared { signature: servable.signature(name)?, def: servable.signature_defs().get(name)? })
+    Some(Declared { signature: servable.signature(name)?, def: servable.signature_defs().get(name)?, servable })
+}
+
+/// `(signatures that classify: a, b)`, those that suit a verb, cut off when there are many.
+fn list_signatures_for(servable: &Servable, verb: &str, suits: fn(&Signature) -> bool) -> String {
+    let suited = servable.signatures().filter(|signature| suits(signature) && signature.is_usable());
+    let suited: Vec<&str> = suited.map(|signature| signature.name.as_str()).take(MOST_SIGNATURES).collect();
+    format!("(signatures that {verb}: {})", if suited.is_empty() { "none".to_owned() } else { suited.join(", ") })
 }
 
 /// Checks that the engine gave as many tensors as were asked for.

@@ -7,8 +7,9 @@ use tensorserve_tensors::{DataType, Tensor};
 
 use crate::execution::computation::Fetched;
 use crate::metrics::Api;
-use crate::table::signature_text::{debug_text, list_tensors};
-use crate::verbs::head::{Declared, Head, INPUTS, check_count, missing_output};
+use crate::table::signature::Signature;
+use crate::table::signature_text::list_tensors;
+use crate::verbs::head::{Declared, Head, INPUTS, check_count, missing_output, takes_examples};
 use crate::{Result, ServingError};
 
 const OUTPUTS: &str = "outputs";
@@ -35,7 +36,7 @@ impl Head for Regressor {
     }
 
     fn find(declared: &Declared<'_>, check_method: bool) -> Result<Self> {
-        let Declared { signature, def } = declared;
+        let Declared { signature, def, .. } = declared;
         let invalid = |text: String| Err(ServingError::invalid_argument(text));
         if check_method && signature.method_name != Self::METHOD {
             return invalid(format!(
@@ -50,12 +51,18 @@ impl Head for Regressor {
             }
         }
         let Some(input) = signature.input(INPUTS) else {
-            return invalid(format!("No regression inputs found in SignatureDef: {}", debug_text(def)));
+            let text = declared.text_without_head::<Self>();
+            return invalid(format!("No regression inputs found in SignatureDef: {text}"));
         };
         let Some(output) = signature.output(OUTPUTS) else {
-            return invalid(format!("No regression outputs found in SignatureDef: {}", debug_text(def)));
+            let text = declared.text_without_head::<Self>();
+            return invalid(format!("No regression outputs found in SignatureDef: {text}"));
         };
         Ok(Regressor { input: input.handle()?, output: output.handle()? })
+    }
+
+    fn suits(signature: &Signature) -> bool {
+        takes_examples(signature) && matches!(&signature.outputs[..], [output] if output.alias == OUTPUTS)
     }
 
     fn read(&self, fetched: &Fetched, examples: usize) -> Result<Regression> {
