@@ -47,6 +47,9 @@ class Child:
         witness: What is to be known of it.
         watchdog: Tells whether it hangs.
         journal: The log.
+
+    Attributes:
+        is_leaving: Whether it was told to stop, or has said that it stops.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class Child:
         self.watchdog = watchdog
         self.hung_at: float | None = None
         self.was_stopped = False
+        self.is_leaving = False
         ours, theirs = socket.socketpair()
         read_end, write_end = os.pipe()
         records, records_write_end = os.pipe()
@@ -124,7 +128,8 @@ class Child:
             os.kill(self.pid, number)
 
     def stop_within(self, seconds: float) -> None:
-        """It is ended when it has not stopped by then."""
+        """It was told to stop, and is ended when it has not stopped by then."""
+        self.is_leaving = True
         self.kill_at = time.monotonic() + seconds
 
     def close(self) -> None:

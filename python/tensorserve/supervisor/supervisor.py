@@ -33,7 +33,7 @@ from tensorserve.supervisor.deaths import NOT_STARTED, Death, oom_kills, why_not
 from tensorserve.supervisor.inquest import Inquests
 from tensorserve.supervisor.service_manager import ServiceManager
 from tensorserve.supervisor.state_store import StateStore
-from tensorserve.supervisor.watchdog import Watchdog, look_seconds, looks, read_threads
+from tensorserve.supervisor.watchdog import Watchdog, is_ending, look_seconds, looks, read_threads
 
 logger = logging.getLogger(__name__)
 
@@ -173,10 +173,13 @@ class Supervisor:
             return
         beats = child.witness.page.beats()
         readings = read_threads(child.pid, beats)
-        if not child.watchdog.look(beats, readings):
+        # Asked last: the threads of a process that ends are gone before it is.
+        if is_ending(child.pid) or not child.watchdog.look(beats, readings, is_leaving=child.is_leaving):
             return
         child.was_stopped = any(reading.state == "T" for reading in readings.values())
-        logger.error("The server (process %d) hangs: an I/O thread does not answer; it is ended.", child.pid)
+        logger.error(
+            "The server (process %d) hangs: an I/O thread does not answer, or has ended; it is ended.", child.pid
+        )
         child.hung_at = time.monotonic()
         child.signal(signal.SIGQUIT)
         # Its stacks are printed meanwhile; who was stopped prints none.
@@ -260,6 +263,7 @@ class Supervisor:
         if kind == "ready":
             self._is_ready(child)
         elif kind == "closing":
+            child.is_leaving = True
             if child is self._child:
                 self._listeners.close()
             child.tell("closed")

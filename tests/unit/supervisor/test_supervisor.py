@@ -40,6 +40,33 @@ def test_a_server_that_ends_by_itself_before_it_was_ready_ends_it(tmp_path: Path
     assert (done.returncode, done.stderr) == (status, "last words\n")
 
 
+PANICS = """
+import json, mmap, os, struct, sys, threading, time
+facts = json.load(open(int(os.environ["TENSORSERVE_SUPERVISED"])))
+page = mmap.mmap(facts["page"], 0)
+
+def beat():
+    for count in range(5):
+        page[4256:4264] = struct.pack("<iI", threading.get_native_id(), count)
+        time.sleep(0.1)
+
+threading.Thread(target=beat).start()
+time.sleep(60)
+"""
+
+
+def test_a_server_one_of_whose_threads_has_ended_is_ended(tmp_path: Path) -> None:
+    patched = CODE.replace(
+        "sys.exit(", "import tensorserve.supervisor.supervisor as s\ns._CRASH_LOOP_DEATHS = 1\nsys.exit(", 1
+    )
+    (port,) = free_ports(1)
+    words = [sys.executable, "-c", patched.format(program=PANICS), sys.executable, f"--port={port}"]
+    flags = [f"--state_dir={tmp_path}", "--crash_loop_exit_status=70", "--watchdog_seconds=2"]
+    done = subprocess.run([*words, *flags], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 70
+    assert "hangs: an I/O thread does not answer, or has ended" in done.stderr
+
+
 def test_a_crash_loop_is_given_up_if_that_is_wanted(tmp_path: Path) -> None:
     program = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
     patched = CODE.replace(

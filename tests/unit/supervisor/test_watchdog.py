@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from tensorserve.supervisor.watchdog import ThreadReading, Watchdog, look_seconds, looks, read_threads
+from tensorserve.supervisor.watchdog import ThreadReading, Watchdog, is_ending, look_seconds, looks, read_threads
 
 WAITS = ThreadReading("S", 5)
 
@@ -30,11 +30,22 @@ def test_silence_is_as_long_as_the_flag_says_and_longer_than_a_beat(seconds: flo
     assert look_seconds(seconds) <= seconds / 20 or seconds < 2.0
 
 
-def test_a_thread_that_is_gone_is_forgotten() -> None:
-    watchdog = Watchdog(2)
-    watchdog.look({7: 1}, {7: WAITS})
-    watchdog.look({7: 1}, {7: WAITS})
-    assert not watchdog.look({8: 1}, {})
+@pytest.mark.parametrize("beats", [{7: 1, 8: 1}, {8: 1}], ids=["with its place", "without"])
+def test_a_thread_that_has_ended_hangs_unless_the_server_stops(beats: dict[int, int]) -> None:
+    for is_leaving in (False, True):
+        watchdog = Watchdog(3)
+        watchdog.look({7: 1, 8: 1}, {7: WAITS, 8: WAITS})
+        looked = [watchdog.look(beats, {8: ThreadReading("R", 5)}, is_leaving=is_leaving) for _ in range(5)]
+        assert looked[-1] is not is_leaving
+
+
+def test_a_process_that_ends_is_told_from_one_that_lives() -> None:
+    assert not is_ending(os.getpid())
+    child = os.spawnlp(os.P_NOWAIT, "true", "true")
+    os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+    assert is_ending(child)
+    os.waitpid(child, 0)
+    assert is_ending(child)
 
 
 def test_threads_are_read() -> None:
