@@ -13,6 +13,9 @@ NOT_STARTED = "Failed to start server. Error: "
 _GROUPS = "/proc/self/cgroup"
 _MOUNT = "/sys/fs/cgroup"
 
+# Those whose sender the server notes. Of any other nobody knows whether it came from the server itself.
+_SIGNALS_OF_FAULTS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT)
+
 
 @dataclass(frozen=True, slots=True)
 class Death:
@@ -56,7 +59,7 @@ class Death:
         """Whether the server did something that ended it, rather than somebody else ended it."""
         if self.hung or self.out_of_memory:
             return not self.stopped
-        return self.signal is not None and self.signal != signal.SIGKILL and self.sender is None
+        return self.signal in _SIGNALS_OF_FAULTS and self.sender is None
 
     def __str__(self) -> str:
         if self.stopped:

@@ -14,6 +14,9 @@ from tensorserve.supervisor.deaths import Death, oom_kills, report, why_not_star
         (Death.of(int(signal.SIGABRT)), True, "SIGABRT"),
         (Death.of(int(signal.SIGSEGV), sender=77), False, "SIGSEGV, sent by process 77"),
         (Death.of(int(signal.SIGKILL)), False, "SIGKILL"),
+        (Death.of(int(signal.SIGUSR2)), False, "SIGUSR2"),
+        (Death.of(int(signal.SIGALRM)), False, "SIGALRM"),
+        (Death.of(int(signal.SIGBUS)), True, "SIGBUS"),
         (
             Death.of(int(signal.SIGKILL), out_of_memory=True),
             True,
