@@ -28,6 +28,7 @@ class Death:
         stopped: Whether it did not answer because somebody had stopped it.
         out_of_memory: Whether the system killed a process of its control group meanwhile.
         sender: The process that sent the signal; None if it came from what the server did.
+        unasked: Whether it ended by itself although it served and nobody had told it to stop.
     """
 
     status: int | None = None
@@ -36,6 +37,7 @@ class Death:
     stopped: bool = False
     out_of_memory: bool = False
     sender: int | None = None
+    unasked: bool = False
 
     @classmethod
     def of(
@@ -46,20 +48,21 @@ class Death:
         stopped: bool = False,
         out_of_memory: bool = False,
         sender: int | None = None,
+        unasked: bool = False,
     ) -> "Death":
         """From what `waitpid` says, and what else is known."""
         if os.WIFSIGNALED(wait_status):
             number = os.WTERMSIG(wait_status)
             killed = out_of_memory and number == signal.SIGKILL
             return cls(signal=number, hung=hung, stopped=stopped, out_of_memory=killed, sender=sender)
-        return cls(status=os.WEXITSTATUS(wait_status))
+        return cls(status=os.WEXITSTATUS(wait_status), unasked=unasked)
 
     @property
     def is_own_doing(self) -> bool:
         """Whether the server did something that ended it, rather than somebody else ended it."""
         if self.hung or self.out_of_memory:
             return not self.stopped
-        return self.signal in _SIGNALS_OF_FAULTS and self.sender is None
+        return self.unasked or (self.signal in _SIGNALS_OF_FAULTS and self.sender is None)
 
     def __str__(self) -> str:
         if self.stopped:

@@ -39,7 +39,6 @@ logger = logging.getLogger(__name__)
 
 FAILURE = 255
 
-_USAGE = 2
 _CRASH_LOOP_DEATHS = 10
 
 # A server that was told to stop is ended when it takes this much longer than its flags allow.
@@ -333,6 +332,7 @@ class Supervisor:
             stopped=child.was_stopped,
             out_of_memory=oom_kills() > self._oom_kills,
             sender=child.witness.sender(child.pid, os.WTERMSIG(wait_status) if os.WIFSIGNALED(wait_status) else None),
+            unasked=child.is_ready and not child.is_leaving,
         )
         for relay in child.relays:
             relay.close()
@@ -345,14 +345,14 @@ class Supervisor:
                 self._inquest(child, death)
             why = why_not_started(child.log.last_words())
             self._answer_restart(self._child, f"the new process did not get ready ({death}){why}")
-        elif death.signal is not None:
+        elif death.signal is not None or death.status:
             self._inquest(child, death)
         child.close()
 
     def _died(self, child: Child, death: Death) -> None:
         if self._stopping is not None:
             self._status = death.status if death.status is not None else 128 + (death.signal or 0)
-        elif death.status == _USAGE or (death.status is not None and not self._has_served):
+        elif death.status is not None and not self._has_served:
             self._status = death.status
         elif self._successor is not None:
             # It was about to take its place anyway.

@@ -11,6 +11,7 @@ from tensorserve.supervisor.deaths import Death, oom_kills, report, why_not_star
     ("death", "own_doing", "text"),
     [
         (Death.of(256), False, "it ended with status 1"),
+        (Death.of(512, unasked=True), True, "it ended with status 2"),
         (Death.of(int(signal.SIGABRT)), True, "SIGABRT"),
         (Death.of(int(signal.SIGSEGV), sender=77), False, "SIGSEGV, sent by process 77"),
         (Death.of(int(signal.SIGKILL)), False, "SIGKILL"),

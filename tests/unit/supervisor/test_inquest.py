@@ -49,6 +49,11 @@ def test_the_only_suspect_is_guilty(
     assert "ended the server 2 times (SIGABRT)" in refusal
 
 
+def test_an_exit_that_nobody_asked_for_convicts(inquests: Inquests, monkeypatch: pytest.MonkeyPatch) -> None:
+    inquests.hold(1, Death(status=2, unasked=True), witness(inquests, monkeypatch, {5: GUILTY}), 1.0, [])
+    assert [row[0] for row in inquests.witness().facts()["watched"]] == ["/m/3"]
+
+
 def test_of_several_the_thread_that_got_the_signal_is_guilty(
     inquests: Inquests, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 
 import subprocess
 import sys
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,25 @@ def test_a_server_that_ends_by_itself_before_it_was_ready_ends_it(tmp_path: Path
     program = f"import sys; print('last words', file=sys.stderr); sys.exit({status})"
     done = supervise(program, sys.executable, tmp_path)
     assert (done.returncode, done.stderr) == (status, "last words\n")
+
+
+EXITS = """
+import json, os, socket, sys
+facts = json.load(open(int(os.environ["TENSORSERVE_SUPERVISED"])))
+with socket.socket(fileno=facts["channel"]) as channel:
+    channel.sendall(b'{"kind": "ready"}\\n')
+os._exit(2)
+"""
+
+
+def test_a_server_that_ends_by_itself_after_it_was_ready_has_died(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    words = [sys.executable, "-c", CODE.format(program=EXITS), sys.executable, f"--port={port}"]
+    with subprocess.Popen([*words, f"--state_dir={tmp_path}"], stderr=subprocess.PIPE, text=True) as supervisor:
+        assert supervisor.stderr is not None
+        deaths = list(islice((line for line in supervisor.stderr if "died after" in line), 2))
+        supervisor.kill()
+    assert [line.rpartition(": ")[2] for line in deaths] == 2 * ["it ended with status 2.\n"]
 
 
 PANICS = """
