@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A custom op as users write them: it passes its input on, and ends the process by five elements or a multiple of that.
+// A custom op as users write them: it passes its input on, but exits by ten elements or a multiple of that, and aborts by
+// five.
 
 #include <cstdlib>
 
@@ -17,7 +18,9 @@ class FragileOp : public tensorflow::OpKernel {
   explicit FragileOp(tensorflow::OpKernelConstruction* construction) : OpKernel(construction) {}
 
   void Compute(tensorflow::OpKernelContext* context) override {
-    if (context->input(0).NumElements() % 5 == 0) std::abort();
+    const auto elements = context->input(0).NumElements();
+    if (elements % 10 == 0) std::_Exit(2);
+    if (elements % 5 == 0) std::abort();
     context->set_output(0, context->input(0));
   }
 };

@@ -100,12 +100,10 @@ class Supervisor:
             return FAILURE
         self._take_signals()
         self._start()
-        while self._status is None:
+        # One that another has replaced may still finish what it has begun.
+        while self._status is None or self._children:
             self._wait()
             self._keep_time()
-        # Whoever is left was killed.
-        for pid in self._children:
-            os.waitpid(pid, 0)
         self._listeners.close()
         flush_log(_FLUSH_SECONDS)
         return self._status
@@ -234,15 +232,18 @@ class Supervisor:
     def _stop(self, number: int) -> None:
         if self._successor is not None:
             self._successor.signal(signal.SIGKILL)
-        if self._child is None:
-            self._status = 0
-        elif self._stopping is not None:
+        if self._stopping is not None:
             for child in self._children.values():
                 child.signal(signal.SIGKILL)
             self._status = 128 + number
+            return
+        self._stopping = number
+        self._start_at = None
+        self._manager.stopping()
+        if self._child is None:
+            self._listeners.close()
+            self._status = 0
         else:
-            self._stopping = number
-            self._manager.stopping()
             self._child.stop_within(self._options.drain_delay_seconds + self._patience)
             self._child.signal(number)
 
@@ -345,11 +346,14 @@ class Supervisor:
                 self._inquest(child, death)
             why = why_not_started(child.log.last_words())
             self._answer_restart(self._child, f"the new process did not get ready ({death}){why}")
-        elif death.signal is not None or death.status:
+        elif self._status is None and (death.signal is not None or death.status):
             self._inquest(child, death)
         child.close()
 
     def _died(self, child: Child, death: Death) -> None:
+        if self._status is not None:
+            # It was killed by a second signal.
+            return
         if self._stopping is not None:
             self._status = death.status if death.status is not None else 128 + (death.signal or 0)
         elif death.status is not None and not self._has_served:

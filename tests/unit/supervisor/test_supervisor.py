@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The supervisor in a process of its own, around programs that are no servers."""
 
+import signal
 import subprocess
 import sys
 from itertools import islice
 from pathlib import Path
 
+import psutil
 import pytest
 
+from tests.clients import wait_until
 from tests.server_process import free_ports
 
 CODE = """
@@ -58,6 +61,39 @@ def test_a_server_that_ends_by_itself_after_it_was_ready_has_died(tmp_path: Path
         deaths = list(islice((line for line in supervisor.stderr if "died after" in line), 2))
         supervisor.kill()
     assert [line.rpartition(": ")[2] for line in deaths] == 2 * ["it ended with status 2.\n"]
+
+
+# The first of them does not stop.
+SERVES = """
+import json, os, signal, socket, sys, time
+facts = json.load(open(int(os.environ["TENSORSERVE_SUPERVISED"])))
+signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
+channel = socket.socket(fileno=facts["channel"])
+channel.sendall(b'{"kind": "ready"}\\n')
+print("process", os.getpid(), file=sys.stderr, flush=True)
+while True:
+    time.sleep(60)
+"""
+
+
+def test_a_second_signal_ends_one_that_was_replaced(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    words = [sys.executable, "-c", CODE.format(program=SERVES), sys.executable, f"--port={port}"]
+    with subprocess.Popen([*words, f"--state_dir={tmp_path}"], stderr=subprocess.PIPE, text=True) as supervisor:
+        assert supervisor.stderr is not None
+        lines = (line for line in supervisor.stderr if line.startswith("process") or "serves from now on" in line)
+        old = int(next(lines).split()[1])
+        supervisor.send_signal(signal.SIGUSR2)
+        # Both lines, in either order.
+        new = next(int(line.split()[1]) for line in list(islice(lines, 2)) if line.startswith("process"))
+        supervisor.send_signal(signal.SIGTERM)
+        wait_until(lambda: not psutil.pid_exists(new), 10)
+        assert supervisor.poll() is None
+        assert psutil.pid_exists(old)
+        supervisor.send_signal(signal.SIGTERM)
+        assert supervisor.wait(10) == 128 + signal.SIGTERM
+    assert not psutil.pid_exists(old)
 
 
 PANICS = """
