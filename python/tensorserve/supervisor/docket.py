@@ -7,10 +7,11 @@ quarantined. A shape that is convicted twice and has not succeeded since is refu
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from tensorserve.supervisor.attribution import Run
+from tensorserve.supervisor.record import Record, read_record
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,35 +58,6 @@ class Version:
         return f"{self.path}\n{self.fingerprint}"
 
 
-@dataclass(slots=True)
-class Record:
-    """What is held against a version, as it is stored.
-
-    Attributes:
-        model: Its model's name.
-        version: Its number.
-        path: Where its source found it.
-        local_path: The directory that is loaded.
-        fingerprint: Of its files.
-        loading: Times (seconds since 1970) of convictions before it served.
-        serving: The same while it served.
-        shapes: Signature, words and convictions of shapes that have not succeeded since.
-        cause: How the server died the last time.
-        quarantined: Why it is not loaded any more; empty if it is.
-    """
-
-    model: str
-    version: int
-    path: str
-    local_path: str
-    fingerprint: str
-    loading: list[float] = field(default_factory=list)
-    serving: list[float] = field(default_factory=list)
-    shapes: list[tuple[str, list[int], int]] = field(default_factory=list)
-    cause: str = ""
-    quarantined: str = ""
-
-
 @dataclass(frozen=True, slots=True)
 class Watched:
     """A run that the server is told of.
@@ -111,11 +83,16 @@ class Docket:
     Args:
         records: What was stored.
         settings: When sentences are passed.
+
+    Attributes:
+        damaged: Keys of what was stored and makes no sense; it does not count.
     """
 
     def __init__(self, records: Mapping[str, Any] | None = None, settings: DocketSettings | None = None) -> None:
         self._settings = settings or DocketSettings()
-        self._records = {key: Record(**values) for key, values in (records or {}).items()}
+        read = {key: read_record(values) for key, values in (records or {}).items()}
+        self._records = {key: record for key, record in read.items() if record is not None}
+        self.damaged = [key for key, record in read.items() if record is None]
         self._suspects: list[Run] = []
 
     def stored(self, key: str) -> dict[str, Any] | None:

@@ -29,6 +29,10 @@ class Inquests:
     def __init__(self, store: StateStore) -> None:
         self._store = store
         self._docket = Docket(store.get(_SECTION))
+        if self._docket.damaged:
+            logger.warning(
+                "What %s holds against %d versions makes no sense and does not count.", store, len(self._docket.damaged)
+            )
         self._deaths = 0
 
     def witness(self) -> "Witness":

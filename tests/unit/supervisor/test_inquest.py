@@ -82,3 +82,11 @@ def test_the_sender_of_a_signal_is_told(inquests: Inquests, monkeypatch: pytest.
     for sender, expected in ((0, None), (1, None), (77, 77)):
         assert witness(inquests, monkeypatch, {}, Crash(11, sender, 5)).sender(1, 11) == expected
     assert witness(inquests, monkeypatch, {}, Crash(6, 77, 5)).sender(1, 11) is None
+
+
+def test_records_that_make_no_sense_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    store = StateStore(str(tmp_path))
+    store.change("docket", {"a": {"foo": 1}, "b": 5})
+    with caplog.at_level(logging.WARNING, "tensorserve"):
+        Inquests(store)
+    assert f"What {tmp_path / 'state.json'} holds against 2 versions makes no sense" in caplog.text

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
+import fcntl
 import logging
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,7 +26,7 @@ def test_servers_that_share_a_folder_leave_each_others_values(tmp_path: Path) ->
     assert first.get("docket") == {"b": 2}
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"docket": 3}'])
+@pytest.mark.parametrize("content", ["{", "[]", '{"docket": 3}', "[" * 200_000, "\x00", "1" * 5000])
 def test_a_damaged_file_is_begun_anew(tmp_path: Path, content: str) -> None:
     (tmp_path / "state.json").write_text(content)
     store = StateStore(str(tmp_path))
@@ -59,6 +62,39 @@ def test_a_folder_that_cannot_be_used_is_said(tmp_path: Path, caplog: pytest.Log
     assert "Nothing is remembered beyond this process" in caplog.text
     store.change("docket", {"a": 1})
     assert store.get("docket") == {}
+
+
+@pytest.mark.parametrize("name", ["state.json", "lock"])
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_is_said_and_not_waited_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, make: Callable[[Path], None]
+) -> None:
+    make(tmp_path / name)
+    with caplog.at_level(logging.WARNING, "tensorserve"):
+        store = StateStore(str(tmp_path))
+        store.change("docket", {"a": 1})
+    assert store.get("docket") == {}
+    (said,) = caplog.messages
+    assert said.startswith(f"Nothing is remembered beyond this process: {tmp_path / name}: ")
+
+
+def test_what_could_not_be_written_is_written_with_the_next_change(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = StateStore(str(tmp_path))
+    store.change("docket", {"a": 1, "b": 2})
+    with caplog.at_level(logging.INFO, "tensorserve"), open(tmp_path / "lock", "w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        store.change("docket", {"a": None, "c": 3})
+        store.change("docket", {"c": 4})
+        assert store.get("docket") == {"a": 1, "b": 2}
+        fcntl.flock(other, fcntl.LOCK_UN)
+        store.change("docket", {"d": 5})
+    assert store.get("docket") == {"b": 2, "c": 4, "d": 5}
+    assert [line.rpartition(": ")[2] for line in caplog.messages] == [
+        "another process has locked it. See --state_dir. The next change tries again.",
+        f"{tmp_path / 'state.json'} is written to again.",
+    ]
 
 
 def test_the_default_folder_follows_xdg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
