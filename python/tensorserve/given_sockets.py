@@ -10,9 +10,13 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import re
 import socket
 from collections.abc import Iterable, MutableMapping
 from itertools import zip_longest
+from typing import NoReturn
+
+from tensorserve.errors import Code, ServingError
 
 logger = logging.getLogger(__name__)
 
@@ -20,6 +24,9 @@ NAMES = ("grpc", "rest", "grpc_socket", "rest_socket", "health")
 """What a socket may be called to be taken as that of the server, wherever it is."""
 
 _FIRST = 3
+_MOST = 1000
+# Characters of a wrong number that an error shows.
+_SHOWN = 20
 _VARIABLES = ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
 
 
@@ -35,14 +42,20 @@ class GivenSockets:
 
     @classmethod
     def by_environment(cls, environment: MutableMapping[str, str] | None = None) -> GivenSockets:
-        """Those that the environment tells of, which forgets them: they are not for the children of this process."""
+        """Those that the environment tells of, which forgets them: they are not for the children of this process.
+
+        Raises:
+            ServingError: INVALID_ARGUMENT: the environment tells of what this process was not given.
+        """
         told = os.environ if environment is None else environment
         count, pid, names = (told.pop(variable, "") for variable in _VARIABLES)
-        if pid != str(os.getpid()) or not count.isdigit():
+        if pid != str(os.getpid()) or not count:
             return cls()
-        descriptors = range(_FIRST, _FIRST + int(count))
+        descriptors = range(_FIRST, _FIRST + _number(count))
         found = []
-        for descriptor, name in zip_longest(descriptors, names.split(":")[: int(count)], fillvalue=""):
+        for descriptor, name in zip_longest(descriptors, names.split(":")[: len(descriptors)], fillvalue=""):
+            if not _was_given(int(descriptor)):
+                _refuse(count, f"this process was not given descriptor {descriptor}")
             try:
                 found.append((str(name), _socket(int(descriptor))))
             except OSError as error:
@@ -71,6 +84,25 @@ class GivenSockets:
             )
             given.close()
         self._sockets = []
+
+
+def _number(count: str) -> int:
+    """Raises ServingError."""
+    if not re.fullmatch(f"[0-9]{{1,{len(str(_MOST))}}}", count) or int(count) > _MOST:
+        _refuse(count, f"it must be a number from 0 to {_MOST}")
+    return int(count)
+
+
+def _refuse(count: str, reason: str) -> NoReturn:
+    raise ServingError(Code.INVALID_ARGUMENT, f"LISTEN_FDS={ascii(count[:_SHOWN])}: {reason}.")
+
+
+def _was_given(descriptor: int) -> bool:
+    """Whether it was there at the start: what this process opens itself is not for its children."""
+    try:
+        return os.get_inheritable(descriptor)
+    except OSError:
+        return False
 
 
 def _socket(descriptor: int) -> socket.socket:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tensorserve.errors import ServingError
 from tensorserve.given_sockets import GivenSockets
 from tensorserve.listeners import Endpoints, Listeners
 
@@ -89,10 +90,45 @@ def test_what_nobody_wants_is_said(caplog: pytest.LogCaptureFixture) -> None:
     [
         {},
         {"LISTEN_FDS": "1"},
-        {"LISTEN_FDS": "x", "LISTEN_PID": str(os.getpid())},
+        {"LISTEN_FDS": "x", "LISTEN_PID": str(os.getpid() + 1)},
+        {"LISTEN_FDS": "0", "LISTEN_PID": str(os.getpid())},
         {"LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid() + 1)},
     ],
 )
 def test_nothing_is_given(environment: dict[str, str]) -> None:
     assert GivenSockets.by_environment(environment).take("grpc", port=8500) is None
     assert environment == {}
+
+
+@pytest.mark.parametrize("count", ["x", "\u00b2", "\u0663", "-1", "1001", "100000", "9" * 5000])
+def test_a_number_that_makes_no_sense_is_refused(count: str) -> None:
+    with pytest.raises(ServingError, match=r"LISTEN_FDS=.*: it must be a number from 0 to 1000") as refused:
+        GivenSockets.by_environment({"LISTEN_FDS": count, "LISTEN_PID": str(os.getpid())})
+    assert len(refused.value.message) < 100
+
+
+# It was given one socket, and has opened another one itself before it looks.
+GIVEN_ONE = """
+import os, socket
+
+made = socket.create_server(("127.0.0.1", 0))
+high = os.dup2(made.fileno(), 100)
+os.dup2(high, 3)
+own = socket.create_server(("127.0.0.1", 0))
+assert own.fileno() == 4
+
+from tensorserve.errors import ServingError
+from tensorserve.given_sockets import GivenSockets
+
+try:
+    GivenSockets.by_environment({"LISTEN_FDS": "2", "LISTEN_PID": str(os.getpid())})
+except ServingError as error:
+    print(error)
+os.fstat(4)
+"""
+
+
+def test_what_this_process_has_opened_itself_was_not_given() -> None:
+    done = subprocess.run([sys.executable, "-c", GIVEN_ONE], capture_output=True, text=True)
+    said = "INVALID_ARGUMENT: LISTEN_FDS='2': this process was not given descriptor 4.\n"
+    assert (done.stdout, done.returncode) == (said, 0), done.stderr
