@@ -36,12 +36,15 @@ def read_file(path: str) -> bytes:
     _refuse_special(path, os.stat(path).st_mode)
     # It may have become a pipe by now; opening one would wait for who writes to it.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb") as file:
+    try:
         mode = os.fstat(descriptor).st_mode
         _refuse_special(path, mode)
         if stat.S_ISDIR(mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
-        return file.read()
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read()
+    finally:
+        os.close(descriptor)
 
 
 def refuse_special_files(folder: str) -> None:

@@ -57,6 +57,14 @@ def test_reading_files(tmp_path: Path) -> None:
         read_file(str(tmp_path))
 
 
+def test_a_folder_that_is_refused_leaves_no_descriptor_open(tmp_path: Path) -> None:
+    before = os.listdir("/proc/self/fd")
+    for _ in range(10):
+        with pytest.raises(IsADirectoryError, match=str(tmp_path)):
+            read_file(str(tmp_path))
+    assert len(os.listdir("/proc/self/fd")) < len(before) + 10
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("through_a_link", [False, True])
