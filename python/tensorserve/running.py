@@ -71,9 +71,10 @@ class Running:
             if options.model_config_file
             else None
         )
-        files: list[Followed] = [self._path.settings_file] if self._path.settings_file else []
+        files = [self._path.settings_file] if self._path.settings_file else []
         files += [OptionsFile(path, registry.refresh) for flag in _OPTION_FILES if (path := getattr(options, flag))]
-        followed = [*files, self._config_file] if self._config_file else files
+        self._options_files = tuple(files)
+        followed: list[Followed] = [*files, self._config_file] if self._config_file else [*files]
         self._follower = FileFollower(followed, options.model_config_file_poll_wait_seconds)
         self._given_models = self.catalog.models
         self._repository = repository = places.repository
@@ -139,7 +140,13 @@ class Running:
         return unloaded and drained
 
     def reload_files(self, wait: Wait | None) -> ReloadPlan | None:
-        """Takes the configuration files in again, and looks for new versions; None if no file names models."""
+        """Takes the configuration files in again, and looks for new versions; None if no file names models.
+
+        Raises:
+            ServingError: One of them cannot be read, or what it says is refused. The models are as they were then.
+        """
+        for file in self._options_files:
+            file.reload()
         plan = None if self._config_file is None else self._config_file.reload(wait)
         self._follower.poll()
         self._repository_follower.poll()

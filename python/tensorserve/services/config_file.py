@@ -4,7 +4,7 @@
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Protocol
 
@@ -163,29 +163,42 @@ class OptionsFile:
     def __init__(self, path: str, apply: Callable[[], None]) -> None:
         self._path = path
         self._apply = apply
-        self._seen = _content(path)
+        self._seen: bytes | None = None
+        with suppress(ServingError):
+            self._seen = _content(path)
         self._complaint = ""
         self._lock = threading.Lock()
 
     def poll(self) -> None:
+        with suppress(ServingError):
+            self.reload()
+
+    def reload(self) -> None:
+        """Takes in what has changed.
+
+        Raises:
+            ServingError: The file cannot be read, or what it says is refused. The log says so once.
+        """
         with self._lock:
-            seen = _content(self._path)
-            if seen is None or seen == self._seen:
-                return
             try:
-                self._apply()
+                seen = _content(self._path)
+                if seen != self._seen:
+                    self._apply()
+                    self._seen = seen
+                    logger.info("The options of %s count from now on.", self._path)
             except ServingError as error:
-                # It is tried again, since it may be the system that lacks something; the same is said only once.
-                if error.message != self._complaint:
-                    logger.error("The options of %s stay as they were: %s", self._path, error.message)
-                self._complaint = error.message
-            else:
-                self._seen, self._complaint = seen, ""
-                logger.info("The options of %s count from now on.", self._path)
+                # It is tried again, since it may be the system that lacks something.
+                text = f"The options of {self._path} stay as they were: {error.message}"
+                if text != self._complaint:
+                    logger.error("%s", text)
+                self._complaint = text
+                raise ServingError(error.code, text) from error
+            self._complaint = ""
 
 
-def _content(path: str) -> bytes | None:
+def _content(path: str) -> bytes:
+    """Raises ServingError."""
     try:
         return read_file(path)
-    except (OSError, ServingError):
-        return None
+    except OSError as error:
+        raise ServingError.wrap(error) from error

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import logging
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -118,7 +119,27 @@ def test_options_count_when_their_file_changes(tmp_path: Path, caplog: pytest.Lo
     for content in ("one", "two", "two", "bad", "three"):
         path.write_text(content)
         file.poll()
-    path.unlink()
-    file.poll()
     assert applied == ["two", "three"]
     assert f"The options of {path} stay as they were: unreadable" in caplog.messages
+
+
+@pytest.mark.parametrize("make", [None, os.mkdir, os.mkfifo])
+def test_options_that_cannot_be_read_are_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, make: Callable[[Path], None] | None
+) -> None:
+    path = tmp_path / "options"
+    path.write_text("one")
+    file = OptionsFile(str(path), lambda: None)
+    for times in (1, 2):
+        path.unlink()
+        if make is not None:
+            make(path)
+        file.poll()
+        file.poll()
+        with pytest.raises(ServingError, match=f"The options of {path} stay as they were: .*{path}"):
+            file.reload()
+        assert len(caplog.messages) == times
+        if make is not None:
+            path.rmdir() if path.is_dir() else path.unlink()
+        path.write_text("one")
+        file.reload()
