@@ -94,7 +94,7 @@ def _number(count: str) -> int:
 
 
 def _refuse(count: str, reason: str) -> NoReturn:
-    raise ServingError(Code.INVALID_ARGUMENT, f"LISTEN_FDS={ascii(count[:_SHOWN])}: {reason}.")
+    raise ServingError(Code.INVALID_ARGUMENT, f"LISTEN_FDS={count[:_SHOWN]!a}: {reason}.")
 
 
 def _was_given(descriptor: int) -> bool:

@@ -162,9 +162,9 @@ class Running:
         """From now on the log has lines of this level too, or has not."""
         self._supervision.set_log_level(level)
 
-    def restart(self) -> Sequence[str]:
+    def restart(self, timeout_seconds: float | None) -> Sequence[str]:
         """Has another process take the place of this one. Gives what that does not know. Raises ServingError."""
-        self._supervision.restart()
+        self._supervision.restart(timeout_seconds)
         return self._unsaved()
 
     def _unsaved(self) -> Sequence[str]:

@@ -8,6 +8,9 @@ from tensorserve.cli.arguments import Parser, UsageError
 from tensorserve.cli.exit_status import OK, REFUSED, UNREACHABLE, USAGE
 from tensorserve.cli.terminal import complain, say
 
+# Longer than most models take to load.
+_TIMEOUT_SECONDS = 600.0
+
 
 def parser() -> Parser:
     """The arguments of the command."""
@@ -19,6 +22,12 @@ def parser() -> Parser:
     made.add_argument("--server", default="http://localhost:8501", help="http(s)://HOST:PORT or unix:PATH")
     made.add_argument("--token_file", help="file whose first line is a token of the server")
     made.add_argument("--ca_file", help="certificates to trust, for https")
+    made.add_argument(
+        "--timeout",
+        type=float,
+        default=_TIMEOUT_SECONDS,
+        help="wait at most this many seconds (%(default)g) for the new process, which goes on after that",
+    )
     return made
 
 
@@ -28,8 +37,9 @@ def run(words: Sequence[str]) -> int:
         arguments = parser().read(words)
     except UsageError as error:
         return error.status
+    path = f"restart?timeout={arguments.timeout:g}"
     try:
-        answer = AdminClient(arguments.server, arguments.token_file, arguments.ca_file).ask("POST", "restart", {})
+        answer = AdminClient(arguments.server, arguments.token_file, arguments.ca_file).ask("POST", path, {})
     except (OSError, ValueError) as error:
         return _failed(str(error), USAGE)
     except ServerUnreachableError as error:

@@ -61,11 +61,14 @@ class Supervision(Protocol):
     def set_log_level(self, level: str) -> None:
         """From now on the log has lines of this level too, or has not; `debug`, `info`, `warning` or `error`."""
 
-    def restart(self) -> None:
+    def restart(self, timeout_seconds: float | None = None) -> None:
         """Has another process take the place of this one, and waits until it does.
 
+        Args:
+            timeout_seconds: How long to wait; None means for ever.
+
         Raises:
-            ServingError: FAILED_PRECONDITION: why it does not.
+            ServingError: FAILED_PRECONDITION: why it does not; DEADLINE_EXCEEDED: it may still.
         """
 
 
@@ -87,7 +90,7 @@ class Unsupervised:
     def set_log_level(self, level: str) -> None:
         set_log_level(level)
 
-    def restart(self) -> None:
+    def restart(self, timeout_seconds: float | None = None) -> None:
         """Nobody could start it."""
         raise ServingError(Code.FAILED_PRECONDITION, "This server has no supervisor (--supervise).")
 

@@ -38,7 +38,7 @@ class Reloader(Protocol):
     def set_log_level(self, level: str) -> None:
         """From now on the log has lines of this level too, or has not."""
 
-    def restart(self) -> Sequence[str]:
+    def restart(self, timeout_seconds: float | None) -> Sequence[str]:
         """Has another process take the place of this one. Gives what that does not know. Raises ServingError."""
 
 
@@ -186,7 +186,7 @@ class AdminApi:
         return self._report(name)
 
     def _restart(self, request: AdminRequest) -> AdminReply:
-        lost = self._reloader.restart()
+        lost = self._reloader.restart(request.seconds("timeout"))
         return AdminReply({"restarted": True, "lost": list(lost)})
 
     def _log(self, request: AdminRequest) -> AdminReply:

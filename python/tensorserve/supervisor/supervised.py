@@ -129,10 +129,15 @@ class Supervised:
         set_log_level(level)
         self.tell("log_level", level=level)
 
-    def restart(self) -> None:
+    def restart(self, timeout_seconds: float | None = None) -> None:
         self._restarted.clear()
         self.tell("restart")
-        self._restarted.wait()
+        if not self._restarted.wait(timeout_seconds):
+            raise ServingError(
+                Code.DEADLINE_EXCEEDED,
+                f"The new process is not ready after {timeout_seconds:g} seconds. It goes on, and takes over once its "
+                "models answer; the log says what they wait for.",
+            )
         if self._restart_error:
             raise ServingError(Code.FAILED_PRECONDITION, f"Nothing was restarted: {self._restart_error}.")
 
