@@ -38,7 +38,6 @@ from tensorserve.supervisor.watchdog import Watchdog, is_ending, look_seconds, l
 logger = logging.getLogger(__name__)
 
 FAILURE = 255
-
 _CRASH_LOOP_DEATHS = 10
 
 # A server that was told to stop is ended when it takes this much longer than its flags allow.

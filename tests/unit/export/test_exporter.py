@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every kind of model, every kind of signature."""
 
-import os
 from pathlib import Path
 from typing import Any
 

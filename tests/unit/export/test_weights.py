@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Weights in fewer bits, and weights that were pruned."""
 
-import os
 from pathlib import Path
 
 import numpy as np
