@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from tensorserve.log import printable
+
 NOT_STARTED = "Failed to start server. Error: "
 """How a server begins to say why it cannot start."""
 
@@ -93,9 +95,9 @@ def report(pid: int, death: Death, seconds: float, suspects: Sequence[str], last
     """A death in one readable block."""
     lines = [f"The server (process {pid}) died after {seconds:.1f} s: {death}."]
     if suspects:
-        lines += ["  It was busy with:", *(f"    {suspect}" for suspect in suspects)]
+        lines += ["  It was busy with:", *(f"    {printable(suspect)}" for suspect in suspects)]
     if last_words:
-        lines += ["  Its last words:", *(f"    {line}" for line in last_words)]
+        lines += ["  Its last words:", *(f"    {printable(line)}" for line in last_words)]
     return "\n".join(lines)
 
 

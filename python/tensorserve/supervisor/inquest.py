@@ -56,7 +56,8 @@ class Inquests:
         self._deaths += 1
         busy = witness.page.busy()
         suspects = list(dict.fromkeys(busy.values()))
-        logger.error("%s", report(pid, death, seconds, [witness.describe(run) for run in suspects], last_words))
+        # Line ends in arguments would be escaped; those of the report are its own.
+        logger.error(report(pid, death, seconds, [witness.describe(run) for run in suspects], last_words))
         for run, key in witness.harmless():
             self._docket.succeeded(run, key)
         if death.is_own_doing and suspects:

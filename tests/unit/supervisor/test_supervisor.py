@@ -124,7 +124,9 @@ def test_a_server_one_of_whose_threads_has_ended_is_ended(tmp_path: Path) -> Non
 
 
 def test_a_crash_loop_is_given_up_if_that_is_wanted(tmp_path: Path) -> None:
-    program = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    program = (
+        "import os, signal, sys; print('the end', file=sys.stderr, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+    )
     patched = CODE.replace(
         "sys.exit(", "import tensorserve.supervisor.supervisor as s\ns._CRASH_LOOP_DEATHS = 2\nsys.exit(", 1
     )
@@ -135,4 +137,5 @@ def test_a_crash_loop_is_given_up_if_that_is_wanted(tmp_path: Path) -> None:
     )
     assert done.returncode == 70
     assert done.stderr.count("died after") == 2
+    assert done.stderr.count("\n  Its last words:\n    the end\n") == 2
     assert "The server died 2 times before it was ready; giving up." in done.stderr
