@@ -16,7 +16,8 @@ pub struct CostSettings {
     /// Runs that take less than this happen there as well if no other request waits for the lane. A longer run would hold up
     /// the input and output of requests that come meanwhile.
     pub inline_alone: Duration,
-    /// A run on a lane that takes longer than this is a surprise: clients notice that their lane was held up.
+    /// What takes longer than this was held up noticeably: a run on a lane is a surprise, and a tuner's window in which nothing is
+    /// done for this long, where something usually is, does not count. It is about the time that Linux gives to another process.
     pub surprise: Duration,
     /// Runs that happen on execution threads after the first surprise; twice as many after each further one. A model that
     /// surprises once in 1,000 runs holds up a lane for 1 % of the time at most.
@@ -51,8 +52,8 @@ pub struct TunerSettings {
     /// The gain, as a part of the rate, that batches have to be worth: what is simpler is preferred to what is not better by
     /// this much. It is also the least difference between two windows that is taken for chance.
     pub margin: f64,
-    /// Standard errors by which a mean has to be clear of a bound. With 2 about one comparison of equals in ten is called
-    /// anyway, which costs nothing, as they are equal.
+    /// Standard errors by which a mean has to be clear of a bound. With 1 some comparisons of equals are called, which costs nothing,
+    /// as they are equal; with 2 a better strategy is found too late on a machine that stands still now and then.
     pub doubt: f64,
     /// If the strategy in use does at least this many times more or less than when another one lost against it, there is another
     /// load, and the other one has not lost any more. Smaller changes happen on any busy machine.
@@ -61,5 +62,5 @@ pub struct TunerSettings {
 
 impl TunerSettings {
     pub const DEFAULT: TunerSettings =
-        TunerSettings { window: Duration::from_millis(25), rows: 16, margin: 0.03, doubt: 2.0, change: 1.5 };
+        TunerSettings { window: Duration::from_millis(25), rows: 16, margin: 0.03, doubt: 1.0, change: 1.5 };
 }

@@ -172,12 +172,10 @@ impl Tuner {
         let due = || self.neighbours().into_iter().find(|&number| !self.arms[number].back_off.is_on());
         let Some(candidate) = untried.or_else(due) else { return };
         let used = self.arms[self.used].strategy;
-        let arm = &mut self.arms[candidate];
+        let arm = &self.arms[candidate];
         // An unclear experiment is continued; any other one is done anew, since what it showed may not be so any more.
-        if arm.verdict != Some(Verdict::Unclear) {
-            arm.gains = Gains::default();
-        }
-        self.experiment = Some(Experiment::new(candidate, bound(arm.strategy, used, &self.settings), arm.gains));
+        let gains = if arm.verdict == Some(Verdict::Unclear) { arm.gains } else { Gains::default() };
+        self.experiment = Some(Experiment::new(candidate, bound(arm.strategy, used, &self.settings), gains));
     }
 
     fn conclude(&mut self, experiment: Experiment, verdict: Verdict) -> Decision {
@@ -191,8 +189,12 @@ impl Tuner {
             pairs: gains.pairs(),
         };
         let loser = if verdict == Verdict::Better { used } else { candidate };
-        // A round of experiments with all others is no longer than the first back-off.
-        self.arms[loser].back_off.fail(windows * self.arms.len() as u32);
+        // A round of experiments with all others is no longer than the first back-off. Whoever lost by more than a change of the
+        // load can make up for does so twice: a trial of it costs much.
+        let is_far = verdict == Verdict::Worse && gains.mean() < -self.settings.change.ln();
+        for _ in 0..1 + u32::from(is_far) {
+            self.arms[loser].back_off.fail(windows * self.arms.len() as u32);
+        }
         self.arms[candidate].verdict = Some(verdict);
         self.arms[candidate].gains = gains;
         self.arms[candidate].used_rate = self.arms[used].rate.mean().unwrap_or(0.0);
@@ -333,7 +335,7 @@ mod tests {
         for noise in [0.0, 0.3] {
             let mut simulation = Simulation {
                 noise,
-                ..Simulation::new(32, [500, 250, 400, 400, 220, 250, 400, 600, 90, 600, 600, 600, 600])
+                ..Simulation::new(32, [1000, 500, 800, 800, 440, 500, 800, 1200, 180, 1200, 1200, 1200, 1200])
             };
             simulation.run(seconds(60), 64);
             let candidates = |decisions: &[Decision]| -> Vec<Strategy> {
@@ -345,8 +347,8 @@ mod tests {
             };
             let compared = candidates(&simulation.decisions);
             assert!(simulation.tuner.strategies().skip(1).all(|strategy| compared.contains(&strategy)), "{compared:?}");
-            // Each neighbour is tried again in each time that is three times as long as that before.
-            for part in [120, 360, 1080] {
+            // Each neighbour is tried again in each time that is five times as long as that before.
+            for part in [240, 1200, 6000] {
                 simulation.decisions.clear();
                 let used = simulation.tuner.strategies().nth(simulation.tuner.used()).unwrap();
                 simulation.run(seconds(part), 64);

@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use crate::ewma::Ewma;
-use crate::settings::TunerSettings;
+use crate::settings::{CostSettings, TunerSettings};
 
 /// What happened since the start, as of a moment at which work was done.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +46,7 @@ pub(crate) struct Meter {
 impl Meter {
     /// Takes in a report; gives what the window shows if it is complete, which takes `fewest` reports. The next one begins then.
     pub(crate) fn report(&mut self, report: Report, fewest: u32, settings: &TunerSettings) -> Option<Measured> {
-        let after_lull = self.is_after_lull(report.now, settings);
+        let after_lull = self.is_after_lull(report.now);
         let Some(window) = self.window.as_mut().filter(|_| !after_lull) else {
             self.open(report);
             return None;
@@ -80,11 +80,12 @@ impl Meter {
         self.window = Some(Window { start, reports: 0, shared: 0 });
     }
 
-    /// If nothing was done for far longer than usual there was nothing to do. A window with such a lull says nothing.
-    fn is_after_lull(&mut self, now: Instant, settings: &TunerSettings) -> bool {
+    /// If nothing was done for far longer than usual there was nothing to do, or the machine stood still. A window with such a
+    /// lull says nothing.
+    fn is_after_lull(&mut self, now: Instant) -> bool {
         let Some(last) = self.last.replace(now) else { return false };
         let gap = now.saturating_duration_since(last).as_secs_f64();
-        let is_lull = gap > settings.window.as_secs_f64() && self.spacing.is_outlier(gap);
+        let is_lull = gap > CostSettings::DEFAULT.surprise.as_secs_f64() && self.spacing.is_outlier(gap);
         self.spacing.add(gap);
         is_lull
     }
