@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures of the tests that need models or a running server. Importing this file imports no TensorFlow."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,6 +16,17 @@ if TYPE_CHECKING:
     from tests.clients import GrpcClient, RestClient
 
 StartServer = Callable[..., ServerProcess]
+
+_TENSORFLOW_LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+_LEVEL_AT_START = os.environ.get(_TENSORFLOW_LOG_LEVEL)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """What an earlier test has set in this process for TensorFlow's log is not set for the servers of this one."""
+    os.environ.pop(_TENSORFLOW_LOG_LEVEL, None)
+    if _LEVEL_AT_START is not None:
+        os.environ[_TENSORFLOW_LOG_LEVEL] = _LEVEL_AT_START
 
 
 @pytest.fixture(scope="session")
