@@ -39,7 +39,7 @@ pub(crate) struct DataPlaneOptions {
     readiness: String,
     metrics_path: Option<String>,
     original_metrics_path: Option<String>,
-    access_log: String,
+    access_log: PythonAccessLog,
     max_request_bytes: usize,
     max_reply_bytes: usize,
     max_buffered_bytes: usize,
@@ -53,6 +53,12 @@ pub(crate) struct DataPlaneOptions {
 struct PythonBatchThreads {
     number: usize,
     name: String,
+}
+
+#[derive(FromPyObject)]
+struct PythonAccessLog {
+    kind: String,
+    number: u64,
 }
 
 impl DataPlaneOptions {
@@ -85,8 +91,9 @@ impl DataPlaneOptions {
                 return Err(PyValueError::new_err(format!("there is no gRPC option {name}")));
             }
         }
-        let access_log = AccessLog::parse(&self.access_log)
-            .ok_or_else(|| PyValueError::new_err(format!("{} is no access log", self.access_log)))?;
+        let PythonAccessLog { kind, number } = self.access_log;
+        let access_log = AccessLog::of(&kind, number)
+            .ok_or_else(|| PyValueError::new_err(format!("{kind} {number} is no access log")))?;
         Ok(ServingOptions {
             rest_api_timeout_in_ms: self.rest_api_timeout_in_ms,
             rest_api_enable_cors_support: self.rest_api_enable_cors_support,

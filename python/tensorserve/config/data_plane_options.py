@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tensorserve.config.access_log import access_log
+from tensorserve.config.access_log import AccessLog, access_log
 from tensorserve.config.batching import Batching, BatchThreads, model_weights
 from tensorserve.config.channel_arguments import grpc_options
 from tensorserve.config.flags import ServerOptions
@@ -46,7 +46,7 @@ class DataPlaneOptions:
     readiness: str = "any"
     metrics_path: str | None = None
     original_metrics_path: str | None = None
-    access_log: str = "off"
+    access_log: AccessLog = field(default_factory=AccessLog)
     max_request_bytes: int = 2**31 - 1
     max_reply_bytes: int = 2**31 - 1
     max_buffered_bytes: int = 4 << 30
