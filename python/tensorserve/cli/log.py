@@ -2,11 +2,12 @@
 """`tensorserve log`: shows or changes the log level of a running server."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from tensorserve.cli.admin_client import AdminClient, ServerRefusedError, ServerUnreachableError
+from tensorserve.cli.admin_client import AdminClient
+from tensorserve.cli.admin_command import add_server_arguments, run_with_server
 from tensorserve.cli.arguments import Parser, UsageError
-from tensorserve.cli.exit_status import OK, REFUSED, UNREACHABLE, USAGE
-from tensorserve.cli.terminal import complain, say
+from tensorserve.cli.terminal import say
 from tensorserve.config.flags import LOG_LEVELS
 
 
@@ -18,9 +19,7 @@ def parser() -> Parser:
         "included. It lasts until the server is stopped, also when its process is started anew.",
     )
     made.add_argument("level", nargs="?", choices=LOG_LEVELS, metavar="LEVEL", help=", ".join(LOG_LEVELS))
-    made.add_argument("--server", default="http://localhost:8501", help="http(s)://HOST:PORT or unix:PATH")
-    made.add_argument("--token_file", help="file whose first line is a token of the server")
-    made.add_argument("--ca_file", help="certificates to trust, for https")
+    add_server_arguments(made)
     return made
 
 
@@ -30,22 +29,10 @@ def run(words: Sequence[str]) -> int:
         arguments = parser().read(words)
     except UsageError as error:
         return error.status
-    try:
-        client = AdminClient(arguments.server, arguments.token_file, arguments.ca_file)
+
+    def ask(client: AdminClient) -> Any:
         if arguments.level is None:
-            answer = client.ask("GET", "log")
-        else:
-            answer = client.ask("PUT", "log", {"level": arguments.level})
-    except (OSError, ValueError) as error:
-        return _failed(str(error), USAGE)
-    except ServerUnreachableError as error:
-        return _failed(f"{error}\nIs the server running with --rest_api_port? Name it with --server.", UNREACHABLE)
-    except ServerRefusedError as error:
-        return _failed(str(error), REFUSED)
-    say(answer["level"])
-    return OK
+            return client.ask("GET", "log")
+        return client.ask("PUT", "log", {"level": arguments.level})
 
-
-def _failed(text: str, status: int) -> int:
-    complain(f"tensorserve log: {text}")
-    return status
+    return run_with_server("log", arguments, ask, lambda answer: say(answer["level"]))

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from tensorserve.cli.admin_client import NO_SERVER, AdminClient, ServerRefusedError, ServerUnreachableError
+from tensorserve.cli.admin_client import AdminClient, ServerRefusedError, ServerUnreachableError
+from tensorserve.cli.admin_command import add_server_arguments, run_with_server
 from tensorserve.cli.arguments import Parser, UsageError
-from tensorserve.cli.exit_status import OK, REFUSED, UNREACHABLE, USAGE
-from tensorserve.cli.terminal import as_json, complain, say
+from tensorserve.cli.terminal import as_json, say
 from tensorserve.log import printable
 
 # How long a server may take until its ports answer, and how often that is tried.
@@ -29,30 +29,17 @@ def run(words: Sequence[str]) -> int:
     except UsageError as error:
         return error.status
     command: _Command = arguments.command
-    try:
-        client = AdminClient(arguments.server, arguments.token_file, arguments.ca_file)
-        answer = command(client, arguments)
-    except (OSError, ValueError) as error:
-        return _failed(str(error), USAGE)
-    except ServerUnreachableError as error:
-        return _failed(f"{error}\n{NO_SERVER}", UNREACHABLE)
-    except ServerRefusedError as error:
-        return _failed(str(error), REFUSED)
-    say(as_json(answer) if arguments.json else _as_text(answer))
-    return OK
 
+    def show(answer: Any) -> None:
+        say(as_json(answer) if arguments.json else _as_text(answer))
 
-def _failed(text: str, status: int) -> int:
-    complain(f"tensorserve models: {text}")
-    return status
+    return run_with_server("models", arguments, lambda client: command(client, arguments), show)
 
 
 def parser() -> Parser:
     """The arguments of the command."""
     common = Parser(add_help=False)
-    common.add_argument("--server", default="http://localhost:8501", help="http(s)://HOST:PORT or unix:PATH")
-    common.add_argument("--token_file", help="file whose first line is a token of the server")
-    common.add_argument("--ca_file", help="certificates to trust, for https")
+    add_server_arguments(common)
     common.add_argument("--json", action="store_true", help="print the server's answer as JSON")
     waits = Parser(add_help=False)
     waits.add_argument("--wait", action="store_true", help="wait until it is done")
