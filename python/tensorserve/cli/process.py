@@ -6,7 +6,6 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from types import FrameType
 from typing import TextIO
@@ -17,16 +16,11 @@ from tensorserve.config.flags import LOG_FORMATS, LOG_LEVELS, ServerOptions
 from tensorserve.errors import ServingError
 from tensorserve.given_sockets import GivenSockets
 from tensorserve.listeners import Endpoints, Listeners
-from tensorserve.log import (
-    configure_logging,
-    configure_supervised_logging,
-    flush_log,
-    limit_tensorflow,
-    printable,
-)
+from tensorserve.log import FLUSH_SECONDS, configure_logging, configure_supervised_logging, flush_log, limit_tensorflow
 from tensorserve.loops import start_thread
 from tensorserve.server import ModelServer
 from tensorserve.supervisor.channel import Message
+from tensorserve.supervisor.deaths import say_not_started
 from tensorserve.supervisor.supervised import Supervised
 
 logger = logging.getLogger(__name__)
@@ -41,8 +35,6 @@ _REPLACED_IDLE_SECONDS = 5.0
 
 # Whoever has asked for a restart is answered before the server stops.
 _REPLACED_DELAY_SECONDS = 1.0
-# Nobody may read what a server says.
-_FLUSH_SECONDS = 1.0
 
 
 class _Signals:
@@ -84,10 +76,10 @@ class _Signals:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self._received.is_set():
             if self._second_ends:
-                end_process(128 + number, _FLUSH_SECONDS)
+                end_process(128 + number, FLUSH_SECONDS)
             return
         if not self._deferred:
-            end_process(OK, _FLUSH_SECONDS)
+            end_process(OK, FLUSH_SECONDS)
         self._received.set()
 
     def _hang_up(self, number: int, frame: FrameType | None) -> None:
@@ -128,7 +120,7 @@ def run_server(
         signals.defer()
         server.open_ports()
     except ServingError as error:
-        _say_why(error, errors)
+        say_not_started(error, errors)
         return FAILURE
     if parent is not None:
         parent.tell("ready")
@@ -137,7 +129,7 @@ def run_server(
     if parent is not None and not stop.is_replaced:
         parent.close_sockets()
     _drain(server, stop.idle_seconds)
-    flush_log(_FLUSH_SECONDS)
+    flush_log()
     return OK
 
 
@@ -176,13 +168,6 @@ class _Stop:
     @property
     def idle_seconds(self) -> float:
         return _REPLACED_IDLE_SECONDS if self.is_replaced else 0.0
-
-
-def _say_why(error: ServingError, errors: TextIO) -> None:
-    """The last line, behind what the log has to say."""
-    flush_log(_FLUSH_SECONDS)
-    with suppress(OSError):
-        print(printable(f"Failed to start server. Error: {error}"), file=errors, flush=True)
 
 
 def _reload_in_background(server: ModelServer) -> None:

@@ -18,6 +18,7 @@ from tensorserve.log.journal import Journal
 from tensorserve.log.lines import LineFormatter, cleaned, is_one_line, log_line, printable
 from tensorserve.log.native import NativeLines
 from tensorserve.log.output import (
+    FLUSH_SECONDS,
     configure_logging,
     configure_supervised_logging,
     flush_log,
@@ -29,6 +30,7 @@ from tensorserve.log.record import Record, about
 from tensorserve.log.writer import LogWriter
 
 __all__ = [
+    "FLUSH_SECONDS",
     "Journal",
     "LineFormatter",
     "LogWriter",

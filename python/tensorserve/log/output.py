@@ -21,8 +21,8 @@ _LOGGER = "tensorserve"
 _STDOUT, _STDERR = 1, 2
 _LONGEST_LINE = 32 << 10
 
-# What an exception that ends the program says must come out.
-_LAST_SECONDS = 1.0
+FLUSH_SECONDS = 1.0
+"""How long a program that ends waits for its log to be written, since nobody may read it."""
 
 # TensorFlow's least level for each of ours.
 _TENSORFLOW_LEVELS = {"debug": "0", "info": "1", "warning": "1", "error": "2"}
@@ -82,8 +82,8 @@ def log_level() -> str:
     return logging.getLevelName(logging.getLogger(_LOGGER).getEffectiveLevel()).lower()
 
 
-def flush_log(seconds: float) -> None:
-    """Waits until the log is written, at most so long."""
+def flush_log(seconds: float = FLUSH_SECONDS) -> None:
+    """Waits until the log is written, at most this long."""
     if _journal is not None:
         _journal.tell_folded()
     if _writer is not None:
@@ -97,7 +97,7 @@ def _open(descriptor: int, notice: Callable[[int], str]) -> LogWriter:
         stop_waiting_for(number)
     if _writer is None:
         _writer = LogWriter(descriptor, notice)
-        atexit.register(flush_log, _LAST_SECONDS)
+        atexit.register(flush_log, FLUSH_SECONDS)
     return _writer
 
 

@@ -6,11 +6,12 @@ import signal
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TextIO
 
-from tensorserve.log import printable
+from tensorserve.errors import ServingError
+from tensorserve.log import flush_log, printable
 
-NOT_STARTED = "Failed to start server. Error: "
-"""How a server begins to say why it cannot start."""
+_NOT_STARTED = "Failed to start server. Error: "
 
 _GROUPS = "/proc/self/cgroup"
 _MOUNT = "/sys/fs/cgroup"
@@ -86,9 +87,16 @@ def signal_name(number: int) -> str:
     return f"signal {number}"
 
 
+def say_not_started(error: ServingError, errors: TextIO) -> None:
+    """The last line of a server that cannot start, behind what the log has to say."""
+    flush_log()
+    with suppress(OSError):
+        print(printable(f"{_NOT_STARTED}{error}"), file=errors, flush=True)
+
+
 def why_not_started(last_words: Sequence[str]) -> str:
     """What a server has said of why it cannot start, behind a colon; empty if it has said nothing."""
-    return next((f": {line}" for line in reversed(last_words) if line.startswith(NOT_STARTED)), "")
+    return next((f": {line}" for line in reversed(last_words) if line.startswith(_NOT_STARTED)), "")
 
 
 def report(pid: int, death: Death, seconds: float, suspects: Sequence[str], last_words: Sequence[str]) -> str:

@@ -25,11 +25,11 @@ from tensorserve.config.flags import LOG_FORMATS, LOG_LEVELS, ServerOptions
 from tensorserve.errors import Code, ServingError
 from tensorserve.given_sockets import GivenSockets
 from tensorserve.listeners import Endpoints, Listeners
-from tensorserve.log import configure_logging, flush_log, printable, set_log_level
+from tensorserve.log import configure_logging, flush_log, set_log_level
 from tensorserve.supervisor.backoff import Backoff
 from tensorserve.supervisor.channel import Message
 from tensorserve.supervisor.child import Child, command_line
-from tensorserve.supervisor.deaths import NOT_STARTED, Death, oom_kills, why_not_started
+from tensorserve.supervisor.deaths import Death, oom_kills, say_not_started, why_not_started
 from tensorserve.supervisor.inquest import Inquests
 from tensorserve.supervisor.service_manager import ServiceManager
 from tensorserve.supervisor.state_store import StateStore
@@ -42,9 +42,6 @@ _CRASH_LOOP_DEATHS = 10
 
 # A server that was told to stop is ended when it takes this much longer than its flags allow.
 _STOP_GRACE_SECONDS = 15.0
-
-# Nobody may read the log.
-_FLUSH_SECONDS = 1.0
 
 # How long the threads of a server that hangs have to print their stacks.
 _DUMP_SECONDS = 3.0
@@ -95,7 +92,7 @@ class Supervisor:
         try:
             self._listeners = Listeners.bind(self._endpoints, GivenSockets.by_environment())
         except ServingError as error:
-            self._say_why(error)
+            say_not_started(error, self._errors)
             return FAILURE
         self._take_signals()
         self._start()
@@ -104,14 +101,8 @@ class Supervisor:
             self._wait()
             self._keep_time()
         self._listeners.close()
-        flush_log(_FLUSH_SECONDS)
+        flush_log()
         return self._status
-
-    def _say_why(self, error: ServingError) -> None:
-        """The last line, behind what the log has to say."""
-        flush_log(_FLUSH_SECONDS)
-        with suppress(OSError):
-            print(printable(f"{NOT_STARTED}{error}"), file=self._errors, flush=True)
 
     def _take_signals(self) -> None:
         for end in (self._wakeup, self._wakeup_write):
@@ -193,7 +184,7 @@ class Supervisor:
                 logger.error("%s", text)
                 self._start_later(None)
             else:
-                self._say_why(ServingError(Code.UNAVAILABLE, text))
+                say_not_started(ServingError(Code.UNAVAILABLE, text), self._errors)
                 self._status = FAILURE
 
     def _new_child(self) -> Child:
