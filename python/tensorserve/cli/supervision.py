@@ -2,6 +2,7 @@
 """Decides whether this process serves, or keeps another one up that does."""
 
 import os
+import signal
 import sys
 from typing import TextIO
 
@@ -20,6 +21,8 @@ def run_supervised(options: ServerOptions, errors: TextIO) -> int:
         The exit status.
     """
     if VARIABLE not in os.environ and options.supervise and sys.platform == "linux":
+        # These would end this process until it can act on them.
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP, signal.SIGUSR2))
         from tensorserve.supervisor.supervisor import Supervisor
 
         return Supervisor(options, errors).run()

@@ -110,6 +110,7 @@ class Supervisor:
         signal.set_wakeup_fd(self._wakeup_write.fileno(), warn_on_full_buffer=False)
         for number in _SIGNALS:
             signal.signal(number, lambda number, frame: None)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
     def _wait(self) -> None:
         """Waits for the next thing to do, and does it."""
